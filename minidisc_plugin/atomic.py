@@ -1,0 +1,52 @@
+"""Write files so that a reader, or a run cut off half way, never sees half of one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a path to save to; on leaving the block that file takes the place of ``path`` in one step.
+
+    The temporary file lies in the same folder and ends with the same name, so a library that looks at the
+    suffix behaves as it would with ``path``. When the block raises, ``path`` is left as it was.
+
+    Raises:
+        FileNotFoundError: the folder does not exist, or the block wrote nothing to the path it was given.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".tmp-{secrets.token_hex(4)}-{target.name}")
+    try:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    with suppress(OSError):  # makes the new name durable; not every platform lets a folder be opened
+        _flush(target.parent)
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Replace the file at ``path`` by ``data``, or leave it untouched."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Replace the file at ``path`` by ``text`` in UTF-8, line ends as given, or leave it untouched."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,28 @@
+"""What this package registers beside its schedulers, through the same hooks as anyone else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from minidisc_plugin.hookspecs import hookimpl
+from minidisc_plugin.nested.family import BERT, Family
+from minidisc_plugin.steps import Distil, Report, Schedule, Step
+from minidisc_plugin.training.objectives import KnowledgeDistillation, MiniDiscObjective, Objective
+
+
+@hookimpl
+def minidisc_register_families() -> Iterable[Family]:
+    """Register the families that ship with this package."""
+    return [BERT]
+
+
+@hookimpl
+def minidisc_register_objectives() -> Iterable[type[Objective]]:
+    """Register the paper's objective and INC's knowledge distillation."""
+    return [MiniDiscObjective, KnowledgeDistillation]
+
+
+@hookimpl
+def minidisc_register_steps() -> Iterable[type[Step]]:
+    """Register the steps of the main pipeline."""
+    return [Schedule, Distil, Report]

@@ -1,0 +1,184 @@
+"""The command `minidisc`: its arguments, and one short function per subcommand."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from minidisc_plugin.errors import MinidiscError, NonFiniteLossError
+
+_DESCRIPTION = """\
+Compress a fine-tuned transformer: choose the best teacher assistant in one trial, and distil a small student
+through it. A run is described by a compression config; the line `scheduler: minidisc` in it does the rest.
+"""
+
+_EPILOG = """\
+a first run:
+  minidisc plan compression.yaml       what would be trained, and what it costs
+  minidisc run compression.yaml        do it
+  minidisc report runs/movie           the table again, later
+
+a config:
+  model: path/or/hub-id                # a fine-tuned teacher
+  dataset: {path: csv, data_files: {train: train.csv, test: test.csv}, text: [sentence], label: label}
+  metric: accuracy
+  pruning: {target_sparsity: 0.9}      # the student keeps a tenth of the heads and neurons
+  scheduler: minidisc
+  training: {num_train_epochs: 4, learning_rate: 1.0e-4}
+  output_dir: runs/movie
+
+exit status: 0 done, 1 training failed, 2 the config, the data or the arguments cannot be used
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        "minidisc", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_commands(parser)
+    options = parser.parse_args(arguments)
+    return execute(options)
+
+
+def add_commands(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands to `parser`; after parsing, `execute` runs the one that was given."""
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    run = _command(commands, "run", run_command, "choose the assistant, distil the student, measure, report")
+    _config_arguments(run)
+    held = run.add_mutually_exclusive_group()
+    held.add_argument("--overwrite", action="store_true", help="replace the run that output_dir holds")
+    held.add_argument(
+        "--resume", action="store_true", help="go on with the run that output_dir holds, from its last checkpoint"
+    )
+
+    plan = _command(commands, "plan", plan_command, "show candidates, steps and relative cost; trains and writes nothing")
+    _config_arguments(plan)
+
+    select = _command(
+        commands, "select", select_command, "choose again from the recorded metrics of a run; trains nothing"
+    )
+    select.add_argument("run_dir", metavar="RUN_DIR", type=Path, help="output directory of a run")
+    select.add_argument(
+        "--lambda", dest="lam", type=float, metavar="X", help="weight of sparsity against the metric (default: the run's)"
+    )
+    select.add_argument("--assistants", type=int, metavar="N", help="how many assistants (default: the run's)")
+
+    report = _command(commands, "report", report_command, "print the tables of one run, or of several side by side")
+    report.add_argument("run_dir", metavar="RUN_DIR", type=Path, nargs="+", help="output directory of a run")
+
+    _command(commands, "plugins", plugins_command, "list the schedulers found, their distributions, or their errors")
+    _command(commands, "doctor", doctor_command, "check the installed versions, and say which pin would help")
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Run the parsed subcommand; errors are printed in one line."""
+    try:
+        return int(options.command(options) or 0)
+    except NonFiniteLossError as error:
+        print(f"minidisc: {error}", file=sys.stderr)
+        return 1
+    except MinidiscError as error:
+        print(f"minidisc: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("minidisc: interrupted; `minidisc run CONFIG --resume` goes on from the last checkpoint", file=sys.stderr)
+        return 130
+
+
+def run_command(options: argparse.Namespace) -> None:
+    """`minidisc run`."""
+    from minidisc_plugin.config_file import read_config
+    from minidisc_plugin.pipeline import compress
+    from minidisc_plugin.reporting.tables import print_report
+
+    config = read_config(options.config, options.overrides)
+    _log_stages()
+    result = compress(config, overwrite=options.overwrite, resume=options.resume)
+    print_report([result.output_dir])
+    picture = result.output_dir / "tradeoff.png"
+    print(f"plot: {picture}" if picture.exists() else f"no plot: {config.scheduler} compares no candidates")
+    print(f"student: {result.output_dir / 'student'}")
+
+
+def plan_command(options: argparse.Namespace) -> None:
+    """`minidisc plan`."""
+    from minidisc_plugin.config_file import read_config
+    from minidisc_plugin.plan import make_plan
+    from minidisc_plugin.reporting.plan_table import print_plan
+
+    print_plan(make_plan(read_config(options.config, options.overrides)))
+
+
+def select_command(options: argparse.Namespace) -> None:
+    """`minidisc select`."""
+    from minidisc_plugin.reporting.tables import print_schedule
+    from minidisc_plugin.reselection import select_again
+
+    print_schedule(select_again(options.run_dir, lam=options.lam, assistants=options.assistants))
+
+
+def report_command(options: argparse.Namespace) -> None:
+    """`minidisc report`."""
+    from minidisc_plugin.reporting.tables import print_report
+
+    print_report(options.run_dir)
+
+
+def plugins_command(options: argparse.Namespace) -> int:
+    """`minidisc plugins`; status 1 when one is broken."""
+    from minidisc_plugin.plugins import host
+    from minidisc_plugin.reporting.plugin_table import print_plugins
+
+    found = host().found()
+    print_plugins(found)
+    return int(any(plugin.error for plugin in found))
+
+
+def doctor_command(options: argparse.Namespace) -> None:
+    """`minidisc doctor`."""
+    from minidisc_plugin.doctor import diagnose, render
+
+    print(render(diagnose()))
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, function: object, summary: str
+) -> argparse.ArgumentParser:
+    sentence = f"{summary[0].upper()}{summary[1:]}."
+    parser = commands.add_parser(name, help=summary, description=sentence)
+    parser.set_defaults(command=function)
+    return parser
+
+
+def _config_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", metavar="CONFIG", type=Path, help="compression config, YAML or JSON")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change one key, such as --set scheduler_config.lambda=0.3; may be given several times",
+    )
+
+
+def _log_stages() -> None:
+    """Say on standard error which stage begins, among the progress bars."""
+    import logging
+
+    from rich.logging import RichHandler
+
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(message)s",
+        handlers=[RichHandler(show_path=False, show_level=False, log_time_format="%H:%M:%S")],
+    )
+    logging.getLogger("minidisc_plugin").setLevel(logging.INFO)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""The compression config: every key, its type, range, default and meaning."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A part of the config; keys that it does not know are refused."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, validate_default=True)
+
+
+class DatasetConfig(Section):
+    """What `datasets.load_dataset` takes, and which columns hold what."""
+
+    path: str = Field(description="A folder, a Hub name, or a format such as `csv`, `json`, `parquet`.")
+    name: str | None = Field(None, description="The dataset's configuration, such as `mrpc` of `glue`.")
+    data_dir: str | None = Field(None, description="Folder of the data files.")
+    data_files: str | list[str] | dict[str, str | list[str]] | None = Field(
+        None, description="Files by split, relative to the working directory."
+    )
+    revision: str | None = Field(None, description="Version of a dataset on the Hub.")
+    cache_dir: str | None = Field(None, description="Where datasets are cached.")
+    train_split: str = Field("train", description="Split to train on; the selection split is carved from it.")
+    validation_split: str | None = Field(
+        None, description="Split for early stopping. Default: `validation`, where the dataset has it."
+    )
+    test_split: str | None = Field(
+        None, description="Split for the report. Default: `test`, else the validation split."
+    )
+    text: list[str] = Field(min_length=1, max_length=2, description="Columns of the sentence, or of the pair.")
+    label: str = Field("label", description="Column of the label: an integer, a class name, or a real number.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_text_column(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("text"), str):
+            return {**data, "text": [data["text"]]}
+        return data
+
+
+class MetricConfig(Section):
+    """The metric that selects and reports; a plain string stands for its name."""
+
+    name: str = Field(description="A shipped metric, or what `evaluate.load` takes.")
+    range: tuple[float, float] | None = Field(
+        None, description="Smallest and largest value, for a metric that is not known by name."
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Arguments of the metric, such as `average: macro`."
+    )
+
+
+class PruningConfig(Section):
+    """Keys of INC's `WeightPruningConfig`."""
+
+    target_sparsity: float = Field(
+        gt=0, lt=1, description="Share of heads and neurons that the student loses: 0.9 keeps a tenth."
+    )
+
+
+class DistillationConfig(Section):
+    """The objective, and keys of INC's `KnowledgeDistillationLossConfig`."""
+
+    objective: str = Field(
+        "minidisc", description="`minidisc` (hidden states and logits), `knowledge_distillation`, or a plug-in's."
+    )
+    temperature: Positive = Field(1.0, description="Temperature of the logits on both sides.")
+    loss_types: tuple[str, str] | None = Field(
+        None, description="Of `knowledge_distillation`: loss against labels (CE, MSE) and teacher (CE, KL, MSE)."
+    )
+    loss_weights: tuple[float, float] | None = Field(
+        None, description="Of `knowledge_distillation`: weights of the two losses; they sum to 1."
+    )
+
+    @model_validator(mode="after")
+    def _weights_sum_to_one(self) -> DistillationConfig:
+        if self.loss_weights is not None and (min(self.loss_weights) < 0 or abs(sum(self.loss_weights) - 1) > 1e-6):
+            raise ValueError("loss_weights must be at least 0 and sum to 1")
+        return self
+
+
+class CompressionConfig(Section):
+    """A whole run: teacher, data, compression, scheduler, training, output."""
+
+    model: str = Field(description="The fine-tuned teacher: a folder or a Hub name.")
+    tokenizer: str | None = Field(None, description="Its tokenizer, where it is not beside the model.")
+    task: Literal["text-classification"] = Field(
+        "text-classification", description="Classification, or regression where the model has a single label."
+    )
+    dataset: DatasetConfig = Field(description="The data.")
+    metric: MetricConfig = Field(description="The metric that selects and reports.")
+    pruning: PruningConfig = Field(description="How small the student is.")
+    distillation: DistillationConfig = Field(
+        default_factory=lambda: DistillationConfig(), description="How a student follows its teacher."
+    )
+    scheduler: str = Field(
+        "direct", description="How the teacher assistant is chosen; `minidisc plugins` lists the installed ones."
+    )
+    scheduler_config: dict[str, Any] = Field(
+        default_factory=dict, description="Settings of the scheduler; see its own table."
+    )
+    training: dict[str, Any] = Field(
+        default_factory=dict, description="Keys of `transformers.TrainingArguments`, for every training stage."
+    )
+    early_stopping_patience: int | None = Field(
+        None,
+        ge=1,
+        description="Stop a stage after this many epochs without a better validation metric, and keep the best epoch.",
+    )
+    selection_size: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="Share of train set apart, by seed, for importance and for the choice of the assistant.",
+    )
+    max_length: int = Field(128, ge=2, description="Tokens kept of each example.")
+    steps: list[str] = Field(
+        default_factory=list, description="Further pipeline steps, between the student's distillation and the report."
+    )
+    trust_remote_code: bool = Field(False, description="Run code that comes with the model or the tokenizer.")
+    output_dir: str = Field(description="Where everything is written.")
+    versions: dict[str, str] | None = Field(
+        None, description="Versions that wrote a resolved config; recorded, not read."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            data = dict(data)
+            if isinstance(data.get("metric"), str):
+                data["metric"] = {"name": data["metric"]}
+            if data.get("scheduler", "") is None:
+                data.pop("scheduler")
+        return data
+
+    @property
+    def target_scale(self) -> float:
+        """Share of heads and neurons that the student keeps."""
+        return round(1.0 - self.pruning.target_sparsity, 6)
+
+    @property
+    def seed(self) -> int:
+        """Seed of the selection split, of initialisation and of the order of examples."""
+        return int(self.training.get("seed", 42))

@@ -1,0 +1,122 @@
+"""Configs in and out: YAML or JSON to a checked `CompressionConfig`, and the resolved config back to YAML."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from minidisc_plugin.config import CompressionConfig
+from minidisc_plugin.errors import ConfigError
+
+Model = TypeVar("Model", bound=BaseModel)
+_LISTED = 20
+
+
+def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> CompressionConfig:
+    """Read and check a config.
+
+    Args:
+        path: A `.yaml`, `.yml` or `.json` file.
+        overrides: `key=value` strings; a key may be dotted, a value is read as YAML.
+
+    Raises:
+        ConfigError: the file is missing or malformed, or a key or value cannot be used; one line.
+    """
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror or error}") from error
+    try:
+        data = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{file}: not valid {file.suffix.lstrip('.') or 'YAML'}: {_flat(error)}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{file}: expected keys and values, found {type(data).__name__}")
+    for override in overrides:
+        _override(data, override)
+    return validate(CompressionConfig, data)
+
+
+def validate(model: type[Model], data: Mapping[str, Any], prefix: str = "") -> Model:
+    """Build `model` from plain data, with errors that name the key, the value and the remedy in one line.
+
+    Raises:
+        ConfigError: a key is unknown (names the nearest known one) or a value has the wrong type or range.
+    """
+    try:
+        return model.model_validate(dict(data))
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(model, problem, prefix) for problem in error.errors())) from None
+
+
+def unknown_key(key: str, known: Sequence[str]) -> str:
+    """One line for a key that is not known, with the nearest that is."""
+    near = difflib.get_close_matches(key.rpartition(".")[2], known, n=1)
+    listed = ", ".join(sorted(known)) if len(known) <= _LISTED else f"{len(known)}, see the documentation"
+    hint = f"did you mean {near[0]!r}?" if near else f"known keys: {listed}"
+    return f"{key}: unknown key; {hint}"
+
+
+def settings_of(model: type[BaseModel]) -> list[str]:
+    """Keys of a section, as a config spells them."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def to_yaml(config: CompressionConfig) -> str:
+    """The config as YAML that `read_config` reads back to the same config."""
+    data = config.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override!r}: expected KEY=VALUE, such as scheduler_config.lambda=0.3")
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        data = data.setdefault(parent, {})
+        if not isinstance(data, dict):
+            raise ConfigError(f"--set {override!r}: {parent!r} holds no keys")
+    try:
+        data[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override!r}: {_flat(error)}") from error
+
+
+def _explain(model: type[BaseModel], problem: Any, prefix: str) -> str:
+    location = [part for part in problem["loc"] if not (isinstance(part, str) and "[" in part)]
+    key = prefix + ".".join(str(part) for part in location)
+    if problem["type"] == "extra_forbidden":
+        return unknown_key(key, _keys(model, location[:-1]))
+    if problem["type"] == "missing":
+        return f"{key}: missing; add it"
+    message = problem["msg"].removeprefix("Value error, ")
+    if not key:
+        return message
+    return f"{key}: {problem['input']!r} cannot be used: {message[0].lower()}{message[1:]}"
+
+
+def _keys(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    """Keys of the section at `location`."""
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is None:
+            return []
+        kinds = [field.annotation, *get_args(field.annotation)]
+        sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not sections:
+            return []
+        model = sections[0]
+    return settings_of(model)
+
+
+def _flat(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,100 @@
+"""The dataset of a config, checked and tokenised: splits to train on, to select by, to stop by and to report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from minidisc_plugin.config import CompressionConfig, DatasetConfig
+from minidisc_plugin.errors import DataError
+from minidisc_plugin.splits import carve
+from minidisc_plugin.tasks import label_ids, tokenise
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+    from transformers import PretrainedConfig
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Tokenised splits of one run.
+
+    Attributes:
+        train: What is trained on.
+        selection: Carved from train: importance and the choice of the assistant.
+        validation: For early stopping, where there is one.
+        report: What is reported; it never chose anything.
+        report_name: Whether the reported split is the dataset's `test` or its `validation`.
+    """
+
+    train: Dataset
+    selection: Dataset
+    validation: Dataset | None
+    report: Dataset
+    report_name: Literal["test", "validation"]
+
+
+def load_splits(config: CompressionConfig, tokenizer: Any, model_config: PretrainedConfig) -> Splits:
+    """Load, check and tokenise the dataset.
+
+    Raises:
+        DataError: it cannot be loaded, a split or column is missing or empty, or labels do not fit the model.
+    """
+    settings = config.dataset
+    raw = _load(settings)
+    validation_name = settings.validation_split or "validation"
+    test_name = settings.test_split or "test"
+    for key, name in (("validation_split", settings.validation_split), ("test_split", settings.test_split)):
+        if name is not None and name not in raw:
+            raise DataError(f"dataset.{key}: {name!r} is not a split; splits: {', '.join(raw)}")
+    if settings.train_split not in raw:
+        raise DataError(f"dataset.train_split: {settings.train_split!r} is not a split; splits: {', '.join(raw)}")
+    if test_name not in raw and validation_name not in raw:
+        raise DataError("dataset: neither a test nor a validation split to report on; add one to data_files")
+
+    def prepare(name: str) -> Dataset:
+        return _prepare(raw[name], name, config, tokenizer, model_config)
+
+    report_name: Literal["test", "validation"] = "test"
+    if test_name not in raw or test_name == validation_name:
+        report_name, test_name = "validation", validation_name
+    has_validation = report_name == "test" and validation_name in raw
+    if config.early_stopping_patience is not None and not has_validation:
+        raise DataError(
+            "early_stopping_patience: there is no validation split besides the reported one; add one, or remove the key"
+        )
+    train, selection = carve(prepare(settings.train_split), config.selection_size, config.seed)
+    return Splits(
+        train, selection, prepare(validation_name) if has_validation else None, prepare(test_name), report_name
+    )
+
+
+def _load(settings: DatasetConfig) -> DatasetDict:
+    from datasets import DatasetDict, load_dataset
+
+    keys = ("name", "data_dir", "data_files", "revision", "cache_dir")
+    arguments = {key: getattr(settings, key) for key in keys if getattr(settings, key) is not None}
+    try:
+        found = load_dataset(settings.path, **arguments)
+    except Exception as error:  # datasets raises many kinds; each means the same to the user
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(f"dataset: {settings.path!r} cannot be loaded: {reason}") from error
+    if not isinstance(found, DatasetDict):
+        raise DataError(f"dataset: {settings.path!r} gives no named splits; use data_files with train and test")
+    return found
+
+
+def _prepare(
+    split: Dataset, name: str, config: CompressionConfig, tokenizer: Any, model_config: PretrainedConfig
+) -> Dataset:
+    columns = [*config.dataset.text, config.dataset.label]
+    for key, column in zip(["text"] * len(config.dataset.text) + ["label"], columns, strict=True):
+        if column not in split.column_names:
+            raise DataError(
+                f"dataset.{key}: column {column!r} is not in split {name!r}; columns: {', '.join(split.column_names)}"
+            )
+    if not len(split):
+        raise DataError(f"dataset: split {name!r} is empty")
+    where = f"column {config.dataset.label!r} of split {name!r}"
+    labels = label_ids(list(split[config.dataset.label]), model_config, where)
+    return tokenise(split, tokenizer, config.dataset.text, labels, config.max_length)

@@ -1,0 +1,35 @@
+"""Every error that this package raises on purpose; a message names the key, the value and the remedy."""
+
+from __future__ import annotations
+
+
+class MinidiscError(Exception):
+    """Base of all errors raised by this package; the command line prints it as one line and exits with 2."""
+
+
+class ConfigError(MinidiscError):
+    """The compression config, or an argument that stands for a key of it, cannot be used."""
+
+
+class DataError(MinidiscError):
+    """The dataset does not fit the config or the model."""
+
+
+class MetricError(MinidiscError):
+    """A metric is unknown, or its values cannot be brought to [0, 1]."""
+
+
+class UnsupportedModelError(MinidiscError):
+    """No family knows where the attention heads and feed-forward neurons of this model live."""
+
+
+class PluginError(MinidiscError):
+    """A plug-in is broken, missing, or claims a name that another one has."""
+
+
+class RunDirectoryError(MinidiscError):
+    """The output directory holds another run, or not the run that was asked for."""
+
+
+class NonFiniteLossError(MinidiscError):
+    """Training met a loss that is NaN or infinite; checkpoints written before it are kept."""

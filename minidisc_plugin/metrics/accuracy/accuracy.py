@@ -1,0 +1,29 @@
+"""Accuracy as a module for `evaluate.load`, which reads imports line by line: one plain import a line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import datasets
+import evaluate
+from sklearn.metrics import accuracy_score
+
+
+class Accuracy(evaluate.Metric):  # type: ignore[misc]
+    """Share of rows whose predicted class is the labelled one; keys as the public module `accuracy`."""
+
+    def _info(self) -> Any:
+        row = {"predictions": datasets.Value("int32"), "references": datasets.Value("int32")}
+        return evaluate.MetricInfo(
+            description="Share of predictions equal to the reference.",
+            citation="",
+            inputs_description="predictions, references: class ids; normalize, sample_weight.",
+            features=datasets.Features(row),
+        )
+
+    def _compute(
+        self, predictions: Any, references: Any, normalize: bool = True, sample_weight: Any = None
+    ) -> dict[str, float]:
+        """Give `{"accuracy": share in [0, 1]}`, or the number of right rows where `normalize` is false."""
+        value = accuracy_score(references, predictions, normalize=normalize, sample_weight=sample_weight)
+        return {"accuracy": float(value)}

@@ -1,0 +1,144 @@
+"""Narrow models as Hugging Face checkpoints: sizes in `config.json`, the modelling code beside the weights."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from pprint import pformat
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from minidisc_plugin.atomic import write_text
+from minidisc_plugin.errors import ConfigError, UnsupportedModelError
+from minidisc_plugin.nested.family import Family, family_of
+from minidisc_plugin.nested.narrow import narrow
+from minidisc_plugin.nested.prefix import PrefixLinear
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+CODE_FILE = "modeling_narrow.py"
+_PREFIX = "Narrow"
+
+
+class NarrowCheckpoint:
+    """Mixed into a stock model class: narrows it to `config.layer_sizes`, and saves the code to do so elsewhere."""
+
+    family: Family
+
+    def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, *args, **kwargs)
+        narrow(self, self.family.paths(), config.layer_sizes["heads"], config.layer_sizes["neurons"])
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """Save as `PreTrainedModel.save_pretrained` does, with the modelling file beside the weights."""
+        base = _stock_class(type(self))
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.config.auto_map = {  # type: ignore[attr-defined]
+            auto: f"{Path(CODE_FILE).stem}.{type(self).__name__}" for auto in _auto_classes(base, self.family)
+        }
+        write_text(folder / CODE_FILE, _modelling_code(base, self.family))
+        super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
+
+
+@functools.lru_cache(maxsize=None)
+def narrow_class(base: type[PreTrainedModel], family: Family) -> type[PreTrainedModel]:
+    """The narrow variant of a stock Hugging Face model class."""
+    name = f"{_PREFIX}{base.__name__}"
+    attributes = {"family": family, "__module__": __name__, "__doc__": f"{base.__name__} with narrow layers."}
+    return type(name, (NarrowCheckpoint, base), attributes)
+
+
+def as_narrow(
+    model: PreTrainedModel, family: Family, heads: Sequence[int], neurons: Sequence[int]
+) -> PreTrainedModel:
+    """Finish a copied slice: plain linear layers, sizes in its config, a class that can save and load itself."""
+    for module in model.modules():
+        if isinstance(module, PrefixLinear):
+            del module.rows, module.columns
+            module.__class__ = nn.Linear
+    narrow(model, family.paths(), heads, neurons)
+    model.config.layer_sizes = {"heads": list(heads), "neurons": list(neurons)}
+    model.__class__ = narrow_class(_stock_class(type(model)), family)
+    return model.eval()
+
+
+def load(directory: str | os.PathLike[str], **kwargs: Any) -> PreTrainedModel:
+    """Load a teacher, an assistant or a student from a folder; no code of that folder is run.
+
+    Args:
+        directory: A folder that `save_pretrained` wrote.
+        **kwargs: Passed to `PreTrainedModel.from_pretrained`.
+
+    Raises:
+        ConfigError: no checkpoint there, or one of a class that transformers does not have.
+    """
+    import transformers
+
+    config_file = Path(directory) / "config.json"
+    if not config_file.is_file():
+        raise ConfigError(f"no checkpoint in {os.fspath(directory)!r}: it has no config.json")
+    architecture = json.loads(config_file.read_text(encoding="utf-8")).get("architectures", [""])[0]
+    base: type[PreTrainedModel] | None = getattr(transformers, architecture.removeprefix(_PREFIX), None)
+    if base is None:
+        raise ConfigError(f"{config_file}: architecture {architecture!r} is not a class of transformers")
+    config = transformers.AutoConfig.from_pretrained(directory, trust_remote_code=False)
+    if getattr(config, "layer_sizes", None) is None:
+        return base.from_pretrained(directory, config=config, **kwargs)
+    return narrow_class(base, family_of(config)).from_pretrained(directory, config=config, **kwargs)
+
+
+def _stock_class(model_class: type) -> type[PreTrainedModel]:
+    """The class of transformers that a model is made of; a narrow class's base, if it is one."""
+    import transformers
+
+    name = model_class.__name__.removeprefix(_PREFIX)
+    stock = getattr(transformers, name, None)
+    if not isinstance(stock, type) or not issubclass(model_class, stock):
+        raise UnsupportedModelError(
+            f"model: {model_class.__name__} is not a class of transformers, so its slices could not be loaded "
+            "elsewhere; load the model without remote code"
+        )
+    return stock
+
+
+def _auto_classes(base: type, family: Family) -> list[str]:
+    """Names of the Auto classes that resolve this family to `base`."""
+    from transformers.models.auto import modeling_auto
+
+    names = []
+    for name, auto in vars(modeling_auto).items():
+        if name.startswith("Auto") and hasattr(auto, "_model_mapping"):
+            by_model_type = auto._model_mapping._model_mapping
+            if by_model_type.get(family.model_type) == base.__name__:
+                names.append(name)
+    return names
+
+
+def _modelling_code(base: type, family: Family) -> str:
+    source = resources.files("minidisc_plugin.nested").joinpath("narrow.py").read_text(encoding="utf-8")
+    body = source.split('"""', 2)[2].strip()
+    return f'''"""{base.__name__} whose layers have the sizes given by `layer_sizes` in config.json.
+
+Made by minidisc-plugin; needs torch and transformers only.
+"""
+
+{body.replace("from torch import nn", f"from torch import nn{chr(10)}from transformers import {base.__name__}", 1)}
+
+
+PATHS = {pformat(family.paths(), sort_dicts=False, width=110)}
+
+
+class {_PREFIX}{base.__name__}({base.__name__}):
+    _auto_class = {_auto_classes(base, family)[0]!r}
+
+    def __init__(self, config, *args, **kwargs):
+        super().__init__(config, *args, **kwargs)
+        narrow(self, PATHS, config.layer_sizes["heads"], config.layer_sizes["neurons"])
+'''

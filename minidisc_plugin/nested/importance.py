@@ -1,0 +1,110 @@
+"""Importance of heads and neurons: the sum over examples of |dL/dmask| with every mask at one (section 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from minidisc_plugin.errors import DataError
+from minidisc_plugin.nested.layers import SlicedLayer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def importance(
+    model: PreTrainedModel, layers: Sequence[SlicedLayer], batches: Iterable[Mapping[str, Any]]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Score every head and neuron on labelled batches.
+
+    Each example has masks of its own, so the absolute value is taken per example: the scores do not depend on how
+    examples are batched or padded.
+
+    Args:
+        model: The network at its full size; its mode, gradients and `requires_grad` flags are left as they were.
+        layers: Its sliced layers.
+        batches: Mappings of tensors that hold the model's inputs and `labels`; the model's own loss is used.
+
+    Returns:
+        Two lists with, per layer, (heads,) and (neurons,) scores on the CPU.
+
+    Raises:
+        DataError: no batch, a batch without labels, or a loss that is not finite.
+    """
+    head_scores = [torch.zeros(layer.heads, dtype=torch.float64) for layer in layers]
+    neuron_scores = [torch.zeros(layer.neurons, dtype=torch.float64) for layer in layers]
+    examples = 0
+    with _frozen(model):
+        for batch in batches:
+            if batch.get("labels") is None:
+                raise DataError("importance needs labelled batches: add `labels` to every batch")
+            inputs = {name: value.to(model.device) for name, value in batch.items() if torch.is_tensor(value)}
+            size = len(inputs["labels"])
+            with _masks(layers, size) as (head_masks, neuron_masks):
+                loss = model(**inputs).loss
+                if not torch.isfinite(loss):
+                    raise DataError(f"importance: the teacher's loss is {loss.item()} after {examples} examples")
+                # The model's loss is a mean over examples; the sum has one term per example and mask.
+                masks = [mask for mask in head_masks + neuron_masks if mask.shape[1]]
+                found = iter(torch.autograd.grad(loss * size, masks, allow_unused=True))
+            for scores, mask in zip(head_scores + neuron_scores, head_masks + neuron_masks, strict=True):
+                gradient = next(found) if mask.shape[1] else None
+                if gradient is not None:
+                    scores += gradient.abs().sum(0).double().cpu()
+            examples += size
+    if not examples:
+        raise DataError("importance needs at least one labelled batch")
+    return head_scores, neuron_scores
+
+
+@contextmanager
+def _frozen(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, and gradients for masks only: no memory is spent on parameter gradients."""
+    training = model.training
+    wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    model.eval()
+    for parameter in wanted:
+        parameter.requires_grad_(False)
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        model.train(training)
+        for parameter in wanted:
+            parameter.requires_grad_(True)
+
+
+@contextmanager
+def _masks(layers: Sequence[SlicedLayer], size: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """Masks of ones, (examples, units) per layer, multiplied into what the output projections read."""
+    handles = []
+    head_masks, neuron_masks = [], []
+    for layer in layers:
+        for output, units, masks in (
+            (layer.head_output, layer.heads, head_masks),
+            (layer.neuron_output, layer.neurons, neuron_masks),
+        ):
+            reference = next(layer.module.parameters())
+            mask = torch.ones(size, units, dtype=reference.dtype, device=reference.device, requires_grad=True)
+            masks.append(mask)
+            if output is not None and units:
+                handles.append(output.register_forward_pre_hook(_multiply_by(mask)))
+    try:
+        yield head_masks, neuron_masks
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _multiply_by(mask: Tensor) -> Any:
+    def hook(module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        features = arguments[0]
+        size, units = mask.shape
+        masked = features.view(*features.shape[:-1], units, -1) * mask.view(size, *[1] * (features.dim() - 2), units, 1)
+        return (masked.view_as(features), *arguments[1:])
+
+    return hook

@@ -1,0 +1,89 @@
+"""The order in which heads and neurons are kept: importance scores in, global ranks and allocations out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class UnitRanking:
+    """Heads, or neurons, of all layers in one global order.
+
+    Attributes:
+        order: Per layer, (units,) indices before reordering, the most important unit first.
+        ranks: Per layer, (units,) ascending positions of the reordered units in the global order, 0 the first kept.
+        total: Number of units of the network that scales refer to.
+    """
+
+    order: tuple[Tensor, ...]
+    ranks: tuple[Tensor, ...]
+    total: int
+
+    def counts(self, scale: float) -> list[int]:
+        """Units kept per layer at `scale` (in (0, 1]): the first `scale * total` of the global order, at least one."""
+        kept = max(1, int(scale * self.total + 0.5))
+        return [int(torch.searchsorted(ranks, kept)) for ranks in self.ranks]
+
+    def trimmed(self, counts: Sequence[int]) -> UnitRanking:
+        """The same ranking without the units beyond `counts`; scales still refer to the same total."""
+        pairs = list(zip(counts, self.order, self.ranks, strict=True))
+        return UnitRanking(
+            tuple(torch.arange(count) for count, _, _ in pairs),
+            tuple(ranks[:count] for count, _, ranks in pairs),
+            self.total,
+        )
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Heads and neurons, ranked apart (section 3.1 of the paper)."""
+
+    heads: UnitRanking
+    neurons: UnitRanking
+
+    def tensors(self) -> dict[str, Tensor]:
+        """As named integer tensors, for safetensors."""
+        named: dict[str, Tensor] = {}
+        for kind, units in (("heads", self.heads), ("neurons", self.neurons)):
+            for layer, (order, ranks) in enumerate(zip(units.order, units.ranks, strict=True)):
+                named[f"{kind}.order.{layer}"] = order
+                named[f"{kind}.ranks.{layer}"] = ranks
+        return named
+
+    @staticmethod
+    def from_tensors(named: dict[str, Tensor]) -> Ranking:
+        """The inverse of `tensors`."""
+
+        def units(kind: str) -> UnitRanking:
+            layers = range(sum(name.startswith(f"{kind}.order.") for name in named))
+            ranks = tuple(named[f"{kind}.ranks.{layer}"] for layer in layers)
+            order = tuple(named[f"{kind}.order.{layer}"] for layer in layers)
+            return UnitRanking(order, ranks, sum(len(layer) for layer in ranks))
+
+        return Ranking(units("heads"), units("neurons"))
+
+
+def rank_units(scores: Sequence[Tensor]) -> UnitRanking:
+    """Rank units globally by importance divided by their layer's L2 norm.
+
+    Args:
+        scores: Per layer, (units,) importance, at least 0 and finite. Ties keep the earlier layer and index first.
+    """
+    normalised = [score.double() / score.double().norm().clamp_min(1e-30) for score in scores]
+    layer_of = torch.cat([torch.full((len(score),), layer) for layer, score in enumerate(scores)])
+    best_first = torch.sort(torch.cat(normalised), descending=True, stable=True).indices
+    starts = [0]
+    for score in scores:
+        starts.append(starts[-1] + len(score))
+    ranks = [(layer_of[best_first] == layer).nonzero().flatten() for layer in range(len(scores))]
+    order = [best_first[layer_ranks] - starts[layer] for layer, layer_ranks in enumerate(ranks)]
+    return UnitRanking(tuple(order), tuple(ranks), starts[-1])
+
+
+def natural_order(sizes: Sequence[int]) -> UnitRanking:
+    """The ranking of a network that was not ranked: every layer keeps its first units, in equal shares."""
+    return rank_units([torch.arange(size, 0, -1, dtype=torch.float64) / max(size, 1) for size in sizes])

@@ -1,0 +1,111 @@
+"""What a run would do and cost, without training: candidates, stages, steps, relative cost, files."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minidisc_plugin.config import CompressionConfig
+from minidisc_plugin.preparation import Prepared, prepare
+from minidisc_plugin.reporting.records import Candidate
+from minidisc_plugin.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from minidisc_plugin.nested.model import NestedModel
+
+# A backward pass costs about two forward passes.
+PASSES_OF_A_TRAINED_EXAMPLE = 3
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """One training stage.
+
+    Attributes:
+        name: Of the stage.
+        steps: Optimizer steps.
+        relative_cost: Multiply-accumulates, 1 being the fine-tuning of the teacher for as many epochs.
+    """
+
+    name: str
+    steps: int
+    relative_cost: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that was not started.
+
+    Attributes:
+        scheduler: Its name.
+        candidates: With sizes per layer; none has a metric.
+        student: The student's sizes.
+        teacher: The teacher's sizes.
+        macs: Multiply-accumulates of one example by scale, at `sequence_length` tokens.
+        sequence_length: The median length of the reported split.
+        stages: With steps and cost; stages after the choice are priced as if the largest candidate won.
+        output_dir: Where a run would write.
+    """
+
+    scheduler: str
+    candidates: list[Candidate]
+    student: Candidate
+    teacher: Candidate
+    macs: dict[float, int]
+    sequence_length: int
+    stages: list[StageCost]
+    output_dir: Path
+
+
+def make_plan(config: CompressionConfig) -> Plan:
+    """Check a config, rank the teacher's heads and neurons, and price every stage; writes nothing.
+
+    Raises:
+        MinidiscError: something in the config cannot be used.
+    """
+    from minidisc_plugin.reporting.results import typical_batch
+
+    with tempfile.TemporaryDirectory() as scratch:
+        prepared = prepare(config, Path(scratch))
+        bench = prepared.workbench()
+        nested = bench.ranked_network()
+    scales = prepared.scheduler.candidate_scales()
+    target = prepared.scheduler.target_scale
+    *candidates, student, teacher = nested.describe([*scales, target, 1.0])
+    batch = typical_batch(prepared.splits.report, prepared.tokenizer)
+    macs = {scale: _macs(nested, scale, batch) for scale in {*scales, target, 1.0}}
+    return Plan(
+        scheduler=prepared.config.scheduler,
+        candidates=candidates,
+        student=student,
+        teacher=teacher,
+        macs=macs,
+        sequence_length=batch["input_ids"].shape[1],
+        stages=_stage_costs(prepared, macs),
+        output_dir=RunDirectory(config.output_dir).root,
+    )
+
+
+def _stage_costs(prepared: Prepared, macs: dict[float, int]) -> list[StageCost]:
+    args = prepared.args
+    batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+    steps = math.ceil(math.ceil(len(prepared.splits.train) / batch) * args.num_train_epochs)
+    if args.max_steps > 0:
+        steps = args.max_steps
+    unit = PASSES_OF_A_TRAINED_EXAMPLE * macs[1.0]
+    costs = []
+    for stage in prepared.scheduler.stages():
+        trained = sum(PASSES_OF_A_TRAINED_EXAMPLE * macs[scale] * passes for scale, passes in stage.passes.items())
+        costs.append(StageCost(stage.name, steps, (macs[stage.teacher_scale] + trained) / unit))
+    return costs
+
+
+def _macs(nested: NestedModel, scale: float, batch: object) -> int:
+    from minidisc_plugin.reporting.measure import macs
+
+    nested.set_scale(scale)
+    single = {name: value[:1] for name, value in batch.items()}  # type: ignore[attr-defined]
+    return macs(nested.model, single)

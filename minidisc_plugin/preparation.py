@@ -1,0 +1,165 @@
+"""From a config to everything a run needs, checked before anything is trained or written."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minidisc_plugin.config import CompressionConfig
+from minidisc_plugin.config_file import settings_of, validate
+from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.plugins import host, pick
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, TrainingArguments
+
+    from minidisc_plugin.data import Splits
+    from minidisc_plugin.schedulers.base import Scheduler
+    from minidisc_plugin.schedulers.workbench import Workbench
+    from minidisc_plugin.steps import Step
+
+logger = logging.getLogger(__name__)
+
+VERSIONS_OF = (
+    "minidisc-plugin",
+    "torch",
+    "transformers",
+    "accelerate",
+    "datasets",
+    "evaluate",
+    "optimum",
+    "optimum-intel",
+    "neural-compressor",
+    "numpy",
+)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked run.
+
+    Attributes:
+        config: With every default filled in.
+        scheduler: With its settings.
+        steps: Pipeline steps in order.
+        teacher: The fine-tuned model.
+        tokenizer: Its tokenizer.
+        splits: The tokenised dataset.
+        args: Of every training stage.
+    """
+
+    config: CompressionConfig
+    scheduler: Scheduler
+    steps: list[Step]
+    teacher: PreTrainedModel
+    tokenizer: Any
+    splits: Splits
+    args: TrainingArguments
+
+    def workbench(self, resume: bool = False) -> Workbench:
+        """What the scheduler works with."""
+        from transformers import EarlyStoppingCallback
+
+        from minidisc_plugin.metrics import build_compute_metrics, result_key
+        from minidisc_plugin.schedulers.workbench import Workbench
+        from minidisc_plugin.tasks import is_regression
+
+        metric, regression = self.config.metric, is_regression(self.teacher.config)
+        objective = pick(host().objectives(), self.config.distillation.objective, "distillation.objective")
+        patience = self.config.early_stopping_patience
+        return Workbench(
+            teacher=self.teacher,
+            train_dataset=self.splits.train,
+            selection_dataset=self.splits.selection,
+            validation_dataset=self.splits.validation,
+            args=self.args,
+            compute_metrics=build_compute_metrics(metric.name, regression, metric.options),
+            metric=result_key(metric.name),
+            metric_range=metric.range,
+            objective=objective(self.config.distillation, regression=regression),
+            processing_class=self.tokenizer,
+            resume=resume,
+            callbacks=[] if patience is None else [EarlyStoppingCallback(patience)],
+        )
+
+
+def make_scheduler(config: CompressionConfig) -> Scheduler:
+    """The scheduler that a config names, with checked settings.
+
+    Raises:
+        ConfigError: it is not installed, or a setting cannot be used.
+    """
+    found = host().schedulers()
+    scheduler_class = pick(found, config.scheduler, "scheduler")
+    if "target_sparsity" in config.scheduler_config:
+        raise ConfigError("scheduler_config.target_sparsity: set pruning.target_sparsity instead")
+    settings = {**config.scheduler_config, "target_sparsity": config.pruning.target_sparsity}
+    # One config serves every scheduler: a key that only others know is passed over, one that none knows is not.
+    others = {key for other in found.values() if other is not scheduler_class for key in settings_of(other)}
+    for key in sorted(others.difference(settings_of(scheduler_class)).intersection(settings)):
+        logger.info("scheduler_config.%s is not used by scheduler %s", key, config.scheduler)
+        del settings[key]
+    scheduler = validate(scheduler_class, settings, prefix="scheduler_config.")
+    scheduler.candidate_scales()
+    return scheduler
+
+
+def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
+    """Resolve and check a config; cheap checks come before slow ones, and nothing is written.
+
+    Args:
+        config: As read.
+        checkpoints: Where training stages will keep theirs.
+
+    Raises:
+        MinidiscError: something in it cannot be used; the message names it.
+    """
+    scheduler = make_scheduler(config)
+    registered = host().steps()
+    steps = [pick(registered, name, "steps")() for name in ("schedule", "distil", *config.steps, "report")]
+    pick(host().objectives(), config.distillation.objective, "distillation.objective")
+
+    from minidisc_plugin.data import load_splits
+    from minidisc_plugin.metrics import load_metric, result_key
+    from minidisc_plugin.nested.family import family_of
+    from minidisc_plugin.tasks import load_teacher, load_tokenizer
+    from minidisc_plugin.training.arguments import training_arguments, with_defaults
+
+    load_metric(config.metric.name)
+    args = training_arguments(
+        config.training, checkpoints, config.early_stopping_patience, result_key(config.metric.name)
+    )
+    teacher = load_teacher(config.model, config.trust_remote_code)
+    family_of(teacher.config)
+    tokenizer = load_tokenizer(config.tokenizer or config.model, teacher, config.trust_remote_code)
+    splits = load_splits(config, tokenizer, teacher.config)
+    for step in steps:
+        step.check(config)
+
+    resolved = config.model_copy(
+        update={
+            "training": {"seed": config.seed, **with_defaults(config.training)},
+            "scheduler_config": {
+                **config.scheduler_config,
+                **scheduler.model_dump(mode="json", by_alias=True, exclude={"target_sparsity"}, exclude_none=True),
+            },
+            "versions": installed_versions(),
+        }
+    )
+    prepared = Prepared(resolved, scheduler, steps, teacher, tokenizer, splits, args)
+    prepared.workbench()  # the objective and the metric's options are checked by making it
+    return prepared
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of what a result depends on; packages that are not installed are left out."""
+    versions = {}
+    for name in VERSIONS_OF:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

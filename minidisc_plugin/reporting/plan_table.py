@@ -1,0 +1,55 @@
+"""`minidisc plan`, printed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from minidisc_plugin.plan import PASSES_OF_A_TRAINED_EXAMPLE, Plan
+from minidisc_plugin.reporting.rows import count
+from minidisc_plugin.run_directory import FILES
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_plan(plan: Plan, console: Console | None = None) -> None:
+    """Print candidates with their sizes, stages with their cost, and what a run would write."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = console or Console()
+    sizes = Table(title=f"{plan.scheduler}: candidates", title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("scale", "heads per layer", "neurons per layer", "params", "encoder params", "MACs"):
+        sizes.add_column(name, justify="left" if "layer" in name else "right")
+    named = [(plan.teacher, "teacher"), *((candidate, "") for candidate in plan.candidates), (plan.student, "student")]
+    for record, role in named:
+        sizes.add_row(
+            f"{role} {record.scale:g}".strip(),
+            " ".join(map(str, record.heads)),
+            " ".join(map(str, record.neurons)),
+            count(record.parameters),
+            count(record.encoder_parameters),
+            count(plan.macs[record.scale]),
+        )
+    console.print(sizes)
+    console.print(f"MACs of one example of {plan.sequence_length} tokens, the median length.\n")
+
+    costs = Table(title="stages", title_justify="left", box=box.SIMPLE_HEAD)
+    costs.add_column("stage")
+    costs.add_column("steps", justify="right")
+    costs.add_column("relative cost", justify="right")
+    for stage in plan.stages:
+        costs.add_row(stage.name, f"{stage.steps:,}", f"{stage.relative_cost:.2f}")
+    costs.add_section()
+    total_steps, total_cost = sum(s.steps for s in plan.stages), sum(s.relative_cost for s in plan.stages)
+    costs.add_row("in all", f"{total_steps:,}", f"{total_cost:.2f}")
+    console.print(costs)
+    console.print(
+        "Cost by MACs; 1 is fine-tuning the teacher for as many epochs, "
+        f"{PASSES_OF_A_TRAINED_EXAMPLE} forward passes an example. An assistant that is not chosen yet "
+        "is priced as the largest it can be.\n"
+    )
+    console.print(f"would write into {plan.output_dir}:", highlight=False)
+    for name, content in FILES.items():
+        console.print(f"  {name:<22}{content}", highlight=False)

@@ -1,0 +1,25 @@
+"""`minidisc plugins`, printed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from minidisc_plugin.plugins import FoundPlugin
+
+
+def print_plugins(found: Sequence[FoundPlugin], console: Console | None = None) -> None:
+    """Print every entry point with its schedulers and its distribution, or the error that kept it out."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("plug-in", "schedulers", "distribution", "error"):
+        table.add_column(name, overflow="fold")
+    for plugin in found:
+        table.add_row(plugin.name, ", ".join(plugin.schedulers), plugin.distribution, plugin.error or "")
+    (console or Console()).print(table)

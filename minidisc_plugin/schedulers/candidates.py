@@ -1,0 +1,71 @@
+"""What schedulers share: the grid of candidate scales, and the record of a choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from minidisc_plugin.plugins import event
+from minidisc_plugin.reporting.records import Candidate, ScheduleRecord
+from minidisc_plugin.schedulers.base import Schedule, Scheduler
+from minidisc_plugin.selection import check_candidates, tradeoff
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from minidisc_plugin.schedulers.workbench import Workbench
+
+PUBLISHED_GRID = (0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
+
+
+def candidate_scales(given: Sequence[float] | None, target: float) -> tuple[float, ...]:
+    """The given scales, checked, or those of the published grid that lie strictly between target and teacher.
+
+    Raises:
+        ConfigError: a given scale lies outside (target, 1), or twice in the list.
+    """
+    if given is not None:
+        return check_candidates(given, target)
+    grid = tuple(scale for scale in PUBLISHED_GRID if scale > target + 1e-6)
+    return grid or (round((1 + target) / 2, 6),)
+
+
+def tradeoff_rule(metric: str, lam: float) -> str:
+    """The rule of the lambda-tradeoff, in words."""
+    return f"largest {metric} + {lam:g} * (1 - scale)"
+
+
+def judged(candidate: Candidate, lam: float, chosen: Sequence[float]) -> Candidate:
+    """The candidate with its tradeoff, where it has a metric, and whether it is among the chosen scales."""
+    value = None if candidate.metric is None else tradeoff(candidate.metric, candidate.scale, lam)
+    return candidate.model_copy(update={"tradeoff": value, "selected": candidate.scale in chosen})
+
+
+def conclude(
+    scheduler: Scheduler,
+    bench: Workbench,
+    *,
+    candidates: list[Candidate],
+    assistants: list[PreTrainedModel],
+    student: PreTrainedModel,
+    rule: str,
+    lam: float | None = None,
+    distilled: bool = False,
+    measured_on: Literal["candidate", "student"] = "candidate",
+) -> Schedule:
+    """Record and announce a choice; the chosen candidates are those marked `selected`."""
+    selected = [candidate for candidate in candidates if candidate.selected]
+    event("minidisc_assistant_selected", scheduler=scheduler.name, assistants=selected)
+    record = ScheduleRecord(
+        scheduler=scheduler.name,
+        lam=lam,
+        metric=bench.metric,
+        measured_on=measured_on,
+        rule=rule,
+        target_scale=scheduler.target_scale,
+        target_sparsity=scheduler.target_sparsity,
+        assistants=[candidate.scale for candidate in selected],
+        candidates=candidates,
+        seconds=bench.journal.seconds,
+    )
+    return Schedule(assistants, student, record, distilled)

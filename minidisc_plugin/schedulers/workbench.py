@@ -1,0 +1,249 @@
+"""What a scheduler works with: a ranked network, training, distillation and evaluation, all resumable."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minidisc_plugin.atomic import atomic_path
+from minidisc_plugin.errors import MetricError
+from minidisc_plugin.nested.model import NestedModel
+from minidisc_plugin.nested.ranking import Ranking
+from minidisc_plugin.plugins import event
+from minidisc_plugin.reporting.records import Candidate
+from minidisc_plugin.schedulers.journal import Journal
+from minidisc_plugin.selection import MetricRange, to_unit
+from minidisc_plugin.training.arguments import for_stage
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, Trainer, TrainingArguments
+
+    from minidisc_plugin.training.objectives import Objective
+
+logger = logging.getLogger(__name__)
+
+
+class Workbench:
+    """The means of one run; a scheduler composes them and never learns which host called it.
+
+    Args:
+        teacher: The fine-tuned model.
+        train_dataset: Tokenised examples with `labels`, without those of `selection_dataset`.
+        selection_dataset: Labelled examples for importance and selection.
+        validation_dataset: Examples for early stopping, or None.
+        args: Arguments of every training stage.
+        compute_metrics: As `Trainer` takes it.
+        metric: The key of its result that selects.
+        metric_range: Smallest and largest value of the metric, when it is not known by name.
+        processing_class: The tokenizer.
+        data_collator: As `Trainer` takes it.
+        objective: The distillation objective.
+        resume: Go on from what `args.output_dir` holds.
+        callbacks: As `Trainer` takes them, for every training stage.
+    """
+
+    def __init__(
+        self,
+        *,
+        teacher: PreTrainedModel,
+        train_dataset: Dataset,
+        selection_dataset: Dataset,
+        validation_dataset: Dataset | None,
+        args: TrainingArguments,
+        compute_metrics: Callable[[Any], dict[str, float]],
+        metric: str,
+        objective: Objective,
+        metric_range: tuple[float, float] | None = None,
+        processing_class: Any = None,
+        data_collator: Any = None,
+        resume: bool = False,
+        callbacks: Sequence[Any] = (),
+    ) -> None:
+        self.teacher = teacher
+        self.selection_dataset = selection_dataset
+        self.args = args
+        self.metric = metric
+        self.metric_range = MetricRange(*metric_range) if metric_range else None
+        self.resume = resume
+        self.folder = Path(str(args.output_dir))
+        self.writer = args.process_index == 0
+        self.journal = Journal(self.folder, resume=resume, writer=self.writer)
+        self._objective = objective
+        self._trainer_arguments: dict[str, Any] = {
+            "train_dataset": train_dataset,
+            "eval_dataset": validation_dataset,
+            "compute_metrics": compute_metrics,
+            "processing_class": processing_class,
+            "data_collator": data_collator,
+        }
+        self._callbacks = list(callbacks)
+
+    def ranked_network(self) -> NestedModel:
+        """A new nested network over a copy of the teacher, ranked by importance on the selection split."""
+        from safetensors.torch import load_file, save_file
+
+        nested = NestedModel(copy.deepcopy(self.teacher))
+        file = self.folder / "ranking.safetensors"
+        if self.journal.finished("importance"):
+            nested.apply_ranking(Ranking.from_tensors(load_file(file)))
+            return nested
+        logger.info("importance of heads and neurons on %d examples", len(self.selection_dataset))
+        with self.journal.stage("importance"):
+            ranking = self.rank(nested)
+            if self.writer:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                with atomic_path(file) as temporary:
+                    save_file({name: value.contiguous() for name, value in ranking.tensors().items()}, temporary)
+        return nested
+
+    def rank(self, nested: NestedModel) -> Ranking:
+        """Rank a network by importance on the selection split."""
+        from tqdm.auto import tqdm
+
+        batches = self.evaluator(nested.model, "importance").get_eval_dataloader()
+        return nested.rank(tqdm(batches, desc="importance", disable=self.args.disable_tqdm, leave=False))
+
+    def specify(self, scheduler: str, nested: NestedModel, scales: Sequence[float]) -> list[Candidate]:
+        """Candidate records without metrics, announced to plug-ins."""
+        candidates = nested.describe(scales)
+        event("minidisc_candidates_specified", scheduler=scheduler, candidates=candidates)
+        return candidates
+
+    def train(
+        self,
+        nested: NestedModel,
+        scales: Sequence[float],
+        teacher: PreTrainedModel,
+        stage: str,
+        random_scales: int | None = None,
+    ) -> None:
+        """Train the scales of a nested network together against a frozen teacher.
+
+        Args:
+            nested: The network, trimmed to what will be used.
+            scales: Scales that share it.
+            teacher: The model to follow.
+            stage: Name of the stage; its checkpoints live in a folder of that name.
+            random_scales: See ScaleSampler.
+        """
+        from minidisc_plugin.training.sandwich import SandwichTrainer, ScaleSampler
+
+        sampler = ScaleSampler(scales, random_scales, self.args.seed)
+        self._train(
+            nested.model,
+            stage,
+            lambda **arguments: SandwichTrainer(nested, sampler, **arguments),
+            teacher,
+        )
+
+    def distil(self, student: PreTrainedModel, teacher: PreTrainedModel, stage: str) -> None:
+        """Distil a standalone model from a frozen teacher, in place."""
+        from minidisc_plugin.training.distil import DistillationTrainer
+
+        self._train(student, stage, lambda **arguments: DistillationTrainer(student, **arguments), teacher)
+
+    def evaluate(
+        self, nested: NestedModel, candidates: Sequence[Candidate], scheduler: str, stage: str = "selection"
+    ) -> list[Candidate]:
+        """Candidates with their metric on the selection split, raw and in [0, 1]; announced to plug-ins.
+
+        Raises:
+            MetricError: the metric is not among those computed, or cannot be brought to [0, 1].
+        """
+        if not self.journal.finished(stage):
+            with self.journal.stage(stage) as result:
+                logger.info("metric of %d candidates on %d examples", len(candidates), len(self.selection_dataset))
+                for candidate in candidates:
+                    nested.set_scale(candidate.scale)
+                    result[f"{candidate.scale:g}"] = self.metric_of(nested.model, stage)
+        found = self.journal.result(stage)
+        return self.record_metrics(candidates, [found[f"{c.scale:g}"] for c in candidates], scheduler)
+
+    def record_metrics(
+        self, candidates: Sequence[Candidate], raw: Sequence[float], scheduler: str
+    ) -> list[Candidate]:
+        """Candidates with raw metrics and the same in [0, 1]; announced to plug-ins."""
+        unit = to_unit(list(raw), self.metric, self.metric_range)
+        evaluated = [
+            Candidate.model_validate({**candidate.model_dump(), "raw_metric": raw_value, "metric": value})
+            for candidate, raw_value, value in zip(candidates, raw, unit, strict=True)
+        ]
+        for candidate in evaluated:
+            event("minidisc_candidate_evaluated", scheduler=scheduler, candidate=candidate)
+        return evaluated
+
+    def metric_of(self, model: PreTrainedModel, stage: str, dataset: Dataset | None = None) -> float:
+        """The metric of a model, on the selection split or on `dataset`, as the metric reports it."""
+        trainer = self.evaluator(model, stage, dataset)
+        metrics = trainer.evaluate(metric_key_prefix="eval")
+        key = f"eval_{self.metric}"
+        if key not in metrics:
+            computed = sorted(name.removeprefix("eval_") for name in metrics)
+            raise MetricError(f"metric: {self.metric!r} is not computed; computed: {', '.join(computed)}")
+        return float(metrics[key])
+
+    def evaluator(self, model: PreTrainedModel, stage: str, dataset: Dataset | None = None) -> Trainer:
+        """A plain Trainer that evaluates `model`, on the selection split unless told."""
+        from transformers import Trainer
+
+        arguments = {**self._trainer_arguments, "train_dataset": None}
+        arguments["eval_dataset"] = self.selection_dataset if dataset is None else dataset
+        return Trainer(model=model, args=for_stage(self.args, stage), **arguments)
+
+    def _train(
+        self,
+        model: PreTrainedModel,
+        stage: str,
+        make_trainer: Callable[..., Trainer],
+        teacher: PreTrainedModel,
+    ) -> None:
+        """Train, keep the final weights, drop the checkpoints; or take over the weights of a finished stage."""
+        from safetensors.torch import load_model, save_model
+        from transformers.trainer_utils import get_last_checkpoint
+
+        from minidisc_plugin.training.progress import show_progress
+
+        weights = self.folder / stage / "weights.safetensors"
+        if self.journal.finished(stage):
+            load_model(model, weights)
+            return
+        folder = self.folder / stage
+        if not self.resume and self.writer:
+            shutil.rmtree(folder, ignore_errors=True)
+        checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+        logger.info("stage %s%s", stage, f", from {Path(checkpoint).name}" if checkpoint else "")
+        with self.journal.stage(stage):
+            trainer = make_trainer(
+                args=for_stage(self.args, stage),
+                teacher=teacher,
+                objective=self._objective,
+                callbacks=copy.deepcopy(self._callbacks),
+                **self._trainer_arguments,
+            )
+            show_progress(trainer, stage)
+            trainer.train(resume_from_checkpoint=checkpoint)
+            # Mixed precision wraps the model's forward; slices are copies of the plain model.
+            trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
+            trainer.accelerator.free_memory()
+            model.zero_grad(set_to_none=True)
+            if self.writer:
+                folder.mkdir(parents=True, exist_ok=True)
+                with atomic_path(weights) as temporary:
+                    save_model(model, str(temporary))
+        if self.writer:
+            for leftover in folder.glob("checkpoint-*"):
+                shutil.rmtree(leftover)
+
+
+def default_objective(teacher: PreTrainedModel) -> Objective:
+    """The paper's objective, for the task that the teacher's config tells."""
+    from minidisc_plugin.config import DistillationConfig
+    from minidisc_plugin.tasks import is_regression
+    from minidisc_plugin.training.objectives import MiniDiscObjective
+
+    return MiniDiscObjective(DistillationConfig(), regression=is_regression(teacher.config))

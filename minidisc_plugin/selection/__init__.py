@@ -1,0 +1,8 @@
+"""The selection stage: arithmetic on numbers, without torch, numpy or transformers."""
+
+from __future__ import annotations
+
+from minidisc_plugin.selection.metric_range import MetricRange, known_range, to_unit
+from minidisc_plugin.selection.tradeoff import check_candidates, choose, tradeoff
+
+__all__ = ["MetricRange", "check_candidates", "choose", "known_range", "to_unit", "tradeoff"]

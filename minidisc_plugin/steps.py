@@ -1,0 +1,115 @@
+"""Pipeline steps: what a run does, in order; a plug-in adds one through `minidisc_register_steps`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from minidisc_plugin.reporting.records import ModelRow
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from minidisc_plugin.config import CompressionConfig
+    from minidisc_plugin.preparation import Prepared
+    from minidisc_plugin.run_directory import RunDirectory
+    from minidisc_plugin.schedulers.base import Schedule as ScheduleResult
+    from minidisc_plugin.schedulers.workbench import Workbench
+
+
+@dataclass
+class Run:
+    """What steps hand on to each other.
+
+    Attributes:
+        prepared: Config, teacher, tokenizer, data and scheduler, all checked.
+        bench: Training, distillation and evaluation.
+        directory: Where results go.
+        schedule: Set by the step `schedule`: assistants, student and how they were chosen.
+        rows: Rows that a step adds to the report, beside those of teacher, assistants and student.
+    """
+
+    prepared: Prepared
+    bench: Workbench
+    directory: RunDirectory
+    schedule: ScheduleResult = field(init=False)
+    rows: list[ModelRow] = field(default_factory=list)
+
+
+class Step(ABC):
+    """One step of the pipeline; a config's `steps` run between the student's distillation and the report."""
+
+    name: ClassVar[str]
+
+    def check(self, config: CompressionConfig) -> None:
+        """Refuse a config that this step cannot work with, before anything is trained.
+
+        Raises:
+            ConfigError: names the key, the value and the remedy.
+        """
+        return None
+
+    @abstractmethod
+    def run(self, run: Run) -> None:
+        """Do the step."""
+
+
+class Schedule(Step):
+    """Choose the assistants; write them, `schedule.json` and `tradeoff.png`."""
+
+    name = "schedule"
+
+    def run(self, run: Run) -> None:
+        """See Step."""
+        from minidisc_plugin.reporting.plot import plot_tradeoff
+        from minidisc_plugin.reporting.records import SCHEDULE_FILE, write_json
+
+        run.schedule = run.prepared.scheduler.run(run.bench)
+        write_json(run.directory.root / SCHEDULE_FILE, run.schedule.record)
+        plot_tradeoff(run.schedule.record, run.directory.root / "tradeoff.png")
+        count = len(run.schedule.assistants)
+        for number, assistant in enumerate(run.schedule.assistants, start=1):
+            _save(run, assistant, run.directory.assistant(number, count))
+
+
+class Distil(Step):
+    """Distil the student from the last assistant, or from the teacher without one; write it."""
+
+    name = "distil"
+
+    def run(self, run: Run) -> None:
+        """See Step."""
+        schedule = run.schedule
+        if not schedule.distilled:
+            run.bench.distil(schedule.student, schedule.assistant or run.bench.teacher, "student")
+        _save(run, schedule.student, run.directory.student)
+
+
+class Report(Step):
+    """Measure teacher, assistants and student on data that chose nothing; write results and model card."""
+
+    name = "report"
+
+    def run(self, run: Run) -> None:
+        """See Step."""
+        from minidisc_plugin.reporting.card import write_model_card
+        from minidisc_plugin.reporting.records import RESULTS_FILE, SCHEDULE_FILE, write_json
+        from minidisc_plugin.reporting.results import measure
+
+        with run.bench.journal.stage("report"):
+            results = measure(run)
+        results = results.model_copy(update={"seconds": run.bench.journal.seconds})
+        record = run.schedule.record.model_copy(update={"seconds": run.bench.journal.seconds})
+        root, config = run.directory.root, run.prepared.config
+        write_json(root / SCHEDULE_FILE, record)
+        write_json(root / RESULTS_FILE, results)
+        write_model_card(
+            root, record, results, base_model=config.model, task=config.task, dataset=config.dataset.path
+        )
+
+
+def _save(run: Run, model: PreTrainedModel, folder: object) -> None:
+    if run.bench.writer:
+        model.save_pretrained(str(folder))
+        run.prepared.tokenizer.save_pretrained(str(folder))

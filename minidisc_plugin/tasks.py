@@ -1,0 +1,117 @@
+"""What a task needs: the model class, labels that fit the model, features for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from minidisc_plugin.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PretrainedConfig, PreTrainedModel
+
+
+def is_regression(config: PretrainedConfig) -> bool:
+    """Whether a sequence classification model of this config predicts real numbers."""
+    return config.problem_type == "regression" or config.num_labels == 1
+
+
+def load_teacher(model: str, trust_remote_code: bool) -> PreTrainedModel:
+    """The fine-tuned sequence classification model.
+
+    Raises:
+        ConfigError: nothing there that transformers can load.
+    """
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    from minidisc_plugin.nested.checkpoint import load
+
+    try:
+        config = AutoConfig.from_pretrained(model, trust_remote_code=trust_remote_code)
+        if getattr(config, "layer_sizes", None) is not None:
+            return load(model)
+        return AutoModelForSequenceClassification.from_pretrained(model, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"model: {model!r} cannot be loaded: {reason}") from error
+
+
+def load_tokenizer(name: str, model: PreTrainedModel, trust_remote_code: bool) -> Any:
+    """The tokenizer of a model.
+
+    Raises:
+        ConfigError: none there, or one that does not belong to the model.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"tokenizer: {name!r} cannot be loaded: {reason}") from error
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
+        raise ConfigError(
+            f"tokenizer: {name!r} has {len(tokenizer)} tokens but the model embeds {rows}; "
+            "give the tokenizer that the model was trained with"
+        )
+    padding = model.config.pad_token_id
+    if tokenizer.pad_token_id is None:
+        raise ConfigError(f"tokenizer: {name!r} has no padding token; set one and save it again")
+    if padding is not None and padding != tokenizer.pad_token_id:
+        raise ConfigError(
+            f"tokenizer: {name!r} pads with id {tokenizer.pad_token_id} but the model with {padding}; "
+            "give the tokenizer that the model was trained with"
+        )
+    return tokenizer
+
+
+def label_ids(labels: Sequence[Any], config: PretrainedConfig, where: str) -> list[int] | list[float]:
+    """Labels as the model takes them: class indices, or real numbers for a regression.
+
+    Args:
+        labels: A column: indices, class names of the model's config, or numbers.
+        config: The model's.
+        where: The column and split, for messages.
+
+    Raises:
+        DataError: a label that is missing, or that the model does not have.
+    """
+    if is_regression(config):
+        return [_real(label, where) for label in labels]
+    by_name: Mapping[str, int] = config.label2id or {}
+    found: dict[Any, int] = {}
+    for label in set(labels):
+        if isinstance(label, str) and label in by_name:
+            found[label] = int(by_name[label])
+        elif isinstance(label, int) and not isinstance(label, bool) and 0 <= label < config.num_labels:
+            found[label] = label
+        else:
+            raise DataError(
+                f"dataset.label: {label!r} in {where} is not a label of the model, "
+                f"which has {config.num_labels}: {', '.join(list(by_name)[:5])}{' ...' if len(by_name) > 5 else ''}"
+            )
+    return [found[label] for label in labels]
+
+
+def tokenise(split: Dataset, tokenizer: Any, columns: Sequence[str], labels: Sequence[Any], max_length: int) -> Dataset:
+    """Features of one split: what the tokenizer gives for one or two text columns, and `labels`."""
+
+    def features(batch: dict[str, list[Any]]) -> dict[str, Any]:
+        texts = [[text or "" for text in batch[column]] for column in columns]
+        return dict(tokenizer(*texts, truncation=True, max_length=max_length))
+
+    tokenised = split.map(features, batched=True, remove_columns=split.column_names, desc="tokenising")
+    return tokenised.add_column("labels", list(labels))
+
+
+def _real(label: Any, where: str) -> float:
+    try:
+        value = float(label)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise DataError(f"dataset.label: {label!r} in {where} is not a number, and the model is a regression")
+    return value

@@ -1,0 +1,1 @@
+"""Distillation on top of `transformers.Trainer`: objectives, arguments, the sandwich, the student."""

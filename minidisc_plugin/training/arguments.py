@@ -1,0 +1,100 @@
+"""`transformers.TrainingArguments` from the section `training`, on every supported release."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minidisc_plugin.config_file import unknown_key
+from minidisc_plugin.errors import ConfigError
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+# The published protocol where it says something (section 4.1), and what a long run needs otherwise.
+DEFAULTS: Mapping[str, Any] = {
+    "weight_decay": 0.01,
+    "max_grad_norm": 5.0,
+    "warmup_ratio": 0.1,
+    "group_by_length": True,
+    "per_device_eval_batch_size": 64,
+    "logging_steps": 50,
+    "save_strategy": "epoch",
+    "save_total_limit": 1,
+    "report_to": "none",
+}
+# Names of transformers 5, and what transformers 4 calls them.
+_RENAMED = {"warmup_steps": "warmup_ratio", "train_sampling_strategy": "group_by_length"}
+_OURS = ("output_dir", "load_best_model_at_end", "metric_for_best_model", "greater_is_better", "remove_unused_columns")
+
+
+def training_arguments(
+    settings: Mapping[str, Any], output_dir: Path, patience: int | None = None, metric: str = ""
+) -> TrainingArguments:
+    """Arguments of every stage; `for_stage` gives each its own folder.
+
+    Args:
+        settings: The section `training`; may name settings as either release of transformers does.
+        output_dir: Root of the checkpoints.
+        patience: Epochs without improvement before a stage stops; None trains to the end.
+        metric: The metric that early stopping follows.
+
+    Raises:
+        ConfigError: a key that TrainingArguments does not have, one that the pipeline sets, or a bad value.
+    """
+    import torch
+    from transformers import TrainingArguments
+
+    known = {field.name for field in dataclasses.fields(TrainingArguments) if field.init}
+    for key in settings:
+        if key in _OURS:
+            raise ConfigError(f"training.{key}: the pipeline sets it; remove it")
+    values = _translate(with_defaults(settings), known)
+    for key in values:
+        if key not in known:
+            raise ConfigError(unknown_key(f"training.{key}", sorted(known)))
+    if patience is not None:
+        values.update(
+            eval_strategy="epoch",
+            save_strategy="epoch",
+            load_best_model_at_end=True,
+            metric_for_best_model=metric,
+            greater_is_better=True,
+        )
+    if not torch.cuda.is_available():
+        values.setdefault("dataloader_pin_memory", False)  # pinning is for accelerators; without one it warns
+    try:
+        return TrainingArguments(output_dir=str(output_dir), **values)
+    except (TypeError, ValueError, ImportError) as error:
+        raise ConfigError(f"training: {' '.join(str(error).split())}") from error
+
+
+def with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings, and the defaults that they do not speak about under either release's name."""
+    silent = {old for new, old in _RENAMED.items() if new in settings}
+    return {key: value for key, value in DEFAULTS.items() if key not in silent} | dict(settings)
+
+
+def for_stage(args: TrainingArguments, stage: str) -> TrainingArguments:
+    """The same arguments with checkpoints in a folder of the stage's own."""
+    own = copy.copy(args)
+    own.output_dir = str(Path(str(args.output_dir)) / stage)
+    return own
+
+
+def _translate(values: dict[str, Any], known: set[str]) -> dict[str, Any]:
+    """Settings that transformers 5 renamed, to the names of the installed release."""
+    if "train_sampling_strategy" in known and "group_by_length" in values:
+        grouped = values.pop("group_by_length")
+        values.setdefault("train_sampling_strategy", "group_by_length" if grouped else "random")
+    elif "train_sampling_strategy" not in known and "train_sampling_strategy" in values:
+        values["group_by_length"] = values.pop("train_sampling_strategy") == "group_by_length"
+    if "warmup_ratio" in values and "warmup_ratio" not in known:
+        ratio = values.pop("warmup_ratio")
+        values.setdefault("warmup_steps", ratio)
+    elif 0 < values.get("warmup_steps", 0) < 1 and "warmup_ratio" in known:
+        values["warmup_ratio"] = values.pop("warmup_steps")
+    return values

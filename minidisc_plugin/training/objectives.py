@@ -1,0 +1,156 @@
+"""Distillation objectives: what makes a student follow its teacher; chosen by `distillation.objective`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from minidisc_plugin.errors import ConfigError
+
+if TYPE_CHECKING:
+    from minidisc_plugin.config import DistillationConfig
+
+
+class Objective(ABC):
+    """A loss of a student against a teacher; a third party's is registered by `minidisc_register_objectives`.
+
+    Args:
+        settings: The section `distillation` of the compression config.
+        regression: Whether the labels, and so the logits, are real numbers and not classes.
+
+    Raises:
+        ConfigError: a setting that this objective does not know.
+    """
+
+    name: ClassVar[str]
+    needs_hidden_states: ClassVar[bool] = False
+
+    def __init__(self, settings: DistillationConfig, *, regression: bool) -> None:
+        self.settings = settings
+        self.regression = regression
+
+    @abstractmethod
+    def __call__(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> Tensor:
+        """The scalar loss of a batch.
+
+        Args:
+            student: The student's model output: `logits` (batch, labels) and, where needed, `hidden_states`.
+            teacher: The teacher's, without gradient.
+            batch: What both were given, with `attention_mask` (batch, tokens) and `labels` where there are any.
+        """
+
+
+def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Cross entropy of (batch, labels) logits against the teacher's distribution, both at `temperature`."""
+    target = functional.softmax(teacher / temperature, dim=-1)
+    return -(target * functional.log_softmax(student / temperature, dim=-1)).sum(-1).mean()
+
+
+def masked_mean_squared_error(student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean squared difference of (batch, tokens, width) states over real tokens only."""
+    difference = (student - teacher).pow(2).mean(-1)
+    if mask is None:
+        return difference.mean()
+    weight = mask.to(difference.dtype)
+    return (difference * weight).sum() / weight.sum().clamp_min(1)
+
+
+def compared_layers(layers: int) -> list[int]:
+    """Indices into `hidden_states` that the paper compares: the embeddings and every (layers / 6)-th layer."""
+    if layers <= 6:
+        return list(range(layers + 1))
+    return sorted({round(step * layers / 6) for step in range(7)})
+
+
+class MiniDiscObjective(Objective):
+    """The paper's: the mean of the hidden states' squared error and the logits' soft cross entropy (section 3.2).
+
+    Hidden states of the embeddings and of every (layers / 6)-th layer, real tokens only, no projection. Logits of
+    a regression are compared by squared error.
+    """
+
+    name = "minidisc"
+    needs_hidden_states = True
+
+    def __init__(self, settings: DistillationConfig, *, regression: bool) -> None:
+        super().__init__(settings, regression=regression)
+        for key in ("loss_types", "loss_weights"):
+            if getattr(settings, key) is not None:
+                raise ConfigError(
+                    f"distillation.{key}: the objective 'minidisc' does not use it; "
+                    "leave it out, or set distillation.objective: knowledge_distillation"
+                )
+
+    def __call__(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> Tensor:
+        """See Objective."""
+        mask = batch.get("attention_mask")
+        compared = compared_layers(len(teacher.hidden_states) - 1)
+        hidden = torch.stack(
+            [
+                masked_mean_squared_error(student.hidden_states[layer], teacher.hidden_states[layer], mask)
+                for layer in compared
+            ]
+        ).mean()
+        if self.regression:
+            logits = functional.mse_loss(student.logits, teacher.logits)
+        else:
+            logits = soft_cross_entropy(student.logits, teacher.logits, self.settings.temperature)
+        return (hidden + logits) / 2
+
+
+class KnowledgeDistillation(Objective):
+    """INC's `KnowledgeDistillationLoss`: `loss_weights[0]` * labels + `loss_weights[1]` * teacher at `temperature`.
+
+    `loss_types` are INC's: `CE` or `MSE` for the labels; `CE`, `KL` or `MSE` for the teacher. The teacher's term is
+    multiplied by the squared temperature, as INC does.
+    """
+
+    name = "knowledge_distillation"
+    _label_types = ("CE", "MSE")
+    _teacher_types = ("CE", "KL", "MSE")
+
+    def __init__(self, settings: DistillationConfig, *, regression: bool) -> None:
+        super().__init__(settings, regression=regression)
+        usual = "MSE" if regression else "CE"
+        self.label_type, self.teacher_type = settings.loss_types or (usual, usual)
+        self.label_weight, self.teacher_weight = settings.loss_weights or (0.5, 0.5)
+        for value, known in ((self.label_type, self._label_types), (self.teacher_type, self._teacher_types)):
+            if value not in known:
+                raise ConfigError(f"distillation.loss_types: {value!r} is not one of {', '.join(known)}")
+        if regression and {self.label_type, self.teacher_type} != {"MSE"}:
+            raise ConfigError("distillation.loss_types: a regression needs [MSE, MSE]")
+
+    def __call__(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> Tensor:
+        """See Objective."""
+        loss = student.logits.new_zeros(())
+        if self.label_weight:
+            loss = loss + self.label_weight * self._against_labels(student.logits, batch["labels"])
+        if self.teacher_weight:
+            loss = loss + self.teacher_weight * self._against_teacher(student.logits, teacher.logits)
+        return loss
+
+    def _against_labels(self, logits: Tensor, labels: Tensor) -> Tensor:
+        if self.label_type == "CE":
+            return functional.cross_entropy(logits, labels)
+        if self.regression:
+            return functional.mse_loss(logits.squeeze(-1), labels.to(logits.dtype))
+        return functional.mse_loss(logits, functional.one_hot(labels, logits.shape[-1]).to(logits.dtype))
+
+    def _against_teacher(self, logits: Tensor, teacher: Tensor) -> Tensor:
+        temperature = self.settings.temperature
+        if self.teacher_type == "MSE":
+            return functional.mse_loss(logits, teacher)
+        if self.teacher_type == "CE":
+            return temperature**2 * soft_cross_entropy(logits, teacher, temperature)
+        divergence = functional.kl_div(
+            functional.log_softmax(logits / temperature, dim=-1),
+            functional.log_softmax(teacher / temperature, dim=-1),
+            reduction="batchmean",
+            log_target=True,
+        )
+        return temperature**2 * divergence

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from minidisc_plugin import atomic
+
+
+def test_replaces_what_was_there_and_leaves_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    atomic.write_text(target, "first")
+    atomic.write_text(target, "größer\n")
+    assert target.read_bytes() == "größer\n".encode()
+    atomic.write_bytes(str(target), b"\x00\r\n")
+    assert target.read_bytes() == b"\x00\r\n"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_an_exception_half_way_keeps_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "model.tar.gz"
+    target.write_text("old")
+    with pytest.raises(KeyboardInterrupt), atomic.atomic_path(target) as temporary:
+        temporary.write_text("ne")
+        assert temporary.parent == tmp_path and temporary.suffixes[-2:] == [".tar", ".gz"]
+        assert target.read_text() == "old"
+        raise KeyboardInterrupt
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["model.tar.gz"]
+
+
+def test_a_failing_rename_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+
+    def refuse(source: object, destination: object) -> None:
+        raise PermissionError("held open by another process")
+
+    monkeypatch.setattr("minidisc_plugin.atomic.os.replace", refuse)
+    with pytest.raises(PermissionError):
+        atomic.write_text(target, "new")
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(FileNotFoundError), atomic.atomic_path(target):
+        pass
+    assert target.read_text() == "old"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_permissions_are_those_of_an_ordinary_new_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    atomic.write_text(tmp_path / "atomic", "")
+    assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode

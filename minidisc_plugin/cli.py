@@ -29,18 +29,23 @@ a config:
   training: {num_train_epochs: 4, learning_rate: 1.0e-4}
   output_dir: runs/movie
 
-exit status: 0 done, 1 training failed, 2 the config, the data or the arguments cannot be used
+exit status: 0 done; 1 training failed, or (plugins) a plug-in is broken;
+             2 the config, the data or the arguments cannot be used
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    return execute(make_parser().parse_args(arguments))
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
     parser = argparse.ArgumentParser(
         "minidisc", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_commands(parser)
-    options = parser.parse_args(arguments)
-    return execute(options)
+    return parser
 
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +60,9 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
         "--resume", action="store_true", help="go on with the run that output_dir holds, from its last checkpoint"
     )
 
-    plan = _command(commands, "plan", plan_command, "show candidates, steps and relative cost; trains and writes nothing")
+    plan = _command(
+        commands, "plan", plan_command, "show candidates, steps and relative cost; trains and writes nothing"
+    )
     _config_arguments(plan)
 
     select = _command(
@@ -63,7 +70,11 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     )
     select.add_argument("run_dir", metavar="RUN_DIR", type=Path, help="output directory of a run")
     select.add_argument(
-        "--lambda", dest="lam", type=float, metavar="X", help="weight of sparsity against the metric (default: the run's)"
+        "--lambda",
+        dest="lam",
+        type=float,
+        metavar="X",
+        help="weight of sparsity against the metric (default: the run's)",
     )
     select.add_argument("--assistants", type=int, metavar="N", help="how many assistants (default: the run's)")
 
@@ -170,12 +181,15 @@ def _log_stages() -> None:
     """Say on standard error which stage begins, among the progress bars."""
     import logging
 
+    from rich.console import Console
     from rich.logging import RichHandler
 
     logging.basicConfig(
         level=logging.WARNING,
         format="%(message)s",
-        handlers=[RichHandler(show_path=False, show_level=False, log_time_format="%H:%M:%S")],
+        handlers=[
+            RichHandler(console=Console(stderr=True), show_path=False, show_level=False, log_time_format="%H:%M:%S")
+        ],
     )
     logging.getLogger("minidisc_plugin").setLevel(logging.INFO)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -17,6 +18,19 @@ from minidisc_plugin.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
 _LISTED = 20
+_EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML reads `1e-4` as a string, being of YAML 1.1; here it is a number, as in JSON and in Python."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes a string that `_Loader` would take for a number."""
+
+
+for _side in (_Loader, _Dumper):
+    _side.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
 
 
 def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> CompressionConfig:
@@ -34,8 +48,10 @@ def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not a text file in UTF-8: {error.reason}") from error
     try:
-        data = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
+        data = json.loads(text) if file.suffix == ".json" else _load_yaml(text)
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{file}: not valid {file.suffix.lstrip('.') or 'YAML'}: {_flat(error)}") from error
     if not isinstance(data, dict):
@@ -54,7 +70,7 @@ def validate(model: type[Model], data: Mapping[str, Any], prefix: str = "") -> M
     try:
         return model.model_validate(dict(data))
     except ValidationError as error:
-        raise ConfigError("; ".join(_explain(model, problem, prefix) for problem in error.errors())) from None
+        raise ConfigError("; ".join(_problems(model, data, error, prefix))) from None
 
 
 def unknown_key(key: str, known: Sequence[str]) -> str:
@@ -73,7 +89,7 @@ def settings_of(model: type[BaseModel]) -> list[str]:
 def to_yaml(config: CompressionConfig) -> str:
     """The config as YAML that `read_config` reads back to the same config."""
     data = config.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
 
 
 def _override(data: dict[str, Any], override: str) -> None:
@@ -86,22 +102,51 @@ def _override(data: dict[str, Any], override: str) -> None:
         if not isinstance(data, dict):
             raise ConfigError(f"--set {override!r}: {parent!r} holds no keys")
     try:
-        data[last] = yaml.safe_load(value)
+        data[last] = _load_yaml(value)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {override!r}: {_flat(error)}") from error
 
 
-def _explain(model: type[BaseModel], problem: Any, prefix: str) -> str:
-    location = [part for part in problem["loc"] if not (isinstance(part, str) and "[" in part)]
+def _problems(model: type[BaseModel], data: Mapping[str, Any], error: ValidationError, prefix: str) -> list[str]:
+    """One sentence for each key that cannot be used; of a key with several types, all that it may have."""
+    grouped: dict[tuple[str | int, ...], list[Any]] = {}
+    for problem in error.errors():
+        grouped.setdefault(_location(data, problem), []).append(problem)
+    # Of a union every branch complains; a key inside of one tells more than the key that holds it.
+    outer = {location[:size] for location in grouped for size in range(1, len(location))}
+    return [
+        _explain(model, problems, location, prefix) for location, problems in grouped.items() if location not in outer
+    ]
+
+
+def _location(data: Any, problem: Any) -> tuple[str | int, ...]:
+    """Keys down to a problem, without the names that pydantic gives to branches of a union and to validators."""
+    location: list[str | int] = []
+    last = len(problem["loc"]) - 1
+    for place, part in enumerate(problem["loc"]):
+        missing = place == last and problem["type"] == "missing"
+        held = (
+            part in data if isinstance(data, Mapping) else isinstance(data, (list, tuple)) and part in range(len(data))
+        )
+        if held:
+            data = data[part]
+        if held or missing:
+            location.append(part)
+    return tuple(location)
+
+
+def _explain(model: type[BaseModel], problems: Sequence[Any], location: tuple[str | int, ...], prefix: str) -> str:
     key = prefix + ".".join(str(part) for part in location)
+    problem = problems[0]
     if problem["type"] == "extra_forbidden":
         return unknown_key(key, _keys(model, location[:-1]))
     if problem["type"] == "missing":
         return f"{key}: missing; add it"
-    message = problem["msg"].removeprefix("Value error, ")
+    messages = [str(found["msg"]).removeprefix("Value error, ") for found in problems]
     if not key:
-        return message
-    return f"{key}: {problem['input']!r} cannot be used: {message[0].lower()}{message[1:]}"
+        return messages[0]
+    message = ", or ".join(f"{found[0].lower()}{found[1:]}" for found in messages)
+    return f"{key}: {problem['input']!r} cannot be used: {message}"
 
 
 def _keys(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
@@ -116,6 +161,10 @@ def _keys(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
             return []
         model = sections[0]
     return settings_of(model)
+
+
+def _load_yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)  # a SafeLoader
 
 
 def _flat(error: Exception) -> str:

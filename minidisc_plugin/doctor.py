@@ -173,10 +173,7 @@ def diagnose(installed: Mapping[str, str] | None = None) -> Diagnosis:
         shown.setdefault(rule.package, []).append((rule, verdict))
     rows = tuple(_row(package, versions.get(package), judged) for package, judged in shown.items())
     core = [rule.remedy for rule in broken["core"]]
-    pins = {
-        title: tuple(dict.fromkeys([*core, *(rule.remedy for rule in rules)]))
-        for title, rules in broken.items()
-    }
+    pins = {title: tuple(dict.fromkeys([*core, *(rule.remedy for rule in rules)])) for title, rules in broken.items()}
     return Diagnosis(rows, {title: not needed for title, needed in pins.items()}, pins)
 
 
@@ -184,9 +181,7 @@ def _row(package: str, version: str | None, judged: list[tuple[_Rule, Verdict]])
     wrong = [(rule, verdict) for rule, verdict in judged if verdict != "ok"]
     if not wrong:
         own_trainer = package == "transformers" and version and Version(version) >= Version("4.54")
-        return Row(
-            package, version, "ok", why="INCTrainer through this package's subclass" if own_trainer else ""
-        )
+        return Row(package, version, "ok", why="INCTrainer through this package's subclass" if own_trainer else "")
     rule, verdict = wrong[0]
     blocks = tuple(dict.fromkeys(broken.capability for broken, _ in wrong))
     return Row(package, version, verdict, rule.remedy, blocks, rule.why)

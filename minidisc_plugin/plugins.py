@@ -60,12 +60,13 @@ class PluginHost:
                 continue
             try:
                 self.manager.load_setuptools_entrypoints(group, name)
+                self._check_hooks(name)
             except Exception as error:  # whatever a third party's import raises must not stop the others
                 self._errors[name] = _one_line(error)
 
     def found(self) -> list[FoundPlugin]:
         """Every entry point of the group, sorted by name, with its schedulers or its error."""
-        registered = list(self._registered("minidisc_register_schedulers"))
+        registered = list(self._registered("minidisc_register_schedulers", "name"))
         rows = []
         for name, distributions in sorted(self._distributions.items()):
             plugin = self.manager.get_plugin(name)
@@ -103,15 +104,21 @@ class PluginHost:
     def _by_name(self, hook: str, kind: str, key: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
         owners: dict[str, str] = {}
-        for plugin, item in self._registered(hook):
+        for plugin, item in self._registered(hook, key):
             name, owner = getattr(item, key), self.owner_of(plugin)
             if name in found:
                 raise PluginError(f"{kind} {name!r} is registered by {owners[name]} and by {owner}; uninstall one")
             found[name], owners[name] = item, owner
         return found
 
-    def _registered(self, hook: str) -> Iterator[tuple[object, Any]]:
-        """Pairs of a plug-in and one thing that it registers; a plug-in that raises is recorded and passed over."""
+    def _check_hooks(self, name: str) -> None:
+        """Refuse a plug-in with a misspelt hook, which would never be called."""
+        for caller in self.manager.get_hookcallers(self.manager.get_plugin(name)) or []:
+            if not caller.has_spec() and not all(found.optionalhook for found in caller.get_hookimpls()):
+                raise PluginError(f"{caller.name} is not a hook of minidisc-plugin")
+
+    def _registered(self, hook: str, key: str) -> Iterator[tuple[object, Any]]:
+        """Pairs of a plug-in and one thing that it registers; a plug-in that fails to is recorded and passed over."""
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             try:
                 items = list(implementation.function())
@@ -119,7 +126,10 @@ class PluginHost:
                 self._errors[implementation.plugin_name] = _one_line(error)
                 continue
             for item in items:
-                yield implementation.plugin, item
+                if isinstance(getattr(item, key, None), str):
+                    yield implementation.plugin, item
+                else:
+                    self._errors[implementation.plugin_name] = f"{hook} returned {item!r}, which has no {key!r}"
 
 
 @functools.lru_cache(maxsize=1)

@@ -49,6 +49,11 @@ class RunDirectory:
         """
         if self.root.exists() and not self.root.is_dir():
             raise RunDirectoryError(f"output_dir: {self.root} is a file; give a folder")
+        parent = next(folder for folder in self.root.absolute().parents if folder.exists())
+        if not parent.is_dir():
+            raise RunDirectoryError(
+                f"output_dir: {self.root} cannot be made, for {parent} is a file; give another folder"
+            )
         holds_run = (self.root / RESOLVED_CONFIG).is_file()
         if resume and not holds_run:
             raise RunDirectoryError(f"output_dir: {self.root} holds no run to resume; leave --resume out")

@@ -104,9 +104,7 @@ class Report(Step):
         root, config = run.directory.root, run.prepared.config
         write_json(root / SCHEDULE_FILE, record)
         write_json(root / RESULTS_FILE, results)
-        write_model_card(
-            root, record, results, base_model=config.model, task=config.task, dataset=config.dataset.path
-        )
+        write_model_card(root, record, results, base_model=config.model, task=config.task, dataset=config.dataset.path)
 
 
 def _save(run: Run, model: PreTrainedModel, folder: object) -> None:

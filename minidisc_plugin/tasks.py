@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def is_regression(config: PretrainedConfig) -> bool:
     """Whether a sequence classification model of this config predicts real numbers."""
-    return config.problem_type == "regression" or config.num_labels == 1
+    return bool(config.problem_type == "regression" or config.num_labels == 1)
 
 
 def load_teacher(model: str, trust_remote_code: bool) -> PreTrainedModel:

@@ -63,9 +63,7 @@ def parse_args() -> argparse.Namespace:
         epilog="Delete a result's folder to have it made again, for example with other options.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "--runs", type=Path, default=Path("runs"), help="folder that gets demo-data/ and demo-teacher/"
-    )
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder that gets demo-data/ and demo-teacher/")
     parser.add_argument(
         "--archive",
         type=Path,
@@ -74,9 +72,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--epochs", type=float, default=2.0, help="passes over the training sentences")
     parser.add_argument("--learning-rate", type=float, default=5e-5, help="peak of the learning rate")
     parser.add_argument("--batch-size", type=int, default=32, help="sentences in a training step")
-    parser.add_argument(
-        "--seed", type=int, default=0, help="seed of the training; the data split never changes"
-    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the training; the data split never changes")
     return parser.parse_args()
 
 
@@ -188,9 +184,7 @@ def fine_tune(output_dir: Path, data_dir: Path, args: argparse.Namespace) -> flo
         id2label=dict(enumerate(LABELS)),
         label2id={label: index for index, label in enumerate(LABELS)},
     )
-    tokenizer = AutoTokenizer.from_pretrained(
-        pretrained, model_max_length=model.config.max_position_embeddings
-    )
+    tokenizer = AutoTokenizer.from_pretrained(pretrained, model_max_length=model.config.max_position_embeddings)
 
     def encode(split: str) -> list[dict[str, Any]]:
         rows = read_csv(data_dir / f"{split}.csv")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CODE_FILE = "modeling_narrow.py"
 _PREFIX = "Narrow"
+_IMPORT = "from torch import Tensor, nn"
 
 
 class NarrowCheckpoint:
@@ -32,7 +33,7 @@ class NarrowCheckpoint:
     family: Family
 
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(config, *args, **kwargs)
+        super().__init__(config, *args, **kwargs)  # type: ignore[call-arg]
         narrow(self, self.family.paths(), config.layer_sizes["heads"], config.layer_sizes["neurons"])
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
@@ -47,25 +48,23 @@ class NarrowCheckpoint:
         super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
 
 
-@functools.lru_cache(maxsize=None)
-def narrow_class(base: type[PreTrainedModel], family: Family) -> type[PreTrainedModel]:
+@functools.cache
+def narrow_class(base: Any, family: Family) -> type[PreTrainedModel]:
     """The narrow variant of a stock Hugging Face model class."""
     name = f"{_PREFIX}{base.__name__}"
     attributes = {"family": family, "__module__": __name__, "__doc__": f"{base.__name__} with narrow layers."}
     return type(name, (NarrowCheckpoint, base), attributes)
 
 
-def as_narrow(
-    model: PreTrainedModel, family: Family, heads: Sequence[int], neurons: Sequence[int]
-) -> PreTrainedModel:
+def as_narrow(model: PreTrainedModel, family: Family, heads: Sequence[int], neurons: Sequence[int]) -> PreTrainedModel:
     """Finish a copied slice: plain linear layers, sizes in its config, a class that can save and load itself."""
     for module in model.modules():
         if isinstance(module, PrefixLinear):
             del module.rows, module.columns
-            module.__class__ = nn.Linear
+            module.__class__ = nn.Linear  # type: ignore[assignment]
     narrow(model, family.paths(), heads, neurons)
     model.config.layer_sizes = {"heads": list(heads), "neurons": list(neurons)}
-    model.__class__ = narrow_class(_stock_class(type(model)), family)
+    model.__class__ = narrow_class(_stock_class(type(model)), family)  # type: ignore[arg-type]
     return model.eval()
 
 
@@ -84,14 +83,15 @@ def load(directory: str | os.PathLike[str], **kwargs: Any) -> PreTrainedModel:
     config_file = Path(directory) / "config.json"
     if not config_file.is_file():
         raise ConfigError(f"no checkpoint in {os.fspath(directory)!r}: it has no config.json")
-    architecture = json.loads(config_file.read_text(encoding="utf-8")).get("architectures", [""])[0]
+    architecture = (json.loads(config_file.read_text(encoding="utf-8")).get("architectures") or [""])[0]
     base: type[PreTrainedModel] | None = getattr(transformers, architecture.removeprefix(_PREFIX), None)
     if base is None:
         raise ConfigError(f"{config_file}: architecture {architecture!r} is not a class of transformers")
     config = transformers.AutoConfig.from_pretrained(directory, trust_remote_code=False)
     if getattr(config, "layer_sizes", None) is None:
         return base.from_pretrained(directory, config=config, **kwargs)
-    return narrow_class(base, family_of(config)).from_pretrained(directory, config=config, **kwargs)
+    model_class = narrow_class(base, family_of(config))  # type: ignore[arg-type]
+    return model_class.from_pretrained(directory, config=config, **kwargs)
 
 
 def _stock_class(model_class: type) -> type[PreTrainedModel]:
@@ -100,7 +100,8 @@ def _stock_class(model_class: type) -> type[PreTrainedModel]:
 
     name = model_class.__name__.removeprefix(_PREFIX)
     stock = getattr(transformers, name, None)
-    if not isinstance(stock, type) or not issubclass(model_class, stock):
+    namesake = name == model_class.__name__ and model_class is not stock
+    if namesake or not isinstance(stock, type) or not issubclass(model_class, stock):
         raise UnsupportedModelError(
             f"model: {model_class.__name__} is not a class of transformers, so its slices could not be loaded "
             "elsewhere; load the model without remote code"
@@ -129,7 +130,7 @@ def _modelling_code(base: type, family: Family) -> str:
 Made by minidisc-plugin; needs torch and transformers only.
 """
 
-{body.replace("from torch import nn", f"from torch import nn{chr(10)}from transformers import {base.__name__}", 1)}
+{body.replace(_IMPORT, f"{_IMPORT}{chr(10)}from transformers import {base.__name__}", 1)}
 
 
 PATHS = {pformat(family.paths(), sort_dicts=False, width=110)}
@@ -137,6 +138,8 @@ PATHS = {pformat(family.paths(), sort_dicts=False, width=110)}
 
 class {_PREFIX}{base.__name__}({base.__name__}):
     _auto_class = {_auto_classes(base, family)[0]!r}
+
+    """Narrowed while it is made, so that weights of the recorded sizes fit."""
 
     def __init__(self, config, *args, **kwargs):
         super().__init__(config, *args, **kwargs)

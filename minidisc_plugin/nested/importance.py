@@ -82,7 +82,8 @@ def _frozen(model: nn.Module) -> Iterator[None]:
 def _masks(layers: Sequence[SlicedLayer], size: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
     """Masks of ones, (examples, units) per layer, multiplied into what the output projections read."""
     handles = []
-    head_masks, neuron_masks = [], []
+    head_masks: list[Tensor] = []
+    neuron_masks: list[Tensor] = []
     for layer in layers:
         for output, units, masks in (
             (layer.head_output, layer.heads, head_masks),

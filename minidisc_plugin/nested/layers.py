@@ -38,22 +38,22 @@ class SlicedLayer:
     neurons: int
     family: Family
 
-    def settings(self, heads: int, neurons: int) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-        """What these counts set: (a module's attribute dictionary, its new values) pairs."""
+    def settings(self, heads: int, neurons: int) -> list[tuple[nn.Module, dict[str, Any]]]:
+        """What these counts set: (a module, new values of its plain attributes) pairs."""
         width = heads * self.head_size
-        changes: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        changes: list[tuple[nn.Module, dict[str, Any]]] = []
         if self.attention is not None and self.head_output is not None:
-            changes += [(linear.__dict__, {"rows": width}) for linear in self.head_inputs]
-            changes.append((self.head_output.__dict__, {"columns": width}))
+            changes += [(linear, {"rows": width}) for linear in self.head_inputs]
+            changes.append((self.head_output, {"columns": width}))
             # transformers 4 reshapes by these attributes.
             counts = {self.family.head_count: heads, self.family.head_width: width}
-            changes.append((self.attention.__dict__, counts))
+            changes.append((self.attention, counts))
         if self.neuron_output is not None:
-            changes += [(linear.__dict__, {"rows": neurons}) for linear in self.neuron_inputs]
-            changes.append((self.neuron_output.__dict__, {"columns": neurons}))
+            changes += [(linear, {"rows": neurons}) for linear in self.neuron_inputs]
+            changes.append((self.neuron_output, {"columns": neurons}))
         return changes
 
-    def kept_parameters(self, heads: int, neurons: int) -> Iterator[tuple[nn.Parameter, Tensor]]:
+    def kept_parameters(self, heads: int, neurons: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Pairs of a sliceable parameter and the view of it that these counts keep."""
         width = heads * self.head_size
         for linears, output, size in (

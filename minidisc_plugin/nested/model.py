@@ -25,10 +25,10 @@ _NO_HEADS = NoHeads().forward
 
 
 class _Setting(NamedTuple):
-    """What one scale means: attribute dictionaries with their values, and those of attentions without heads."""
+    """What one scale means: modules with the values of their plain attributes, and attentions without heads."""
 
-    changes: list[tuple[dict[str, Any], dict[str, Any]]]
-    headless: list[dict[str, Any]]
+    changes: list[tuple[nn.Module, dict[str, Any]]]
+    headless: list[nn.Module]
 
 
 class NestedModel(nn.Module):
@@ -57,7 +57,7 @@ class NestedModel(nn.Module):
         )
         self.largest_scale = 1.0
         self._settings: dict[float, _Setting] = {}
-        self._headless: list[dict[str, Any]] = []
+        self._headless: list[nn.Module] = []
         self.set_scale(1.0)
 
     def rank(self, batches: Iterable[Mapping[str, Any]]) -> Ranking:
@@ -78,6 +78,7 @@ class NestedModel(nn.Module):
             layer.reorder(heads, neurons)
         self.ranking = ranking
         self._settings.clear()
+        self.set_scale(self.scale)
 
     def sizes(self, scale: float) -> tuple[list[int], list[int]]:
         """Heads and neurons per layer at `scale`, in (0, 1]."""
@@ -91,10 +92,10 @@ class NestedModel(nn.Module):
         if setting is None:
             setting = self._settings[scale] = self._setting(scale)
         self._release()
-        for attributes, values in setting.changes:
-            attributes.update(values)
-        for attributes in setting.headless:
-            attributes["forward"] = _NO_HEADS
+        for module, values in setting.changes:
+            module.__dict__.update(values)
+        for module in setting.headless:
+            module.__dict__["forward"] = _NO_HEADS
         self._headless = setting.headless
         self.scale = scale
 
@@ -173,11 +174,11 @@ class NestedModel(nn.Module):
         for layer, heads, neurons in zip(self._layers, *self.sizes(scale), strict=True):
             setting.changes.extend(layer.settings(heads, neurons))
             if layer.attention is not None and heads == 0:
-                setting.headless.append(layer.attention.__dict__)
+                setting.headless.append(layer.attention)
         return setting
 
     def _release(self) -> None:
         """Give layers that have no head at the present scale their own forward back."""
-        for attributes in self._headless:
-            attributes.pop("forward", None)
+        for module in self._headless:
+            module.__dict__.pop("forward", None)
         self._headless = []

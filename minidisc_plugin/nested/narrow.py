@@ -3,36 +3,44 @@
 This file also travels beside the weights of every narrow checkpoint, so it imports torch and nothing else.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class NoHeads(nn.Module):
     """Stands where a layer's attention has no head left: the context has no features, the weights no heads."""
 
-    def forward(self, hidden_states, *args, **kwargs):
+    def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, None]:
+        """Map (..., width) to (..., 0)."""
         return hidden_states.new_zeros(*hidden_states.shape[:-1], 0), None
 
 
 class Constant(nn.Module):
     """Stands where a projection has no input left: its bias, whatever the (empty) input is."""
 
-    def __init__(self, bias):
+    def __init__(self, bias: nn.Parameter) -> None:
         super().__init__()
         self.bias = bias
 
-    def forward(self, features):
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (..., 0) to (..., width)."""
         return self.bias.expand(*features.shape[:-1], -1)
 
 
 class Nothing(nn.Module):
     """Stands where a projection has no output left."""
 
-    def forward(self, features):
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (..., width) to (..., 0)."""
         return features.new_zeros(*features.shape[:-1], 0)
 
 
-def narrow(model, paths, heads, neurons):
+def narrow(model: Any, paths: Mapping[str, Any], heads: Sequence[int], neurons: Sequence[int]) -> None:
     """Keep the first `heads[i]` heads and the first `neurons[i]` neurons of layer i, in place.
 
     `paths` says where they live; keys and meaning are those of the family's declaration.
@@ -54,9 +62,9 @@ def narrow(model, paths, heads, neurons):
         _keep(layer, paths["neuron_output"], columns=neuron_count)
 
 
-def _keep(layer, path, rows=None, columns=None):
+def _keep(layer: nn.Module, path: str, rows: int | None = None, columns: int | None = None) -> None:
     """Narrow one linear projection to its first output features (rows) or input features (columns)."""
-    linear = layer.get_submodule(path)
+    linear: Any = layer.get_submodule(path)
     if isinstance(linear, (Constant, Nothing)):
         return
     if rows == 0:
@@ -76,11 +84,11 @@ def _keep(layer, path, rows=None, columns=None):
         linear.in_features = columns
 
 
-def _prefix(parameter, region):
+def _prefix(parameter: nn.Parameter, region: tuple[slice, ...]) -> nn.Parameter:
     kept = parameter.detach()[region].clone(memory_format=torch.contiguous_format)
     return nn.Parameter(kept, requires_grad=parameter.requires_grad)
 
 
-def _replace(layer, path, module):
+def _replace(layer: nn.Module, path: str, module: nn.Module) -> None:
     parent, _, name = path.rpartition(".")
     setattr(layer.get_submodule(parent), name, module)

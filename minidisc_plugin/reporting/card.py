@@ -70,9 +70,7 @@ def write_model_card(
     return path
 
 
-def _front_matter(
-    run_dir: Path, results: ResultsRecord, base_model: str, task: str, dataset: str
-) -> ModelCardData:
+def _front_matter(run_dir: Path, results: ResultsRecord, base_model: str, task: str, dataset: str) -> ModelCardData:
     """The metadata; what the Hub would refuse, such as a local path for a model, is left out."""
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -119,15 +117,12 @@ def _body(
         "## How the assistant was chosen",
         *_choosing(run_dir, schedule),
         "## Made with",
-        ", ".join(f"{name} {version}" for name, version in results.versions.items())
-        or "Versions were not recorded.",
+        ", ".join(f"{name} {version}" for name, version in results.versions.items()) or "Versions were not recorded.",
     ]
     return "\n\n".join(section for section in sections if section)
 
 
-def _summary(
-    schedule: ScheduleRecord, results: ResultsRecord, base_model: str, task: str, dataset: str
-) -> str:
+def _summary(schedule: ScheduleRecord, results: ResultsRecord, base_model: str, task: str, dataset: str) -> str:
     lines = [
         f"A model for {task}: `{base_model}` fine-tuned on `{dataset}` is the teacher; the student keeps "
         f"{100 * schedule.target_scale:.3g}% of the encoder's attention heads and feed-forward neurons and "

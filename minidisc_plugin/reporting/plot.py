@@ -96,29 +96,41 @@ def _draw(
     axis.plot(scales, heights, style, color=colour, linewidth=1.8, markersize=6.5)
     known = [height for height in heights if not math.isnan(height)]
     span = max(max(known) - min(known), 1e-3)
-    axis.set_ylim(min(known) - 0.2 * span, max(known) + (0.32 if named else 0.16) * span)
-    near_target = schedule.target_scale + 0.14 * (scales[-1] - schedule.target_scale)
-    for place, candidate in enumerate(candidates):
-        spot = (candidate.scale, heights[place])
-        if math.isnan(spot[1]):
+    dips = [_is_dip(heights, place) for place in range(len(heights))]
+    labelled_below = named and any(c.selected and dip for c, dip in zip(candidates, dips, strict=True))
+    axis.set_ylim(min(known) - (0.32 if labelled_below else 0.2) * span, max(known) + (0.32 if named else 0.16) * span)
+    for candidate, height, dip in zip(candidates, heights, dips, strict=True):
+        if math.isnan(height):
             foot = (candidate.scale, 0.03)
             axis.plot(*foot, "x", color=_INK, markersize=7, mew=1.8, transform=axis.get_xaxis_transform())
             _write(axis, "no value", foot, (0, 7), xycoords=axis.get_xaxis_transform(), fontsize=9.5)
         elif candidate.selected:
-            axis.plot(*spot, "o", markersize=15, mfc="none", mec=_INK, mew=1.6)
+            axis.plot(candidate.scale, height, "o", markersize=15, mfc="none", mec=_INK, mew=1.6)
             if named:
-                beside = [h for h in (*heights[max(place - 1, 0) : place], *heights[place + 1 : place + 2])]
-                dip = all(h > spot[1] for h in beside if not math.isnan(h))
-                close = candidate.scale < near_target
+                side = _side(candidate.scale, schedule.target_scale, scales[-1])
                 _write(
                     axis,
                     f"chosen: {_number(candidate.scale)}",
-                    spot,
-                    (-7 if close else 0, -12 if dip else 12),
-                    ha="left" if close else "center",
+                    (candidate.scale, height),
+                    ({"left": -7, "center": 0, "right": 7}[side], -12 if dip else 12),
+                    ha=side,
                     va="top" if dip else "bottom",
                     fontweight="bold",
                 )
+
+
+def _is_dip(heights: Sequence[float], place: int) -> bool:
+    """Whether the line rises from this point to both sides, which leaves room for words below it only."""
+    neighbours = [*heights[max(place - 1, 0) : place], *heights[place + 1 : place + 2]]
+    return all(height > heights[place] for height in neighbours if not math.isnan(height))
+
+
+def _side(scale: float, target: float, largest: float) -> str:
+    """How words at a scale are aligned to stay clear of the target's line and the right edge."""
+    position = (scale - target) / ((largest - target) or 1)
+    if position < 0.14:
+        return "left"
+    return "right" if position > 0.93 else "center"
 
 
 def _mark_target(axis: Axes, target: float, *, named: bool) -> None:

@@ -73,9 +73,7 @@ def _models(run: Run) -> dict[str, tuple[float, PreTrainedModel, Path | None]]:
         "teacher": (1.0, run.bench.teacher, teacher if teacher.is_dir() else None)
     }
     count = len(schedule.assistants)
-    for number, (scale, model) in enumerate(
-        zip(schedule.record.assistants, schedule.assistants, strict=True), 1
-    ):
+    for number, (scale, model) in enumerate(zip(schedule.record.assistants, schedule.assistants, strict=True), 1):
         role = "assistant" if count == 1 else f"assistant {number}"
         models[role] = (scale, model, directory.assistant(number, count))
     models["student"] = (schedule.record.target_scale, schedule.student, directory.student)
@@ -86,9 +84,7 @@ def typical_batch(dataset: Dataset, tokenizer: Any) -> Mapping[str, torch.Tensor
     """A batch of examples around the median length, repeated where the split is small."""
     from transformers import DataCollatorWithPadding
 
-    plain = dataset.remove_columns(
-        [name for name in dataset.column_names if name not in tokenizer.model_input_names]
-    )
+    plain = dataset.remove_columns([name for name in dataset.column_names if name not in tokenizer.model_input_names])
     lengths = [len(ids) for ids in plain["input_ids"]]
     by_length = sorted(range(len(plain)), key=lengths.__getitem__)
     start = max(0, len(by_length) // 2 - BATCH // 2)

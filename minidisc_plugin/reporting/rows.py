@@ -128,9 +128,7 @@ def times(seconds: Mapping[str, float]) -> str:
     """What took how long, in a line, the longest of many; empty if nothing was timed."""
     if not seconds:
         return ""
-    longest = sorted(seconds, key=lambda name: -seconds[name])[
-        : _TIMES if len(seconds) > _TIMES + 1 else None
-    ]
+    longest = sorted(seconds, key=lambda name: -seconds[name])[: _TIMES if len(seconds) > _TIMES + 1 else None]
     steps = [f"{name} {duration(taken)}" for name, taken in seconds.items() if name in longest]
     if rest := [taken for name, taken in seconds.items() if name not in longest]:
         steps.append(f"{len(rest)} others {duration(sum(rest))}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minidisc_plugin.reporting.records import ResultsRecord, ScheduleRecord, read_results, read_schedule
-from minidisc_plugin.reporting.rows import Grid, choice, results_grid, schedule_grid, sentences
+from minidisc_plugin.reporting.rows import Grid, choice, results_grid, schedule_grid
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,9 +38,8 @@ def print_report(run_dirs: Sequence[str | os.PathLike[str]], console: Console | 
     results = [read_results(path) for path in paths]
     if len(paths) > 1:
         for path, schedule in zip(paths, schedules, strict=True):
-            console.print(
-                *sentences(f"{path}: {schedule.scheduler}, {choice(schedule)}", schedule.rule), markup=False
-            )
+            how = f"{schedule.scheduler}, {choice(schedule)} ({schedule.rule.rstrip('.')})"
+            console.print(f"{path}: {how}", markup=False, highlight=False)
         console.print()
     console.print(results_table(results, _names(paths)))
     _print_notes(console, results_grid(results, _names(paths)))

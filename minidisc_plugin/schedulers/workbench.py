@@ -164,9 +164,7 @@ class Workbench:
         found = self.journal.result(stage)
         return self.record_metrics(candidates, [found[f"{c.scale:g}"] for c in candidates], scheduler)
 
-    def record_metrics(
-        self, candidates: Sequence[Candidate], raw: Sequence[float], scheduler: str
-    ) -> list[Candidate]:
+    def record_metrics(self, candidates: Sequence[Candidate], raw: Sequence[float], scheduler: str) -> list[Candidate]:
         """Candidates with raw metrics and the same in [0, 1]; announced to plug-ins."""
         unit = to_unit(list(raw), self.metric, self.metric_range)
         evaluated = [

@@ -126,9 +126,7 @@ def _source_range(numbers: Sequence[float], metric: str, declared: MetricRange |
 
 
 @overload
-def to_unit(
-    values: Mapping[K, float], metric: str, declared: MetricRange | None = None
-) -> dict[K, float]: ...
+def to_unit(values: Mapping[K, float], metric: str, declared: MetricRange | None = None) -> dict[K, float]: ...
 @overload
 def to_unit(values: Sequence[float], metric: str, declared: MetricRange | None = None) -> list[float]: ...
 def to_unit(

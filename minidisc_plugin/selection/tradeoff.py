@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from fractions import Fraction
 from numbers import Real
 
 from minidisc_plugin.errors import ConfigError, MetricError
 
 _CANDIDATES = "scheduler_config.candidates"
 _DIGITS = 6  # scales equal to so many decimals are one scale
-_TIE = Fraction(1, 10**12)
+_TIE = 1e-12  # tradeoffs closer than this differ by rounding only
 
 
 def _is_number(value: object) -> bool:
@@ -91,9 +90,8 @@ def check_candidates(scales: Sequence[float], target: float) -> tuple[float, ...
 def choose(metrics: Mapping[float, float], lam: float, target: float, count: int = 1) -> tuple[float, ...]:
     """Choose the teacher assistants: the candidates with the largest lambda-tradeoff.
 
-    Tradeoffs are compared exactly (as fractions, so no rounding decides). Those within 1e-12 of the largest
-    tie with it, and a tie goes to the smallest scale, the cheapest assistant. A candidate whose metric is NaN
-    or infinite is never chosen.
+    Tradeoffs within 1e-12 of the largest tie with it, and a tie goes to the smallest scale, the cheapest
+    assistant. A candidate whose metric is NaN or infinite is never chosen.
 
     Args:
         metrics: candidate scale -> its metric in [0, 1]; the order does not matter.
@@ -109,15 +107,15 @@ def choose(metrics: Mapping[float, float], lam: float, target: float, count: int
         MetricError: a finite metric outside [0, 1], or fewer finite metrics than `count`.
     """
     scales = check_candidates(list(metrics), target)
-    exact_lam = Fraction(_check_lambda(lam))
+    _check_lambda(lam)
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ConfigError(f"the number of assistants is {count!r}, not a whole number >= 1")
-    values: dict[float, Fraction] = {}
+    values: dict[float, float] = {}
     for scale in scales:
         metric = metrics[scale]
         if _is_number(metric) and not math.isfinite(metric):
             continue
-        values[scale] = Fraction(_check_metric(metric, scale)) + exact_lam * (1 - Fraction(scale))
+        values[scale] = tradeoff(_check_metric(metric, scale), scale, lam)
     if len(values) < count:
         listed = ", ".join(f"{scale:g}: {metrics[scale]:g}" for scale in scales)
         raise MetricError(

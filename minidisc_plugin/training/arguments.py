@@ -48,14 +48,17 @@ def training_arguments(
     import torch
     from transformers import TrainingArguments
 
-    known = {field.name for field in dataclasses.fields(TrainingArguments) if field.init}
+    fields = {field.name: field for field in dataclasses.fields(TrainingArguments) if field.init}
+    known = set(fields)
     for key in settings:
         if key in _OURS:
             raise ConfigError(f"training.{key}: the pipeline sets it; remove it")
     values = _translate(with_defaults(settings), known)
-    for key in values:
+    for key, value in values.items():
+        if key in known and isinstance(value, str) and type(fields[key].default) in (int, float):
+            raise ConfigError(f"training.{key}: {value!r} is not a number")
         if key not in known:
-            raise ConfigError(unknown_key(f"training.{key}", sorted(known)))
+            raise ConfigError(unknown_key(f"training.{key}", sorted(known.union(*_RENAMED.items()))))
     if patience is not None:
         values.update(
             eval_strategy="epoch",
@@ -95,6 +98,10 @@ def _translate(values: dict[str, Any], known: set[str]) -> dict[str, Any]:
     if "warmup_ratio" in values and "warmup_ratio" not in known:
         ratio = values.pop("warmup_ratio")
         values.setdefault("warmup_steps", ratio)
-    elif 0 < values.get("warmup_steps", 0) < 1 and "warmup_ratio" in known:
+    elif "warmup_ratio" in known and _is_fraction(values.get("warmup_steps")):
         values["warmup_ratio"] = values.pop("warmup_steps")
     return values
+
+
+def _is_fraction(value: Any) -> bool:
+    return isinstance(value, float) and 0 < value < 1

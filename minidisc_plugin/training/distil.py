@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from minidisc_plugin.training.objectives import Objective
 
 
-class DistillationTrainer(Trainer):
+class DistillationTrainer(Trainer):  # type: ignore[misc]
     """Trains `model` to follow `teacher`; everything else is `transformers.Trainer`.
 
     Args:
@@ -65,7 +65,7 @@ class DistillationTrainer(Trainer):
 
     def training_step(self, model: nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
         """One step; stops the run when the loss is not finite."""
-        loss = super().training_step(model, inputs, *args, **kwargs)
+        loss: Tensor = super().training_step(model, inputs, *args, **kwargs)
         if not torch.isfinite(loss):
             self.fail(self.label, loss)
         return loss

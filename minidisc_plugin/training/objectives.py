@@ -127,7 +127,7 @@ class KnowledgeDistillation(Objective):
 
     def __call__(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> Tensor:
         """See Objective."""
-        loss = student.logits.new_zeros(())
+        loss: Tensor = student.logits.new_zeros(())
         if self.label_weight:
             loss = loss + self.label_weight * self._against_labels(student.logits, batch["labels"])
         if self.teacher_weight:
@@ -150,7 +150,7 @@ class KnowledgeDistillation(Objective):
         divergence = functional.kl_div(
             functional.log_softmax(logits / temperature, dim=-1),
             functional.log_softmax(teacher / temperature, dim=-1),
-            reduction="batchmean",
+            reduction="none",
             log_target=True,
         )
-        return temperature**2 * divergence
+        return temperature**2 * divergence.mean()  # over examples and labels, as INC does

@@ -8,7 +8,7 @@ from transformers import Trainer
 from transformers.trainer_callback import ProgressCallback
 
 
-class StageProgress(ProgressCallback):
+class StageProgress(ProgressCallback):  # type: ignore[misc]
     """Transformers' progress bar, named after the stage; logs go beside the bar and not above it."""
 
     def __init__(self, stage: str) -> None:

@@ -22,9 +22,7 @@ NAMES = {
 }
 
 
-def test_the_hub_understands_the_front_matter(
-    tmp_path: Path, make_schedule: SCHEDULE, make_results: RESULTS
-) -> None:
+def test_the_hub_understands_the_front_matter(tmp_path: Path, make_schedule: SCHEDULE, make_results: RESULTS) -> None:
     path = write_model_card(tmp_path, make_schedule(), make_results(), **NAMES)
     assert path == tmp_path / "README.md"
     data = hub.ModelCard.load(path).data
@@ -87,9 +85,7 @@ def test_a_local_path_is_neither_metadata_nor_published_whole(
         assert card.data.eval_results[0].task_name == "sentiment"
 
 
-def test_a_data_file_is_no_dataset_of_the_hub(
-    tmp_path: Path, make_schedule: SCHEDULE, make_results: RESULTS
-) -> None:
+def test_a_data_file_is_no_dataset_of_the_hub(tmp_path: Path, make_schedule: SCHEDULE, make_results: RESULTS) -> None:
     path = write_model_card(tmp_path, make_schedule(), make_results(), **{**NAMES, "dataset": "mrpc.csv"})
     assert hub.ModelCard.load(path).data.datasets is None
 
@@ -108,8 +104,6 @@ def test_without_an_assistant_a_plot_or_a_metric(
     assert "None" not in card.text
 
 
-def test_several_assistants_are_plural(
-    tmp_path: Path, make_schedule: SCHEDULE, make_results: RESULTS
-) -> None:
+def test_several_assistants_are_plural(tmp_path: Path, make_schedule: SCHEDULE, make_results: RESULTS) -> None:
     path = write_model_card(tmp_path, make_schedule(assistants=(0.5, 0.2)), make_results(), **NAMES)
     assert "through teacher assistants of scale 0.5, 0.2." in path.read_text()

@@ -33,9 +33,7 @@ class Sleeper(nn.Module):
         self.inner = nn.Dropout()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.diary.append(
-            (self.name, self.training or self.inner.training, torch.is_inference_mode_enabled())
-        )
+        self.diary.append((self.name, self.training or self.inner.training, torch.is_inference_mode_enabled()))
         time.sleep(self.seconds)
         return x
 
@@ -104,6 +102,8 @@ def test_bytes_on_disk_takes_weights_only(tmp_path: Path) -> None:
     assert bytes_on_disk(_files(tmp_path / "torch", **sharded, **others)) == 120
     assert bytes_on_disk(_files(tmp_path / "both", model__safetensors=100, pytorch_model__bin=7)) == 100
     assert bytes_on_disk(_files(tmp_path / "old", pytorch_model__bin=7)) == 7
+    every = {"model__safetensors": 100, "model__onnx": 9, "openvino_model__xml": 1, "openvino_model__bin": 8}
+    assert bytes_on_disk(_files(tmp_path / "every", **every)) == 100
     openvino = {"openvino_model__xml": 3, "openvino_model__bin": 40, "openvino_tokenizer__bin": 500}
     assert bytes_on_disk(_files(tmp_path / "openvino", **openvino)) == 43
     assert bytes_on_disk(str(_files(tmp_path / "onnx", model__onnx=5, model__onnx_data=60))) == 65
@@ -112,7 +112,7 @@ def test_bytes_on_disk_takes_weights_only(tmp_path: Path) -> None:
 def test_bytes_on_disk_of_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match="not a folder"):
         bytes_on_disk(tmp_path / "missing")
-    with pytest.raises(RunDirectoryError, match="no weight files"):
+    with pytest.raises(RunDirectoryError, match="no weights"):
         bytes_on_disk(_files(tmp_path / "empty", config__json=3))
 
 
@@ -147,10 +147,11 @@ def test_time_models_runs_a_real_model() -> None:
     def batch(size: int) -> dict[str, torch.Tensor]:
         return {"input_ids": torch.zeros(size, TOKENS, dtype=torch.long)}
 
+    start = time.perf_counter()
     timing = time_models({"bert": model}, batch(1), batch(32), seconds=0.3)["bert"]
-    assert timing.latency_ms_batch1 > 0
-    # 32 at a time are never slower per example than one at a time for a model this small.
-    assert timing.throughput_batch32 > 1e3 / timing.latency_ms_batch1
+    elapsed = time.perf_counter() - start
+    assert 0 < timing.latency_ms_batch1 < 1e3 * elapsed
+    assert timing.throughput_batch32 > 32 / elapsed
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -47,9 +48,7 @@ def test_writes_a_png_of_printable_size(tmp_path: Path, make_schedule: MAKE) -> 
     assert len({*imread(path)[:, :, 0].ravel()}) > 50, "an empty canvas has one grey"
 
 
-def test_lines_hold_the_numbers_and_differ_without_colour(
-    tmp_path: Path, make_schedule: MAKE, figures: list
-) -> None:
+def test_lines_hold_the_numbers_and_differ_without_colour(tmp_path: Path, make_schedule: MAKE, figures: list) -> None:
     schedule = make_schedule()
     plot_tradeoff(schedule, tmp_path / "tradeoff.png")
     top, bottom = figures[0].axes
@@ -66,10 +65,13 @@ def test_lines_hold_the_numbers_and_differ_without_colour(
     assert "0.2" in bottom.get_title(loc="right")
 
 
-def test_words_stay_inside_the_picture(tmp_path: Path, make_schedule: MAKE, figures: list) -> None:
-    plot_tradeoff(
-        make_schedule({0.12: 0.9, 0.15: 0.8, 0.9: 0.95}, assistants=(0.12, 0.9)), tmp_path / "t.png"
-    )
+@pytest.mark.parametrize("lam", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("last", [0.7, 0.95])
+def test_words_stay_inside_the_picture(
+    tmp_path: Path, make_schedule: MAKE, figures: list, lam: float, last: float
+) -> None:
+    metrics = {0.12: 0.9, 0.15: 0.8, 0.9: last}
+    plot_tradeoff(make_schedule(metrics, assistants=(0.12, 0.9), lam=lam), tmp_path / "t.png")
     figure = figures[0]
     canvas = figure.bbox
     words = [text for axis in figure.axes for text in (*axis.texts, axis.xaxis.label, axis.yaxis.label)]
@@ -77,6 +79,11 @@ def test_words_stay_inside_the_picture(tmp_path: Path, make_schedule: MAKE, figu
         box = text.get_window_extent()
         assert canvas.x0 <= box.x0 and box.x1 <= canvas.x1, text.get_text()
         assert canvas.y0 <= box.y0 and box.y1 <= canvas.y1, text.get_text()
+    for axis in figure.axes:
+        boxes = [text.get_window_extent() for text in axis.texts]
+        assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+        assert all(axis.bbox.x0 <= box.x0 and box.x1 <= axis.bbox.x1 for box in boxes)
+        assert all(axis.bbox.y0 <= box.y0 and box.y1 <= axis.bbox.y1 for box in boxes)
 
 
 def test_without_a_tradeoff_there_is_one_panel(tmp_path: Path, make_schedule: MAKE, figures: list) -> None:
@@ -117,9 +124,13 @@ def test_equal_metrics_can_be_drawn(tmp_path: Path, make_schedule: MAKE) -> None
 
 
 def test_leaves_pyplot_and_the_users_style_alone(tmp_path: Path, make_schedule: MAKE) -> None:
-    before = dict(matplotlib.rcParams)
-    plot_tradeoff(make_schedule(), tmp_path / "tradeoff.png")
-    assert dict(matplotlib.rcParams) == before
+    from matplotlib import pyplot
+
+    with matplotlib.rc_context({"font.size": 7.0, "axes.grid": False, "text.color": "red"}):
+        before = dict(matplotlib.rcParams)
+        plot_tradeoff(make_schedule(), tmp_path / "tradeoff.png")
+        assert dict(matplotlib.rcParams) == before
+    assert pyplot.get_fignums() == []
 
 
 def test_importing_reporting_loads_no_heavy_library() -> None:

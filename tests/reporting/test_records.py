@@ -88,9 +88,7 @@ def test_records_refuse_unknown_keys_and_changes() -> None:
 
 def test_numbers_of_numpy_are_taken() -> None:
     numpy = pytest.importorskip("numpy")
-    row = ModelRow(
-        role="student", scale=numpy.float32(0.5), parameters=numpy.int64(7), metric=numpy.float64("nan")
-    )
+    row = ModelRow(role="student", scale=numpy.float32(0.5), parameters=numpy.int64(7), metric=numpy.float64("nan"))
     assert (row.scale, row.parameters, row.metric) == (0.5, 7, None)
 
 
@@ -109,9 +107,7 @@ def test_what_is_missing_is_named_in_one_line(tmp_path: Path) -> None:
         assert str(tmp_path / name) in message and "minidisc run" in message
 
 
-def test_a_broken_file_is_named_in_one_line(
-    tmp_path: Path, make_results: Callable[..., ResultsRecord]
-) -> None:
+def test_a_broken_file_is_named_in_one_line(tmp_path: Path, make_results: Callable[..., ResultsRecord]) -> None:
     path = tmp_path / "results.json"
     path.write_text('{"scheduler": "mini')
     assert "results.json cannot be used" in _message(read_results, tmp_path)

@@ -70,6 +70,13 @@ def test_duration(value: float, text: str) -> None:
     assert rows.duration(value) == text
 
 
+def test_times_of_many_steps_are_cut_to_the_longest() -> None:
+    assert rows.times({}) == ""
+    assert rows.times({"a": 60.0, "b": 7.0}) == "67 s (a 60 s, b 7 s)"
+    many = {f"s{n}": 10.0 * n for n in range(1, 9)}
+    assert rows.times(many) == "6 min (s4 40 s, s5 50 s, s6 60 s, s7 70 s, s8 80 s, 3 others 60 s)"
+
+
 def test_score_shows_percentages_with_fewer_digits() -> None:
     assert [rows.score(x) for x in (0.8254, 1, -0.12, 86.5, None)] == [
         "0.8254",
@@ -137,9 +144,7 @@ def test_runs_of_one_scheduler_are_told_apart_by_name(make_results: RESULTS) -> 
 
 
 def test_runs_of_different_metrics_say_which(make_results: RESULTS) -> None:
-    grid = rows.results_grid(
-        [make_results(), make_results(scheduler="direct", metric="f1", split="validation")]
-    )
+    grid = rows.results_grid([make_results(), make_results(scheduler="direct", metric="f1", split="validation")])
     assert grid.header[3] == "metric"
     assert [grid.rows[n][3] for n in (0, 3)] == ["0.8720 accuracy (test)", "0.8720 f1 (validation)"]
 
@@ -189,33 +194,28 @@ def _report(*folders: Path) -> str:
 def test_report_of_one_run(tmp_path: Path, make_schedule: SCHEDULE, make_results: RESULTS) -> None:
     text = _report(_run(tmp_path / "a", make_schedule(), make_results()))
     assert "1.0300" in text and "1,275 (8.5x)" in text
-    assert (
-        "The candidate with the largest tradeoff.\nTime: 14 min (importance 12 s, sandwich 14 min).\n" in text
-    )
+    assert "\nRule: The candidate with the largest tradeoff.\n" in text
+    assert "\nTime: 20 min (schedule 14 min, student 6 min).\n" in text
 
 
 def test_report_of_several_runs(tmp_path: Path, make_schedule: SCHEDULE, make_results: RESULTS) -> None:
-    direct = make_schedule({}, assistants=(), scheduler="direct", lam=None, rule="No assistant.")
+    direct = make_schedule({}, assistants=(), scheduler="direct", lam=None, rule="Trained alone.")
     text = _report(
         _run(tmp_path / "a", make_schedule(), make_results()),
         _run(tmp_path / "b", direct, make_results(scheduler="direct")),
     )
     words = " ".join(text.split())
-    assert "minidisc, assistant of scale 0.2. The candidate with the largest tradeoff." in words
-    assert "direct, no assistant. No assistant." in words
+    assert "/a: minidisc, assistant of scale 0.2 (The candidate with the largest tradeoff)" in words
+    assert "/b: direct, no assistant (Trained alone)" in words
     assert "Time of direct: 20 min (schedule 14 min, student 6 min)." in words
 
 
-def test_report_of_a_run_without_candidates(
-    tmp_path: Path, make_schedule: SCHEDULE, make_results: RESULTS
-) -> None:
+def test_report_of_a_run_without_candidates(tmp_path: Path, make_schedule: SCHEDULE, make_results: RESULTS) -> None:
     direct = make_schedule({}, assistants=(), scheduler="direct", lam=None)
     assert _report(_run(tmp_path / "a", direct, make_results())).startswith("direct: no assistant\n")
 
 
-def test_report_of_an_unfinished_run_shows_the_schedule_then_fails(
-    tmp_path: Path, make_schedule: SCHEDULE
-) -> None:
+def test_report_of_an_unfinished_run_shows_the_schedule_then_fails(tmp_path: Path, make_schedule: SCHEDULE) -> None:
     console = rich_console.Console(file=io.StringIO(), width=100)
     with pytest.raises(RunDirectoryError, match=r"results\.json is missing"):
         print_report([_run(tmp_path / "a", make_schedule(), None)], console)
@@ -231,6 +231,4 @@ def test_piped_output_is_wide_enough(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     print_report([_run(tmp_path / "a", make_schedule(), make_results())])
-    assert any(
-        line.startswith("student") and "(8.5x)" in line for line in capsys.readouterr().out.splitlines()
-    )
+    assert any(line.startswith("student") and "(8.5x)" in line for line in capsys.readouterr().out.splitlines())

@@ -84,9 +84,7 @@ def test_order_is_kept(values: list[float], metric: str) -> None:
         ("accuracy", [50.0], MetricRange(0, 1), r"metric accuracy: 50 is outside \[0, 1\]"),
     ],
 )
-def test_outside_every_range(
-    metric: str, values: list[float], declared: MetricRange | None, told: str
-) -> None:
+def test_outside_every_range(metric: str, values: list[float], declared: MetricRange | None, told: str) -> None:
     remedy = rf".*metric: \{{name: {metric}, range: \[low, high\]\}}"
     with pytest.raises(MetricError, match=told + remedy) as caught:
         to_unit(values, metric, declared)

@@ -6,7 +6,7 @@ import math
 import subprocess
 import sys
 from decimal import Decimal
-from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import minidisc_plugin
 from minidisc_plugin.errors import ConfigError, MetricError
 from minidisc_plugin.selection import check_candidates, choose, to_unit, tradeoff
 
@@ -43,9 +44,7 @@ def candidates_of(table: dict[float, tuple[float, float]]) -> dict[float, float]
 
 # Everything in thousandths, so that decimals (the oracle) and floats (the code) mean the same numbers.
 thousandths = st.integers(0, 1000).map(lambda n: Decimal(n) / 1000)
-decimal_tables = st.dictionaries(
-    st.integers(101, 999).map(lambda n: Decimal(n) / 1000), thousandths, min_size=1
-)
+decimal_tables = st.dictionaries(st.integers(101, 999).map(lambda n: Decimal(n) / 1000), thousandths, min_size=1)
 decimal_lambdas = st.integers(0, 3000).map(lambda n: Decimal(n) / 1000)
 
 
@@ -84,9 +83,7 @@ def test_tradeoff_is_metric_plus_lambda_times_sparsity() -> None:
 
 
 @given(thousandths, thousandths, st.integers(1, 1000), st.integers(1, 1000), decimal_lambdas)
-def test_tradeoff_grows_with_metric_and_sparsity(
-    a: Decimal, b: Decimal, s: int, r: int, lam: Decimal
-) -> None:
+def test_tradeoff_grows_with_metric_and_sparsity(a: Decimal, b: Decimal, s: int, r: int, lam: Decimal) -> None:
     low, high = sorted((float(a), float(b)))
     small, large = sorted((s / 1000, r / 1000))
     assert tradeoff(low, small, float(lam)) <= tradeoff(high, small, float(lam))
@@ -149,9 +146,7 @@ def test_target_refused(target: Any) -> None:
 
 
 @given(decimal_tables, decimal_lambdas, st.integers(1, 3))
-def test_choice_is_what_decimal_arithmetic_says(
-    table: dict[Decimal, Decimal], lam: Decimal, count: int
-) -> None:
+def test_choice_is_what_decimal_arithmetic_says(table: dict[Decimal, Decimal], lam: Decimal, count: int) -> None:
     count = min(count, len(table))
     ranked = sorted(table, key=lambda scale: (-(table[scale] + lam * (1 - scale)), scale))
     expected = tuple(sorted((float(scale) for scale in ranked[:count]), reverse=True))
@@ -159,23 +154,17 @@ def test_choice_is_what_decimal_arithmetic_says(
 
 
 @given(decimal_tables, decimal_lambdas, st.randoms(use_true_random=False))
-def test_order_of_the_mapping_does_not_matter(
-    table: dict[Decimal, Decimal], lam: Decimal, random: Any
-) -> None:
+def test_order_of_the_mapping_does_not_matter(table: dict[Decimal, Decimal], lam: Decimal, random: Any) -> None:
     items = list(as_floats(table).items())
     shuffled = items[:]
     random.shuffle(shuffled)
     assert choose(dict(items), float(lam), 0.1) == choose(dict(shuffled), float(lam), 0.1)
 
 
-@given(
-    st.dictionaries(st.floats(0.11, 0.99), st.floats(0, 1), min_size=1),
-    st.floats(0, 1e6),
-    st.floats(0, 1e6),
-)
-def test_a_larger_lambda_never_picks_a_larger_scale(metrics: dict[float, float], a: float, b: float) -> None:
-    metrics = {round(scale, 6): metric for scale, metric in metrics.items()}
-    low, high = sorted((a, b))
+@given(decimal_tables, decimal_lambdas, decimal_lambdas)
+def test_a_larger_lambda_never_picks_a_larger_scale(table: dict[Decimal, Decimal], a: Decimal, b: Decimal) -> None:
+    low, high = sorted((float(a), float(b)))
+    metrics = as_floats(table)
     assert choose(metrics, high, 0.1)[0] <= choose(metrics, low, 0.1)[0]
 
 
@@ -192,15 +181,6 @@ def test_a_tie_goes_to_the_cheaper_assistant() -> None:
     assert choose({0.5: 0.8, 0.3: 0.8}, lam=0.0, target=0.1) == (0.3,)
     assert choose({0.5: 0.8 + 9e-13, 0.3: 0.8}, lam=0.0, target=0.1) == (0.3,)
     assert choose({0.5: 0.8 + 2e-12, 0.3: 0.8}, lam=0.0, target=0.1) == (0.5,)
-
-
-def test_a_huge_lambda_does_not_round_the_metric_away() -> None:
-    lam = 1e17
-    near = math.nextafter(0.5, 1.0)
-    assert float(Fraction(lam) * Fraction(near)) + 1.0 == float(
-        Fraction(lam) * Fraction(near)
-    )  # floats would
-    assert choose({0.5: 0.1, 0.3: 1.0}, lam, target=0.1) == (0.3,)
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf, np.float64("nan")])
@@ -232,9 +212,12 @@ def test_lambda_refused(lam: float) -> None:
 
 
 def test_no_heavy_import() -> None:
-    code = (
-        "import sys, minidisc_plugin; before = set(sys.modules); import minidisc_plugin.selection; "
-        "print(*sorted({'torch', 'numpy', 'transformers', 'scipy'} & (set(sys.modules) - before)))"
+    code = (  # the package without its __init__, which imports what it likes
+        "import sys, types\n"
+        "bare = sys.modules['minidisc_plugin'] = types.ModuleType('minidisc_plugin')\n"
+        f"bare.__path__ = [{str(Path(minidisc_plugin.__file__).parent)!r}]\n"
+        "import minidisc_plugin.selection\n"
+        "print(*sorted({'torch', 'numpy', 'transformers', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from typing import Any
 
@@ -25,10 +24,8 @@ class Spearmanr(evaluate.Metric):  # type: ignore[misc]
 
     def _compute(self, predictions: Any, references: Any, return_pvalue: bool = False) -> dict[str, float]:
         """Give `{"spearmanr": value in [-1, 1]}`; NaN, without a warning, for constant or too few rows."""
-        value, p_value = math.nan, math.nan
-        if len(predictions) > 1:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the NaN says it: constant input
-                value, p_value = scipy.stats.spearmanr(references, predictions)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the NaN says it: constant input
+            value, p_value = scipy.stats.spearmanr(references, predictions)
         extra = {"spearmanr_pvalue": float(p_value)} if return_pvalue else {}
         return {"spearmanr": float(value), **extra}

@@ -1,0 +1,63 @@
+"""Fixtures for all tests: no network, no litter, tiny models and data made on the spot."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+# Before any Hugging Face import: caches of the session's own, and no way out.
+_CACHE = tempfile.TemporaryDirectory(prefix="minidisc-tests-")
+os.environ["HF_HOME"] = _CACHE.name
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import pytest  # noqa: E402
+
+from tests.tiny import make_bert, make_run_files  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_litter() -> Iterator[None]:
+    """Fail the session when a test leaves a file in the repository."""
+
+    def present() -> set[str]:
+        ignored = {
+            ".git",
+            ".venv",
+            ".venv-latest",
+            "runs",
+            ".pytest_cache",
+            ".mypy_cache",
+            ".ruff_cache",
+            ".hypothesis",
+        }
+        return {
+            str(path.relative_to(ROOT))
+            for top in ROOT.iterdir()
+            if top.name not in ignored
+            for path in [top, *(top.rglob("*") if top.is_dir() else [])]
+            if "__pycache__" not in path.parts
+        }
+
+    before = present()
+    yield
+    left = sorted(present() - before)
+    assert not left, f"tests left files behind: {left}"
+
+
+@pytest.fixture
+def bert():
+    """A tiny BERT classifier with three labels."""
+    return make_bert(labels=3)
+
+
+@pytest.fixture(scope="session")
+def run_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a fine-tuned tiny teacher, its data and a config; shared, so not to be written to."""
+    folder = tmp_path_factory.mktemp("run_files")
+    make_run_files(folder)
+    return folder

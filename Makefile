@@ -41,7 +41,7 @@ test-all: lint .venv-latest/.ready ## lint, then every test (slow ones too) on b
 	$(INC)/python -m pytest
 	$(LATEST)/python -m pytest
 
-# The stem says which extra and which file of exact versions a virtual environment is made from.
+# STACK names the extra and the file of exact versions that a virtual environment is made from.
 .venv/.ready: STACK := inc
 .venv/.ready: constraints/inc.txt
 .venv-latest/.ready: STACK := latest

@@ -203,7 +203,7 @@ def test_python_tags_are_refused(tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     file = tmp_path / "config.yaml"
     file.write_text(f"model: !!python/object/apply:os.mkdir [{str(marker)!r}]\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match="not valid yaml.*python/object"):
+    with pytest.raises(ConfigError, match=r"not valid yaml.*python/object"):
         read_config(file)
     file.write_text(yaml.safe_dump(make_config(tmp_path)), encoding="utf-8")
     with pytest.raises(ConfigError, match="python/object"):

@@ -101,7 +101,10 @@ def test_a_third_party_scheduler_is_found_with_its_distribution(site: Site) -> N
         (SCHEDULER.format(name="x").replace("return [Other]", "raise OSError('no licence')"), "OSError: no licence"),
         (SCHEDULER.format(name="x").replace("return [Other]", "return None"), "TypeError: "),
         (SCHEDULER.format(name="x").replace("[Other]", "['other']"), "minidisc_register_schedulers returned 'other'"),
-        (SCHEDULER.format(name="x").replace("_schedulers()", "_sheduler()"), "PluginError: minidisc_register_sheduler "),
+        (
+            SCHEDULER.format(name="x").replace("_schedulers()", "_sheduler()"),
+            "PluginError: minidisc_register_sheduler ",
+        ),
         (SCHEDULER.format(name="x").replace("_schedulers()", "_schedulers(more)"), "PluginValidationError: "),
     ],
     ids=["raises", "lacks", "syntax", "hook-raises", "hook-none", "hook-nonsense", "hook-misspelt", "hook-argument"],

@@ -73,17 +73,21 @@ def rank_units(scores: Sequence[Tensor]) -> UnitRanking:
     Args:
         scores: Per layer, (units,) importance, at least 0 and finite. Ties keep the earlier layer and index first.
     """
-    normalised = [score.double() / score.double().norm().clamp_min(1e-30) for score in scores]
+    return _best_first([score.double() / score.double().norm().clamp_min(1e-30) for score in scores])
+
+
+def natural_order(sizes: Sequence[int]) -> UnitRanking:
+    """The ranking of a network that was not ranked: every layer keeps its first units, in equal shares."""
+    return _best_first([torch.arange(size, 0, -1, dtype=torch.float64) / max(size, 1) for size in sizes])
+
+
+def _best_first(scores: Sequence[Tensor]) -> UnitRanking:
+    """Rank units by scores that are comparable between layers."""
     layer_of = torch.cat([torch.full((len(score),), layer) for layer, score in enumerate(scores)])
-    best_first = torch.sort(torch.cat(normalised), descending=True, stable=True).indices
+    best_first = torch.sort(torch.cat(list(scores)), descending=True, stable=True).indices
     starts = [0]
     for score in scores:
         starts.append(starts[-1] + len(score))
     ranks = [(layer_of[best_first] == layer).nonzero().flatten() for layer in range(len(scores))]
     order = [best_first[layer_ranks] - starts[layer] for layer, layer_ranks in enumerate(ranks)]
     return UnitRanking(tuple(order), tuple(ranks), starts[-1])
-
-
-def natural_order(sizes: Sequence[int]) -> UnitRanking:
-    """The ranking of a network that was not ranked: every layer keeps its first units, in equal shares."""
-    return rank_units([torch.arange(size, 0, -1, dtype=torch.float64) / max(size, 1) for size in sizes])

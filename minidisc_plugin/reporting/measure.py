@@ -18,15 +18,13 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-# Formats in the order in which a folder that holds several of them is judged; only the first found counts.
+# In the order in which a folder that holds several formats is judged; only the first one found counts.
 _FORMATS = {
     "safetensors": (".safetensors",),
-    "OpenVINO": (".xml", ".bin"),
+    "OpenVINO or torch": (".xml", ".bin"),
     "ONNX": (".onnx", ".onnx_data", ".onnx.data"),
-    "torch": (".bin", ".pt", ".pth"),
+    "pickled": (".pt", ".pth"),
 }
-# A .bin alone is no OpenVINO model.
-_TELLING = {"OpenVINO": (".xml",)}
 _TRAINING = ("training_args", "optimizer", "scheduler", "rng_state", "scaler")
 _NOT_THE_MODEL = (".", "openvino_tokenizer", "openvino_detokenizer", *_TRAINING)
 
@@ -62,7 +60,7 @@ def macs(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> int:
 
 
 def bytes_on_disk(folder: str | os.PathLike[str]) -> int:
-    """Bytes of the weight files directly in ``folder``: safetensors, OpenVINO, ONNX or torch.
+    """Bytes of the weight files directly in ``folder``: safetensors, OpenVINO, torch or ONNX.
 
     A folder that holds the same model in several formats is as large as the first of them, in this order.
     State of the training and tokenizers never count.
@@ -74,9 +72,9 @@ def bytes_on_disk(folder: str | os.PathLike[str]) -> int:
     if not root.is_dir():
         raise RunDirectoryError(f"{root} is not a folder, so its weights have no size; save the model there")
     files = [f for f in root.iterdir() if f.is_file() and not f.name.startswith(_NOT_THE_MODEL)]
-    for name, suffixes in _FORMATS.items():
-        if any(f.name.endswith(_TELLING.get(name, suffixes)) for f in files):
-            return sum(f.stat().st_size for f in files if f.name.endswith(suffixes))
+    for suffixes in _FORMATS.values():
+        if weights := [f for f in files if f.name.endswith(suffixes)]:
+            return sum(f.stat().st_size for f in weights)
     raise RunDirectoryError(f"{root} holds no weights ({', '.join(_FORMATS)}); save the model there")
 
 
@@ -87,6 +85,7 @@ def time_models(
     *,
     seconds: float = 10.0,
     warmup: int = 2,
+    rounds: int = 200,
 ) -> dict[str, Timing]:
     """Time all models against each other: one pass of each per round, in an order drawn anew each time.
 
@@ -100,9 +99,10 @@ def time_models(
         batch32: inputs of 32 examples, name -> (32, tokens); any other number works and is divided by.
         seconds: wall-clock limit, exceeded only when the warm-up and one round take longer.
         warmup: passes of each model and batch that are not timed; fewer where the time is short.
+        rounds: at most so many for each batch, so that tiny models do not use up the time.
     """
-    latency = _race(models, batch1, seconds / 2, warmup)
-    bulk = _race(models, batch32, seconds / 2, warmup)
+    latency = _race(models, batch1, seconds / 2, warmup, rounds)
+    bulk = _race(models, batch32, seconds / 2, warmup, rounds)
     return {
         name: Timing(
             latency_ms_batch1=1e3 * latency[name] / _examples(batch1),
@@ -113,7 +113,7 @@ def time_models(
 
 
 def _race(
-    models: Mapping[str, nn.Module], batch: Mapping[str, torch.Tensor], seconds: float, warmup: int
+    models: Mapping[str, nn.Module], batch: Mapping[str, torch.Tensor], seconds: float, warmup: int, rounds: int
 ) -> dict[str, float]:
     """Median seconds that each model needs for the batch."""
     passes = {name: _timed_pass(model, batch) for name, model in models.items()}
@@ -126,12 +126,13 @@ def _race(
                 break
             for name in order:
                 passes[name]()
-        while True:
+        for _ in range(rounds):
             shuffle(order)
             for name in order:
                 taken[name].append(passes[name]())
             if perf_counter() - start >= seconds:
-                return {name: median(times) for name, times in taken.items()}
+                break
+    return {name: median(times) for name, times in taken.items()}
 
 
 def _timed_pass(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> Callable[[], float]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 from transformers import Trainer
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from minidisc_plugin.errors import NonFiniteLossError
 
@@ -14,6 +15,22 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from minidisc_plugin.training.objectives import Objective
+
+
+class RepeatableLengthGroups(LengthGroupedSampler):  # type: ignore[misc]
+    """Batches of similar length in an order that depends on seed and epoch alone, so a resumed run repeats it.
+
+    Transformers' own draws from the process's generator, whose state at the start of an epoch no checkpoint holds.
+    """
+
+    def __init__(self, batch_size: int, lengths: list[int], seed: int) -> None:
+        super().__init__(batch_size, lengths=lengths, generator=torch.Generator())
+        self.seed = seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Start the order of an epoch; the data loader calls it."""
+        self.generator.manual_seed(self.seed * 1_000_003 + epoch)
 
 
 class DistillationTrainer(Trainer):  # type: ignore[misc]
@@ -69,6 +86,13 @@ class DistillationTrainer(Trainer):  # type: ignore[misc]
         if not torch.isfinite(loss):
             self.fail(self.label, loss)
         return loss
+
+    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
+        sampler = super()._get_train_sampler(*args, **kwargs)
+        if type(sampler) is not LengthGroupedSampler:
+            return sampler
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        return RepeatableLengthGroups(sampler.batch_size, sampler.lengths, seed)
 
     def fail(self, label: str, loss: Tensor) -> None:
         """Raise for a loss that is not finite."""

@@ -7,7 +7,6 @@ import copy
 import pytest
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 
 from minidisc_plugin.nested.family import encoder_parameters
 from minidisc_plugin.nested.model import NestedModel
@@ -100,12 +99,6 @@ def test_an_extracted_model_is_made_of_plain_modules_and_trains() -> None:
         optimizer.zero_grad()
         losses.append(loss.item())
     assert losses[2] < losses[1] < losses[0]
-
-
-def narrow_of_narrow(assistant: PreTrainedModel, ranking: Ranking) -> NestedModel:
-    nested = NestedModel(copy.deepcopy(assistant))
-    nested.apply_ranking(ranking)
-    return nested
 
 
 @every_ranking

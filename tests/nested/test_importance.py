@@ -68,20 +68,20 @@ def slope(model: Any, column: Tensor, example: Batch, epsilon: float = 1e-5) -> 
     return (above - below) / (2 * epsilon)
 
 
-@pytest.mark.parametrize("labels", [1, 2, 3])
+@pytest.mark.parametrize("labels", [1, 3])
 def test_importance_is_the_summed_slope_of_each_examples_loss(labels: int) -> None:
     model = make_bert(labels=labels).double()
-    batch = make_batch(size=4, tokens=9, labels=max(labels, 2))
+    batch = make_batch(size=3, tokens=9, labels=max(labels, 2))
     if labels == 1:
-        batch["labels"] = torch.tensor([0.5, -1.0, 2.0, 0.0], dtype=torch.float64)
-    heads, neurons = scores(copy.deepcopy(model), list(rows(batch, 3)))
+        batch["labels"] = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64)
+    heads, neurons = scores(copy.deepcopy(model), list(rows(batch, 2)))
     examples = [crop(example) for example in rows(batch, 1)]
     for index, layer in enumerate(model.bert.encoder.layer):
         by_head = layer.attention.output.dense.weight.view(32, HEADS, HEAD_SIZE)
         by_neuron = layer.output.dense.weight
         expected = [sum(abs(slope(model, by_head[:, unit], example)) for example in examples) for unit in range(HEADS)]
         torch.testing.assert_close(heads[index], torch.tensor(expected).double(), rtol=1e-4, atol=1e-7)
-        some = range(0, NEURONS, 7)
+        some = range(0, NEURONS, 13)
         expected = [sum(abs(slope(model, by_neuron[:, unit], example)) for example in examples) for unit in some]
         torch.testing.assert_close(neurons[index][list(some)], torch.tensor(expected).double(), rtol=1e-4, atol=1e-7)
         assert heads[index].min() > 0 and neurons[index].min() > 0

@@ -141,6 +141,13 @@ def test_time_models_keeps_to_its_time() -> None:
     assert 0.2 <= time.perf_counter() - start < 2.0
 
 
+def test_time_models_stops_after_enough_rounds() -> None:
+    diary: list[tuple[str, bool, bool]] = []
+    batches = {"x": torch.zeros(1)}, {"x": torch.zeros(32)}
+    time_models({"m": Sleeper("m", 0.0, diary)}, *batches, seconds=60.0, warmup=3, rounds=5)
+    assert len(diary) == 2 * (3 + 5)
+
+
 def test_time_models_runs_a_real_model() -> None:
     model = tiny_bert("sdpa")
 

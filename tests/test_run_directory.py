@@ -1,0 +1,90 @@
+"""The output directory: what it holds already is neither replaced nor resumed by mistake."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minidisc_plugin import CompressionConfig, compress
+from minidisc_plugin.config_file import read_config
+from minidisc_plugin.errors import RunDirectoryError
+from minidisc_plugin.preparation import prepare
+from minidisc_plugin.run_directory import RunDirectory
+from tests.test_bad_input import files
+from tests.tiny import make_config
+
+
+@pytest.fixture
+def begun(run_files: Path, tmp_path: Path) -> CompressionConfig:
+    """The config of a run that was begun and cut off at once."""
+    config = CompressionConfig.model_validate(make_config(run_files, output_dir=str(tmp_path / "out")))
+    directory = RunDirectory(config.output_dir)
+    directory.open(prepare(config, directory.checkpoints).config, resume=False)
+    return config
+
+
+def test_another_run_is_not_touched_unasked(begun: CompressionConfig, tmp_path: Path) -> None:
+    before = files(tmp_path)
+    with pytest.raises(RunDirectoryError) as caught:
+        compress(begun)
+    assert "--overwrite" in str(caught.value) and "--resume" in str(caught.value)
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"training": {"seed": 1}}, "training"),
+        ({"pruning": {"target_sparsity": 0.7}, "max_length": 30}, "max_length, pruning"),
+        ({"scheduler": "direct"}, "scheduler"),
+        ({"scheduler_config": {"lambda": 0.3, "candidates": [0.6, 0.4]}}, "scheduler_config"),
+    ],
+)
+def test_a_run_is_not_resumed_with_another_config(
+    change: dict[str, Any], named: str, begun: CompressionConfig, tmp_path: Path
+) -> None:
+    before = files(tmp_path)
+    other = CompressionConfig.model_validate(begun.model_dump(by_alias=True) | change)
+    with pytest.raises(RunDirectoryError) as caught:
+        compress(other, resume=True)
+    assert f"with another {named}" in str(caught.value)
+    assert files(tmp_path) == before
+
+
+def test_the_resolved_config_is_the_same_run(begun: CompressionConfig) -> None:
+    directory = RunDirectory(begun.output_dir)
+    held = read_config(directory.root / "config.resolved.yaml")
+    assert held != begun
+    directory.check_same(prepare(begun, directory.checkpoints).config)
+    directory.check_same(prepare(held, directory.checkpoints).config)
+
+
+def test_the_output_directory_is_a_file(run_files: Path, tmp_path: Path) -> None:
+    config = CompressionConfig.model_validate(make_config(run_files, output_dir=str(tmp_path / "out")))
+    (tmp_path / "out").write_text("mine", encoding="utf-8")
+    for options in ({}, {"overwrite": True}, {"resume": True}):
+        with pytest.raises(RunDirectoryError, match="is a file"):
+            compress(config, **options)
+    assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
+
+
+def test_the_output_directory_holds_somebody_elses_files(run_files: Path, tmp_path: Path) -> None:
+    config = CompressionConfig.model_validate(make_config(run_files, output_dir=str(tmp_path / "out")))
+    shutil.copytree(run_files / "teacher", tmp_path / "out")
+    before = files(tmp_path)
+    for overwrite in (False, True):
+        with pytest.raises(RunDirectoryError, match="no run wrote"):
+            compress(config, overwrite=overwrite)
+    with pytest.raises(RunDirectoryError, match="no run to resume"):
+        compress(config, resume=True)
+    assert files(tmp_path) == before
+
+
+def test_there_is_no_run_to_resume(run_files: Path, tmp_path: Path) -> None:
+    config = CompressionConfig.model_validate(make_config(run_files, output_dir=str(tmp_path / "out")))
+    with pytest.raises(RunDirectoryError, match="no run to resume; leave --resume out"):
+        compress(config, resume=True)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,30 @@
+"""Data and a place to train on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from datasets import Dataset
+from transformers import PreTrainedTokenizerFast
+
+from tests.tiny import make_rows, make_tokenizer
+from tests.training.making import Bench
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerFast:
+    return make_tokenizer(tmp_path_factory.mktemp("tokenizer"))
+
+
+@pytest.fixture(scope="session")
+def dataset(tokenizer: PreTrainedTokenizerFast) -> Dataset:
+    """48 tokenised sentences of different lengths, with labels."""
+    rows = make_rows(48, seed=5)
+    features = tokenizer([row["sentence"] for row in rows])
+    return Dataset.from_dict({**features, "labels": [row["label"] for row in rows]})
+
+
+@pytest.fixture
+def bench(tmp_path: Path, dataset: Dataset, tokenizer: PreTrainedTokenizerFast) -> Bench:
+    return Bench(tmp_path / "checkpoints", dataset, tokenizer)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -40,12 +37,6 @@ VERSIONS_OF = (
 )
 
 _MAIN_STEPS = ("schedule", "distil", "report")
-_ABOVE_ZERO = (
-    "num_train_epochs",
-    "per_device_train_batch_size",
-    "per_device_eval_batch_size",
-    "gradient_accumulation_steps",
-)
 
 
 @dataclass(frozen=True)
@@ -140,6 +131,7 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     steps = [pick(registered, name, "steps")() for name in (*first, *config.steps, last)]
     pick(host().objectives(), config.distillation.objective, "distillation.objective")
 
+    from minidisc_plugin.checks import check_lengths, rehearse_metric
     from minidisc_plugin.data import load_splits
     from minidisc_plugin.metrics import load_metric, result_key
     from minidisc_plugin.nested.family import family_of
@@ -147,7 +139,6 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     from minidisc_plugin.training.arguments import training_arguments, with_defaults
 
     load_metric(config.metric.name)
-    _check_numbers(config.training)
     args = training_arguments(
         config.training, checkpoints, config.early_stopping_patience, result_key(config.metric.name)
     )
@@ -155,8 +146,8 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     family_of(teacher.config)
     tokenizer = load_tokenizer(config.tokenizer or config.model, teacher, config.trust_remote_code)
     splits = load_splits(config, tokenizer, teacher.config)
-    _check_lengths(config, splits, teacher)
-    _rehearse_metric(config, teacher)
+    check_lengths(config, splits, teacher)
+    rehearse_metric(config, teacher)
     for step in steps:
         step.check(config)
 
@@ -173,60 +164,6 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     prepared = Prepared(resolved, scheduler, steps, teacher, tokenizer, splits, args)
     prepared.workbench()  # the objective and the metric's range are checked by making it
     return prepared
-
-
-def _check_numbers(settings: Mapping[str, Any]) -> None:
-    """Refuse numbers that TrainingArguments takes as they come, and that would fail once training begins."""
-    from transformers import TrainingArguments
-
-    kinds = {field.name: field.type for field in dataclasses.fields(TrainingArguments)}
-    kinds |= {"warmup_steps": float, "warmup_ratio": float}  # a share of all steps, or their number
-    for key, value in settings.items():
-        if kinds.get(key) not in (int, float):
-            continue
-        wanted = None
-        if isinstance(value, bool) or not isinstance(value, int if kinds[key] is int else (int, float)):
-            wanted = "a whole number" if kinds[key] is int else "a number"
-        elif not math.isfinite(value):
-            wanted = "a finite number"
-        elif key in _ABOVE_ZERO and value <= 0:
-            wanted = "a number above 0"
-        elif key == "seed" and not 0 <= value < 2**32:
-            wanted = "a seed from 0 to 2**32 - 1"
-        if wanted:
-            raise ConfigError(f"training.{key}: {value!r} cannot be used: give {wanted}")
-
-
-def _check_lengths(config: CompressionConfig, splits: Splits, teacher: PreTrainedModel) -> None:
-    """Refuse examples that are longer than what the model has positions for."""
-    limit = getattr(teacher.config, "max_position_embeddings", None) or 0
-    if not 0 < limit < config.max_length:
-        return
-    parts = [split for split in (splits.train, splits.selection, splits.validation, splits.report) if split is not None]
-    longest = max(len(ids) for split in parts for ids in split["input_ids"])
-    if longest > limit:
-        raise ConfigError(
-            f"max_length: {config.max_length} lets through examples of up to {longest} tokens, "
-            f"and the model has {limit} positions; set max_length: {limit}"
-        )
-
-
-def _rehearse_metric(config: CompressionConfig, teacher: PreTrainedModel) -> None:
-    """Compute the metric on a few perfect predictions, so that options that do not fit stop nothing later on."""
-    import numpy as np
-    from transformers import EvalPrediction
-
-    from minidisc_plugin.metrics import build_compute_metrics, result_key
-    from minidisc_plugin.selection import MetricRange, to_unit
-    from minidisc_plugin.tasks import is_regression
-
-    metric, regression = config.metric, is_regression(teacher.config)
-    declared = MetricRange(*metric.range) if metric.range else None
-    labels = np.arange(3.0) if regression else np.arange(teacher.config.num_labels)
-    outputs = labels[:, None] if regression else np.eye(len(labels))
-    compute = build_compute_metrics(metric.name, regression, metric.options)
-    key = result_key(metric.name)
-    to_unit([compute(EvalPrediction(outputs, labels))[key]], key, declared)
 
 
 def installed_versions() -> dict[str, str]:

@@ -95,7 +95,8 @@ def test_student_loads_where_this_package_is_not(finished: Result, tmp_path: Pat
 import sys
 sys.modules["minidisc_plugin"] = None
 from transformers import AutoModelForSequenceClassification
-model = AutoModelForSequenceClassification.from_pretrained({str(finished.output_dir / "student")!r}, trust_remote_code=True)
+folder = {str(finished.output_dir / "student")!r}
+model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True)
 print(sum(parameter.numel() for parameter in model.parameters()))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
@@ -111,9 +112,7 @@ def test_resolved_config_runs_again_to_the_same_result(finished: Result, tmp_pat
     again = tmp_path / "again.yaml"
     again.write_text(yaml.safe_dump(data), encoding="utf-8")
     result = compress(again)
-    assert [c.raw_metric for c in result.schedule.candidates] == [
-        c.raw_metric for c in finished.schedule.candidates
-    ]
+    assert [c.raw_metric for c in result.schedule.candidates] == [c.raw_metric for c in finished.schedule.candidates]
     same = load(result.output_dir / "student").state_dict()
     for name, value in load(finished.output_dir / "student").state_dict().items():
         assert torch.equal(value, same[name]), name
@@ -221,9 +220,7 @@ def test_killed_run_resumes(run_files: Path, tmp_path: Path) -> None:
         compress(config)
     resumed = compress(config, resume=True)
     assert resumed.schedule.seconds["sandwich"] == journal["sandwich"]["seconds"]
-    whole = compress(
-        CompressionConfig.model_validate({**settings, "output_dir": str(tmp_path / "whole")})
-    )
+    whole = compress(CompressionConfig.model_validate({**settings, "output_dir": str(tmp_path / "whole")}))
     expected = whole.student.state_dict()
     for name, value in resumed.student.state_dict().items():
         torch.testing.assert_close(value, expected[name], atol=1e-6, rtol=0)

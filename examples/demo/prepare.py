@@ -44,7 +44,7 @@ def main() -> None:
     args = parse_args()
     data_dir: Path = args.runs / "demo-data"
     teacher_dir: Path = args.runs / "demo-teacher"
-    prepare_data(data_dir, args.archive)
+    prepare_data(data_dir, args.archive, args.sentences)
     prepare_teacher(teacher_dir, data_dir, args)
 
 
@@ -69,6 +69,14 @@ def parse_args() -> argparse.Namespace:
         type=Path,
         help="vaderSentiment-3.3.2.tar.gz, if you have it on disk; otherwise pip downloads it",
     )
+    parser.add_argument(
+        "--sentences",
+        type=int,
+        default=3_000,
+        choices=range(1, SPLITS["train"] + 1),
+        metavar="N",
+        help=f"how many to train on, up to {SPLITS['train']}; the others stay the same",
+    )
     parser.add_argument("--epochs", type=float, default=2.0, help="passes over the training sentences")
     parser.add_argument("--learning-rate", type=float, default=5e-5, help="peak of the learning rate")
     parser.add_argument("--batch-size", type=int, default=32, help="sentences in a training step")
@@ -76,8 +84,8 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def prepare_data(data_dir: Path, archive: Path | None) -> None:
-    """Write the three splits, unless they are there."""
+def prepare_data(data_dir: Path, archive: Path | None, sentences: int) -> None:
+    """Write the three splits, the first `sentences` of train among them, unless they are there."""
     files = {split: data_dir / f"{split}.csv" for split in SPLITS}
     if all(path.is_file() for path in files.values()):
         print(f"data: {data_dir} is ready, skipped")
@@ -89,9 +97,10 @@ def prepare_data(data_dir: Path, archive: Path | None) -> None:
     data_dir.mkdir(parents=True, exist_ok=True)
     start = 0
     for split, size in SPLITS.items():
-        write_csv(files[split], rows[start : start + size])
+        wanted = min(size, sentences) if split == "train" else size
+        write_csv(files[split], rows[start : start + wanted])
         start += size
-    print(f"data: {data_dir} written, {', '.join(f'{size:,} {split}' for split, size in SPLITS.items())}")
+    print(f"data: {data_dir} written, {sentences:,} of {SPLITS['train']:,} sentences to train on")
 
 
 def download_source(folder: Path) -> Path:
@@ -207,6 +216,7 @@ def fine_tune(output_dir: Path, data_dir: Path, args: argparse.Namespace) -> flo
             per_device_eval_batch_size=64,
             warmup_steps=steps // 10,
             weight_decay=0.01,
+            optim="adamw_torch_fused",
             save_strategy="no",
             logging_steps=100,
             report_to=[],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +23,19 @@ DEFAULTS: Mapping[str, Any] = {
     "group_by_length": True,
     "per_device_eval_batch_size": 64,
     "logging_steps": 50,
+    "optim": "adamw_torch_fused",
     "save_strategy": "epoch",
     "save_total_limit": 1,
     "report_to": "none",
 }
 # Names of transformers 5, and what transformers 4 calls them.
 _RENAMED = {"warmup_steps": "warmup_ratio", "train_sampling_strategy": "group_by_length"}
+_ABOVE_ZERO = (
+    "num_train_epochs",
+    "per_device_train_batch_size",
+    "per_device_eval_batch_size",
+    "gradient_accumulation_steps",
+)
 _OURS = ("output_dir", "load_best_model_at_end", "metric_for_best_model", "greater_is_better", "remove_unused_columns")
 
 
@@ -53,6 +61,7 @@ def training_arguments(
     for key in settings:
         if key in _OURS:
             raise ConfigError(f"training.{key}: the pipeline sets it; remove it")
+    _check_numbers(settings)
     values = _translate(with_defaults(settings), known)
     for key, value in values.items():
         if key in known and isinstance(value, str) and type(fields[key].default) in (int, float):
@@ -81,6 +90,28 @@ def with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in DEFAULTS.items() if key not in silent} | dict(settings)
 
 
+def _check_numbers(settings: Mapping[str, Any]) -> None:
+    """Refuse numbers that TrainingArguments takes as they come, and that would fail once training begins."""
+    from transformers import TrainingArguments
+
+    kinds = {field.name: field.type for field in dataclasses.fields(TrainingArguments)}
+    kinds |= {"warmup_steps": float, "warmup_ratio": float}  # a share of all steps, or their number
+    for key, value in settings.items():
+        if kinds.get(key) not in (int, float):
+            continue
+        wanted = None
+        if isinstance(value, bool) or not isinstance(value, int if kinds[key] is int else (int, float)):
+            wanted = "a whole number" if kinds[key] is int else "a number"
+        elif not math.isfinite(value):
+            wanted = "a finite number"
+        elif key in _ABOVE_ZERO and value <= 0:
+            wanted = "a number above 0"
+        elif key == "seed" and not 0 <= value < 2**32:
+            wanted = "a seed from 0 to 2**32 - 1"
+        if wanted:
+            raise ConfigError(f"training.{key}: {value!r} cannot be used: give {wanted}")
+
+
 def for_stage(args: TrainingArguments, stage: str) -> TrainingArguments:
     """The same arguments with checkpoints in a folder of the stage's own."""
     own = copy.copy(args)
@@ -90,6 +121,9 @@ def for_stage(args: TrainingArguments, stage: str) -> TrainingArguments:
 
 def _translate(values: dict[str, Any], known: set[str]) -> dict[str, Any]:
     """Settings that transformers 5 renamed, to the names of the installed release."""
+    for key in ("save_strategy", "eval_strategy", "logging_strategy"):
+        if values.get(key) is False:  # what YAML makes of `no`
+            values[key] = "no"
     if "train_sampling_strategy" in known and "group_by_length" in values:
         grouped = values.pop("group_by_length")
         values.setdefault("train_sampling_strategy", "group_by_length" if grouped else "random")

@@ -110,8 +110,7 @@ def run_command(options: argparse.Namespace) -> None:
     _log_stages()
     result = compress(config, overwrite=options.overwrite, resume=options.resume)
     print_report([result.output_dir])
-    picture = result.output_dir / "tradeoff.png"
-    print(f"plot: {picture}" if picture.exists() else f"no plot: {config.scheduler} compares no candidates")
+    _print_picture(result.output_dir)
     print(f"student: {result.output_dir / 'student'}")
 
 
@@ -137,6 +136,8 @@ def report_command(options: argparse.Namespace) -> None:
     from minidisc_plugin.reporting.tables import print_report
 
     print_report(options.run_dir)
+    for run_dir in options.run_dir:
+        _print_picture(run_dir)
 
 
 def plugins_command(options: argparse.Namespace) -> int:
@@ -154,6 +155,13 @@ def doctor_command(options: argparse.Namespace) -> None:
     from minidisc_plugin.doctor import diagnose, render
 
     print(render(diagnose()))
+
+
+def _print_picture(run_dir: Path) -> None:
+    """Say where the plot is; a run that compared no candidates has none."""
+    picture = run_dir / "tradeoff.png"
+    if picture.exists():
+        print(f"plot: {picture}")
 
 
 def _command(

@@ -72,7 +72,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--sentences",
         type=int,
-        default=3_000,
+        default=2_000,
         choices=range(1, SPLITS["train"] + 1),
         metavar="N",
         help=f"how many to train on, up to {SPLITS['train']}; the others stay the same",

@@ -77,11 +77,17 @@ def _load(settings: DatasetConfig) -> DatasetDict:
     try:
         found = load_dataset(settings.path, **arguments)
     except Exception as error:  # datasets raises many kinds; each means the same to the user
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(f"dataset: {settings.path!r} cannot be loaded: {reason}") from error
+        raise DataError(f"dataset: {settings.path!r} cannot be loaded: {_first_cause(error)}") from error
     if not isinstance(found, DatasetDict):
         raise DataError(f"dataset: {settings.path!r} gives no named splits; use data_files with train and test")
     return found
+
+
+def _first_cause(error: BaseException) -> str:
+    """One line of the error that began it; `datasets` wraps what it meets in errors that say little."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _prepare(

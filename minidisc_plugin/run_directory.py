@@ -81,7 +81,7 @@ class RunDirectory:
     def open(self, config: CompressionConfig, *, resume: bool) -> None:
         """Make the folder and write the resolved config; what an earlier run wrote goes first, unless resuming."""
         if not resume:
-            self._clear()
+            self._clear(Path(config.model))
         self.root.mkdir(parents=True, exist_ok=True)
         write_text(self.root / RESOLVED_CONFIG, to_yaml(config))
 
@@ -89,7 +89,16 @@ class RunDirectory:
         """Drop the checkpoints of a finished run."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
-    def _clear(self) -> None:
+    def _clear(self, teacher: Path) -> None:
+        """Remove what an earlier run wrote.
+
+        Raises:
+            RunDirectoryError: the teacher is among it.
+        """
+        if teacher.exists() and self.root.resolve() in teacher.resolve().parents:
+            raise RunDirectoryError(
+                f"output_dir: {self.root} holds the model {teacher}, which would be overwritten; give another folder"
+            )
         for name in [*FILES, CHECKPOINTS]:
             path = self.root / name
             if path.is_dir():

@@ -12,6 +12,8 @@ _CACHE = tempfile.TemporaryDirectory(prefix="minidisc-tests-")
 os.environ["HF_HOME"] = _CACHE.name
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# Tiny models gain nothing from threads, and lose much where cores are shared.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest  # noqa: E402
 

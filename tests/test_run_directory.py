@@ -88,3 +88,11 @@ def test_there_is_no_run_to_resume(run_files: Path, tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match="no run to resume; leave --resume out"):
         compress(config, resume=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_teacher_inside_the_folder_is_not_overwritten(run_files: Path, tmp_path: Path) -> None:
+    settings = make_config(run_files, output_dir=str(tmp_path), model=str(tmp_path / "student"))
+    (tmp_path / "student").mkdir()
+    with pytest.raises(RunDirectoryError, match="would be overwritten"):
+        RunDirectory(tmp_path).open(CompressionConfig.model_validate(settings), resume=False)
+    assert (tmp_path / "student").is_dir()

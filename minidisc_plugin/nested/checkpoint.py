@@ -137,9 +137,9 @@ PATHS = {pformat(family.paths(), sort_dicts=False, width=110)}
 
 
 class {_PREFIX}{base.__name__}({base.__name__}):
-    _auto_class = {_auto_classes(base, family)[0]!r}
-
     """Narrowed while it is made, so that weights of the recorded sizes fit."""
+
+    _auto_class = {_auto_classes(base, family)[0]!r}
 
     def __init__(self, config, *args, **kwargs):
         super().__init__(config, *args, **kwargs)

@@ -50,6 +50,6 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
         f"{PASSES_OF_A_TRAINED_EXAMPLE} forward passes an example. An assistant that is not chosen yet "
         "is priced as the largest it can be.\n"
     )
-    console.print(f"would write into {plan.output_dir}:", highlight=False)
+    console.print(f"would write into {plan.output_dir}:", highlight=False, markup=False)
     for name, content in FILES.items():
         console.print(f"  {name:<22}{content}", highlight=False)

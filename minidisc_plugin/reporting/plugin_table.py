@@ -16,10 +16,12 @@ def print_plugins(found: Sequence[FoundPlugin], console: Console | None = None) 
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("plug-in", "schedulers", "distribution", "error"):
         table.add_column(name, overflow="fold")
     for plugin in found:
-        table.add_row(plugin.name, ", ".join(plugin.schedulers), plugin.distribution, plugin.error or "")
+        cells = (plugin.name, ", ".join(plugin.schedulers), plugin.distribution, plugin.error or "")
+        table.add_row(*map(Text, cells))  # an error may hold brackets, which are no markup
     (console or Console()).print(table)

@@ -98,5 +98,5 @@ class DistillationTrainer(Trainer):  # type: ignore[misc]
         """Raise for a loss that is not finite."""
         raise NonFiniteLossError(
             f"step {self.state.global_step + 1}: the loss of {label} is {loss.item()}; "
-            "checkpoints written before are kept: lower training.learning_rate, then --resume"
+            f"the last good checkpoint stays in {self.args.output_dir}; lower training.learning_rate and start again"
         )

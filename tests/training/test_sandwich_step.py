@@ -166,7 +166,7 @@ def test_the_smallest_scale_is_named_where_it_fails_first(bench: Bench) -> None:
 def test_a_student_that_diverges_is_named(bench: Bench) -> None:
     student = make_nested().extract(0.3)
     poison = Poison(student.classifier.bias, float("nan"), after=3)
-    with pytest.raises(NonFiniteLossError, match=r"step 4: the loss of student is nan.*--resume"):
+    with pytest.raises(NonFiniteLossError, match=r"step 4: the loss of student is nan.*last good checkpoint"):
         bench.distil(student, trainer={"callbacks": [poison]}, max_steps=6).train()
     for name, parameter in student.named_parameters():
         torch.testing.assert_close(parameter, poison.weights[name], atol=0, rtol=0, equal_nan=True)

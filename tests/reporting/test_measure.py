@@ -169,3 +169,18 @@ def test_on_a_gpu_the_work_is_waited_for_and_counted() -> None:
     timing = time_models({"m": model}, one, many, seconds=2.0)["m"]
     # 4.4 TFLOP a batch: no GPU does 1,000 of those a second in fp32, but launching the kernels takes no time.
     assert timing.throughput_batch32 < 8192 * 1000
+
+
+def test_macs_of_a_model_whose_first_layer_has_no_heads_left() -> None:
+    import torch
+
+    from minidisc_plugin.nested.model import NestedModel
+    from tests.nested.crafting import make_ranking
+    from tests.tiny import make_bert
+
+    nested = NestedModel(make_bert())
+    nested.apply_ranking(make_ranking(headless=0))
+    small = nested.extract(0.5)
+    assert small.config.layer_sizes["heads"][0] == 0
+    batch = {"input_ids": torch.ones(1, 8, dtype=torch.long), "attention_mask": torch.ones(1, 8, dtype=torch.long)}
+    assert 0 < macs(small, batch) < macs(make_bert(), batch)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.config_file import settings_of, unknown_key, validate
+from minidisc_plugin.doctor import installed_versions
 from minidisc_plugin.errors import ConfigError
 from minidisc_plugin.plugins import host, pick
 
@@ -151,6 +151,7 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     for step in steps:
         step.check(config)
 
+    installed = installed_versions()
     resolved = config.model_copy(
         update={
             "training": {"seed": config.seed, **with_defaults(config.training)},
@@ -158,20 +159,9 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
                 **config.scheduler_config,
                 **scheduler.model_dump(mode="json", by_alias=True, exclude={"target_sparsity"}, exclude_none=True),
             },
-            "versions": installed_versions(),
+            "versions": {name: installed[name] for name in VERSIONS_OF if name in installed},
         }
     )
     prepared = Prepared(resolved, scheduler, steps, teacher, tokenizer, splits, args)
     prepared.workbench()  # the objective and the metric's range are checked by making it
     return prepared
-
-
-def installed_versions() -> dict[str, str]:
-    """Versions of what a result depends on; packages that are not installed are left out."""
-    versions = {}
-    for name in VERSIONS_OF:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions

@@ -111,7 +111,8 @@ class CompressionConfig(Section):
     early_stopping_patience: int | None = Field(
         None,
         ge=1,
-        description="Stop a stage after this many epochs without a better validation metric, and keep the best epoch.",
+        description="Stop a stage after this many evaluations (one an epoch, or by `training.eval_strategy`) without a "
+        "better validation metric, and keep the best.",
     )
     selection_size: float = Field(
         0.1,

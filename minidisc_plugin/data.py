@@ -101,6 +101,11 @@ def _prepare(
             )
     if not len(split):
         raise DataError(f"dataset: split {name!r} is empty")
+    for column in config.dataset.text:
+        kind = getattr(split.features[column], "dtype", "")
+        if kind not in ("string", "large_string", "null"):
+            kind = kind or type(split.features[column]).__name__
+            raise DataError(f"dataset.text: column {column!r} of split {name!r} holds {kind}, not text")
     where = f"column {config.dataset.label!r} of split {name!r}"
     labels = label_ids(list(split[config.dataset.label]), model_config, where)
     return tokenise(split, tokenizer, config.dataset.text, labels, config.max_length)

@@ -72,6 +72,7 @@ _CORE_LOWS = {
     "evaluate": "0.4.2",
     "matplotlib": "3.8",
     "numpy": "1.26",
+    "packaging": "23.0",
     "pluggy": "1.5",
     "psutil": "5.9",
     "pyyaml": "6.0",

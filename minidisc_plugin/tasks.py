@@ -34,8 +34,7 @@ def load_teacher(model: str, trust_remote_code: bool) -> PreTrainedModel:
             return load(model)
         return AutoModelForSequenceClassification.from_pretrained(model, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ConfigError(f"model: {model!r} cannot be loaded: {reason}") from error
+        raise ConfigError(f"model: {model!r} cannot be loaded: {_reason(error)}") from error
 
 
 def load_tokenizer(name: str, model: PreTrainedModel, trust_remote_code: bool) -> Any:
@@ -49,8 +48,7 @@ def load_tokenizer(name: str, model: PreTrainedModel, trust_remote_code: bool) -
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ConfigError(f"tokenizer: {name!r} cannot be loaded: {reason}") from error
+        raise ConfigError(f"tokenizer: {name!r} cannot be loaded: {_reason(error)}") from error
     rows = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > rows:
         raise ConfigError(
@@ -79,20 +77,21 @@ def label_ids(labels: Sequence[Any], config: PretrainedConfig, where: str) -> li
     Raises:
         DataError: a label that is missing, or that the model does not have.
     """
+    for row, label in enumerate(labels):
+        if label is None or (isinstance(label, float) and math.isnan(label)):
+            raise DataError(f"dataset.label: row {row} (from 0) of {where} has none; add it, or leave the row out")
     if is_regression(config):
         return [_real(label, where) for label in labels]
     by_name: Mapping[str, int] = config.label2id or {}
     found: dict[Any, int] = {}
     for label in set(labels):
-        if isinstance(label, str) and label in by_name:
-            found[label] = int(by_name[label])
-        elif isinstance(label, int) and not isinstance(label, bool) and 0 <= label < config.num_labels:
-            found[label] = label
-        else:
+        index = by_name.get(label) if isinstance(label, str) else _index(label)
+        if index is None or not 0 <= index < config.num_labels:
             raise DataError(
                 f"dataset.label: {label!r} in {where} is not a label of the model, "
                 f"which has {config.num_labels}: {', '.join(list(by_name)[:5])}{' ...' if len(by_name) > 5 else ''}"
             )
+        found[label] = int(index)
     return [found[label] for label in labels]
 
 
@@ -105,6 +104,17 @@ def tokenise(split: Dataset, tokenizer: Any, columns: Sequence[str], labels: Seq
 
     tokenised = split.map(features, batched=True, remove_columns=split.column_names, desc="tokenising")
     return tokenised.add_column("labels", list(labels))
+
+
+def _index(label: Any) -> int | None:
+    """A class index; a column that lost its integer type, such as by an empty cell elsewhere, holds 1.0 for 1."""
+    whole = isinstance(label, int) or (isinstance(label, float) and label.is_integer())
+    return int(label) if whole and not isinstance(label, bool) else None
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in a line; transformers goes on to list every model type that it knows."""
+    return str(error).strip().splitlines()[0].partition(" Should have a `model_type` key")[0]
 
 
 def _real(label: Any, where: str) -> float:

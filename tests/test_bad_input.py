@@ -165,7 +165,12 @@ CASES: dict[str, tuple[Change, type[MinidiscError], tuple[str, ...]]] = {
     "label left empty": (
         split("test", "sentence,label\ngood,\nbad,1\n"),
         DataError,
-        ("dataset.label: ", "is not a label of the model"),
+        ("dataset.label: row 0 ", "'test'", "has none"),
+    ),
+    "text column of numbers": (
+        both(*(split(name, "sentence,label\n12,0\n13,1\n") for name in ("train", "validation", "test"))),
+        DataError,
+        ("dataset.text: column 'sentence'", "int64, not text"),
     ),
     "empty split": (split("test", "sentence,label\n"), DataError, ("dataset: 'csv' cannot be loaded",)),
     "split that is not there": (

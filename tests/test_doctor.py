@@ -24,6 +24,7 @@ CORE = {
     "evaluate": "0.4.6",
     "matplotlib": "3.11.2",
     "numpy": "1.26.4",
+    "packaging": "26.3",
     "pluggy": "1.7.0",
     "psutil": "7.2.2",
     "pydantic": "2.14.3",

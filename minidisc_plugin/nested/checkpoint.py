@@ -76,14 +76,17 @@ def load(directory: str | os.PathLike[str], **kwargs: Any) -> PreTrainedModel:
         **kwargs: Passed to `PreTrainedModel.from_pretrained`.
 
     Raises:
-        ConfigError: no checkpoint there, or one of a class that transformers does not have.
+        ConfigError: no checkpoint there, a broken one, or one of a class that transformers does not have.
     """
     import transformers
 
     config_file = Path(directory) / "config.json"
     if not config_file.is_file():
         raise ConfigError(f"no checkpoint in {os.fspath(directory)!r}: it has no config.json")
-    architecture = (json.loads(config_file.read_text(encoding="utf-8")).get("architectures") or [""])[0]
+    try:
+        architecture = (json.loads(config_file.read_text(encoding="utf-8")).get("architectures") or [""])[0]
+    except ValueError as error:
+        raise ConfigError(f"{config_file}: not valid JSON: {error}") from error
     base: type[PreTrainedModel] | None = getattr(transformers, architecture.removeprefix(_PREFIX), None)
     if base is None:
         raise ConfigError(f"{config_file}: architecture {architecture!r} is not a class of transformers")

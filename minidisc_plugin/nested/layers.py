@@ -115,7 +115,10 @@ def _sliced_layer(layer: nn.Module, family: Family) -> SlicedLayer:
         module = layer.get_submodule(path)
         if isinstance(module, (Constant, Nothing)):
             return None
-        assert isinstance(module, nn.Linear), f"{path} is a {type(module).__name__}"
+        # Quantised and adapted layers derive from nn.Linear, and compute something else.
+        assert isinstance(module, nn.Linear) and type(module) in (nn.Linear, PrefixLinear), (
+            f"{path} is a {type(module).__name__}"
+        )
         return PrefixLinear.share(module)
 
     def prefixes(paths: tuple[str, ...]) -> tuple[PrefixLinear, ...]:

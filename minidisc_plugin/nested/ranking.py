@@ -49,6 +49,7 @@ class Ranking:
         """As named integer tensors, for safetensors."""
         named: dict[str, Tensor] = {}
         for kind, units in (("heads", self.heads), ("neurons", self.neurons)):
+            named[f"{kind}.total"] = torch.tensor(units.total)
             for layer, (order, ranks) in enumerate(zip(units.order, units.ranks, strict=True)):
                 named[f"{kind}.order.{layer}"] = order
                 named[f"{kind}.ranks.{layer}"] = ranks
@@ -62,7 +63,7 @@ class Ranking:
             layers = range(sum(name.startswith(f"{kind}.order.") for name in named))
             ranks = tuple(named[f"{kind}.ranks.{layer}"] for layer in layers)
             order = tuple(named[f"{kind}.order.{layer}"] for layer in layers)
-            return UnitRanking(order, ranks, sum(len(layer) for layer in ranks))
+            return UnitRanking(order, ranks, int(named[f"{kind}.total"]))
 
         return Ranking(units("heads"), units("neurons"))
 
@@ -73,21 +74,21 @@ def rank_units(scores: Sequence[Tensor]) -> UnitRanking:
     Args:
         scores: Per layer, (units,) importance, at least 0 and finite. Ties keep the earlier layer and index first.
     """
-    return _best_first([score.double() / score.double().norm().clamp_min(1e-30) for score in scores])
+    return best_first([score.double() / score.double().norm().clamp_min(1e-30) for score in scores])
 
 
 def natural_order(sizes: Sequence[int]) -> UnitRanking:
     """The ranking of a network that was not ranked: every layer keeps its first units, in equal shares."""
-    return _best_first([torch.arange(size, 0, -1, dtype=torch.float64) / max(size, 1) for size in sizes])
+    return best_first([torch.arange(size, 0, -1, dtype=torch.float64) / max(size, 1) for size in sizes])
 
 
-def _best_first(scores: Sequence[Tensor]) -> UnitRanking:
-    """Rank units by scores that are comparable between layers."""
+def best_first(scores: Sequence[Tensor]) -> UnitRanking:
+    """Rank units by scores that are comparable between layers; ties keep the earlier layer and index first."""
     layer_of = torch.cat([torch.full((len(score),), layer) for layer, score in enumerate(scores)])
-    best_first = torch.sort(torch.cat(list(scores)), descending=True, stable=True).indices
+    order_of_all = torch.sort(torch.cat(list(scores)), descending=True, stable=True).indices
     starts = [0]
     for score in scores:
         starts.append(starts[-1] + len(score))
-    ranks = [(layer_of[best_first] == layer).nonzero().flatten() for layer in range(len(scores))]
-    order = [best_first[layer_ranks] - starts[layer] for layer, layer_ranks in enumerate(ranks)]
+    ranks = [(layer_of[order_of_all] == layer).nonzero().flatten() for layer in range(len(scores))]
+    order = [order_of_all[layer_ranks] - starts[layer] for layer, layer_ranks in enumerate(ranks)]
     return UnitRanking(tuple(order), tuple(ranks), starts[-1])

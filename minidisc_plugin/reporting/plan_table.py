@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from minidisc_plugin.plan import PASSES_OF_A_TRAINED_EXAMPLE, Plan
+from minidisc_plugin.reporting.console import standard_output
 from minidisc_plugin.reporting.rows import count
 from minidisc_plugin.run_directory import FILES
 
@@ -15,10 +16,9 @@ if TYPE_CHECKING:
 def print_plan(plan: Plan, console: Console | None = None) -> None:
     """Print candidates with their sizes, stages with their cost, and what a run would write."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    console = console or Console()
+    console = console or standard_output()
     sizes = Table(title=f"{plan.scheduler}: candidates", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("scale", "heads per layer", "neurons per layer", "params", "encoder params", "MACs"):
         sizes.add_column(name, justify="left" if "layer" in name else "right")

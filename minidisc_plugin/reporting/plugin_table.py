@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from minidisc_plugin.reporting.console import standard_output
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
 def print_plugins(found: Sequence[FoundPlugin], console: Console | None = None) -> None:
     """Print every entry point with its schedulers and its distribution, or the error that kept it out."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -24,4 +25,4 @@ def print_plugins(found: Sequence[FoundPlugin], console: Console | None = None) 
     for plugin in found:
         cells = (plugin.name, ", ".join(plugin.schedulers), plugin.distribution, plugin.error or "")
         table.add_row(*map(Text, cells))  # an error may hold brackets, which are no markup
-    (console or Console()).print(table)
+    (console or standard_output()).print(table)

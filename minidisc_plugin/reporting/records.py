@@ -85,7 +85,9 @@ class ScheduleRecord(_Record):
     target_sparsity: Share
     assistants: list[Share] = Field(description="scales chosen, in the order they are used; none: direct")
     candidates: list[Candidate]
-    seconds: Seconds = Field(default_factory=dict, description="wall-clock time of each stage")
+    seconds: Seconds = Field(
+        default_factory=dict, description="wall-clock time of each stage, in the process that ended it"
+    )
 
 
 class ModelRow(_Record):

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minidisc_plugin.reporting.console import standard_output
 from minidisc_plugin.reporting.records import ResultsRecord, ScheduleRecord, read_results, read_schedule
 from minidisc_plugin.reporting.rows import Grid, choice, results_grid, schedule_grid
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
-
-_PIPED_WIDTH = 120
 
 
 def print_report(run_dirs: Sequence[str | os.PathLike[str]], console: Console | None = None) -> None:
@@ -30,7 +29,7 @@ def print_report(run_dirs: Sequence[str | os.PathLike[str]], console: Console | 
         RunDirectoryError: a folder lacks ``schedule.json`` or ``results.json``. For a single run without the
             latter, the schedule has been printed by then.
     """
-    console = console or _console()
+    console = console or standard_output()
     paths = [Path(run_dir) for run_dir in run_dirs]
     schedules = [read_schedule(path) for path in paths]
     if len(paths) == 1:
@@ -66,7 +65,7 @@ def markdown_table(grid: Grid) -> str:
 
 def print_schedule(schedule: ScheduleRecord, console: Console | None = None) -> None:
     """Print the candidates of a schedule and how one of them was chosen."""
-    console = console or _console()
+    console = console or standard_output()
     grid = schedule_grid(schedule)
     if grid.rows:
         console.print(_drawn(grid))
@@ -103,15 +102,6 @@ def _drawn(grid: Grid) -> Table:
         style = "bold" if place in grid.strong else None
         table.add_row(*map(Text, row), style=style, end_section=place in grid.ends)
     return table
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, _PIPED_WIDTH)
-    return console
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -47,7 +47,8 @@ def training_arguments(
     Args:
         settings: The section `training`; may name settings as either release of transformers does.
         output_dir: Root of the checkpoints.
-        patience: Epochs without improvement before a stage stops; None trains to the end.
+        patience: Evaluations without improvement before a stage stops, one an epoch unless `eval_strategy` says
+            otherwise; None trains to the end.
         metric: The metric that early stopping follows.
 
     Raises:
@@ -61,21 +62,17 @@ def training_arguments(
     for key in settings:
         if key in _OURS:
             raise ConfigError(f"training.{key}: the pipeline sets it; remove it")
-    _check_numbers(settings)
+    _check_numbers(settings, {key: field.type for key, field in fields.items()})
     values = _translate(with_defaults(settings), known)
-    for key, value in values.items():
-        if key in known and isinstance(value, str) and type(fields[key].default) in (int, float):
-            raise ConfigError(f"training.{key}: {value!r} is not a number")
+    for key in values:
         if key not in known:
             raise ConfigError(unknown_key(f"training.{key}", sorted(known.union(*_RENAMED.items()))))
     if patience is not None:
-        values.update(
-            eval_strategy="epoch",
-            save_strategy="epoch",
-            load_best_model_at_end=True,
-            metric_for_best_model=metric,
-            greater_is_better=True,
-        )
+        values.setdefault("eval_strategy", "epoch")
+        # The best model can only be kept where it is saved when it is evaluated.
+        if settings.get("save_strategy") in (None, False, "no"):
+            values["save_strategy"] = values["eval_strategy"]
+        values.update(load_best_model_at_end=True, metric_for_best_model=metric, greater_is_better=True)
     if not torch.cuda.is_available():
         values.setdefault("dataloader_pin_memory", False)  # pinning is for accelerators; without one it warns
     try:
@@ -90,18 +87,16 @@ def with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in DEFAULTS.items() if key not in silent} | dict(settings)
 
 
-def _check_numbers(settings: Mapping[str, Any]) -> None:
+def _check_numbers(settings: Mapping[str, Any], types: Mapping[str, Any]) -> None:
     """Refuse numbers that TrainingArguments takes as they come, and that would fail once training begins."""
-    from transformers import TrainingArguments
-
-    kinds = {field.name: field.type for field in dataclasses.fields(TrainingArguments)}
-    kinds |= {"warmup_steps": float, "warmup_ratio": float}  # a share of all steps, or their number
+    types = {**types, "warmup_steps": float, "warmup_ratio": float}  # a share of all steps, or their number
     for key, value in settings.items():
-        if kinds.get(key) not in (int, float):
+        kind = _number_type(types.get(key))
+        if kind is None:
             continue
         wanted = None
-        if isinstance(value, bool) or not isinstance(value, int if kinds[key] is int else (int, float)):
-            wanted = "a whole number" if kinds[key] is int else "a number"
+        if isinstance(value, bool) or not isinstance(value, int if kind is int else (int, float)):
+            wanted = "a whole number" if kind is int else "a number"
         elif not math.isfinite(value):
             wanted = "a finite number"
         elif key in _ABOVE_ZERO and value <= 0:
@@ -110,6 +105,11 @@ def _check_numbers(settings: Mapping[str, Any]) -> None:
             wanted = "a seed from 0 to 2**32 - 1"
         if wanted:
             raise ConfigError(f"training.{key}: {value!r} cannot be used: give {wanted}")
+
+
+def _number_type(annotation: Any) -> type | None:
+    """int or float where a field must be one; releases spell it as the type or as its name."""
+    return {int: int, float: float, "int": int, "float": float}.get(annotation)
 
 
 def for_stage(args: TrainingArguments, stage: str) -> TrainingArguments:

@@ -86,6 +86,7 @@ def test_loading_passes_options_on(folder: Path) -> None:
     "content, message",
     [
         (None, "no config.json"),
+        ('{"model_type": ', "config.json: not valid JSON"),
         ('{"model_type": "bert"}', "architecture '' is not a class of transformers"),
         ('{"model_type": "bert", "architectures": null}', "architecture '' is not a class of transformers"),
         ('{"model_type": "bert", "architectures": ["Unheard"]}', "'Unheard' is not a class of transformers"),

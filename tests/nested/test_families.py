@@ -55,6 +55,16 @@ def test_a_model_that_is_not_as_declared_is_refused(changes: dict[str, str]) -> 
         NestedModel(make_bert(), family)
 
 
+def test_a_layer_that_only_derives_from_linear_is_refused() -> None:
+    class Adapted(nn.Linear):
+        """Computes something else, as a quantised layer or one with an adapter does."""
+
+    model = make_bert()
+    model.bert.encoder.layer[1].output.dense.__class__ = Adapted
+    with pytest.raises(UnsupportedModelError, match=r"output\.dense is a Adapted"):
+        NestedModel(model)
+
+
 class OtherClassifier(BertForSequenceClassification):
     """A subclass that transformers does not have."""
 

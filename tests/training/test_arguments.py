@@ -122,6 +122,9 @@ def test_patience_follows_the_metric_every_epoch(tmp_path: Path) -> None:
     assert args.load_best_model_at_end and args.metric_for_best_model == "f1" and args.greater_is_better
     assert args.eval_strategy == args.save_strategy == "epoch"
     assert not make(tmp_path, {}).load_best_model_at_end
+    steps = {"eval_strategy": "steps", "eval_steps": 5, "save_steps": 10}
+    args = make(tmp_path, steps, patience=2, metric="f1")
+    assert args.eval_strategy == args.save_strategy == "steps" and (args.eval_steps, args.save_steps) == (5, 10)
 
 
 def test_each_stage_has_a_folder_of_its_own(tmp_path: Path) -> None:

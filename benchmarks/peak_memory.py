@@ -30,9 +30,11 @@ def main() -> None:
         return
     overrides = [word for override in options.overrides for word in ("--set", override)]
     with tempfile.TemporaryDirectory() as scratch:
-        into = ["--set", f"output_dir={scratch}/run"]
-        tuned = peak_of([sys.executable, __file__, options.config, *overrides, *into, FINE_TUNE])
-        run = peak_of([sys.executable, "-m", "minidisc_plugin.cli", "run", options.config, *overrides, *into])
+        tuned = peak_of(
+            [sys.executable, __file__, options.config, *overrides, "--set", f"output_dir={scratch}/tuned", FINE_TUNE]
+        )
+        command = [sys.executable, "-m", "minidisc_plugin.cli", "run", options.config, *overrides]
+        run = peak_of([*command, "--set", f"output_dir={scratch}/run"])
     print(f"fine-tuning the teacher: {tuned:.0f} MiB")
     print(f"minidisc run:            {run:.0f} MiB, {run / tuned:.2f} times as much")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,6 +32,24 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     with suppress(OSError):  # makes the new name durable; not every platform lets a folder be opened
         _flush(target.parent)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a new folder to fill; on leaving the block it takes the place of ``path`` and what that held.
+
+    When the block raises, ``path`` is left as it was.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".tmp-{secrets.token_hex(4)}-{target.name}")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(temporary, target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:

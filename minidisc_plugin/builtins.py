@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from minidisc_plugin.deployment.export import Export
+from minidisc_plugin.deployment.quantization import Quantization
 from minidisc_plugin.hookspecs import hookimpl
 from minidisc_plugin.nested.family import BERT, Family
 from minidisc_plugin.steps import Distil, Report, Schedule, Step
@@ -24,5 +26,5 @@ def minidisc_register_objectives() -> Iterable[type[Objective]]:
 
 @hookimpl
 def minidisc_register_steps() -> Iterable[type[Step]]:
-    """Register the steps of the main pipeline."""
-    return [Schedule, Distil, Report]
+    """Register the steps of the main pipeline, and those that a config may add."""
+    return [Schedule, Distil, Export, Quantization, Report]

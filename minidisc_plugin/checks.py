@@ -29,17 +29,12 @@ def check_lengths(config: CompressionConfig, splits: Splits, teacher: PreTrained
 
 def rehearse_metric(config: CompressionConfig, teacher: PreTrainedModel) -> None:
     """Compute the metric on a few perfect predictions, so that options that do not fit stop nothing later on."""
-    import numpy as np
-    from transformers import EvalPrediction
-
     from minidisc_plugin.metrics import build_compute_metrics, result_key
     from minidisc_plugin.selection import MetricRange, to_unit
-    from minidisc_plugin.tasks import is_regression
+    from minidisc_plugin.tasks import is_regression, perfect_predictions
 
-    metric, regression = config.metric, is_regression(teacher.config)
+    metric = config.metric
     declared = MetricRange(*metric.range) if metric.range else None
-    labels = np.arange(3.0) if regression else np.arange(teacher.config.num_labels)
-    outputs = labels[:, None] if regression else np.eye(len(labels))
-    compute = build_compute_metrics(metric.name, regression, metric.options)
+    compute = build_compute_metrics(metric.name, is_regression(teacher.config), metric.options)
     key = result_key(metric.name)
-    to_unit([compute(EvalPrediction(outputs, labels))[key]], key, declared)
+    to_unit([compute(perfect_predictions(teacher.config))[key]], key, declared)

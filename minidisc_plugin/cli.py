@@ -186,12 +186,18 @@ def _config_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _log_stages() -> None:
-    """Say on standard error which stage begins, among the progress bars."""
+    """Say on standard error which stage begins, among the progress bars, and keep the hosts' own talk out."""
     import logging
+    import os
+    import warnings
 
     from rich.console import Console
     from rich.logging import RichHandler
 
+    os.environ.setdefault("LOGLEVEL", "ERROR")  # Neural Compressor's
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    warnings.filterwarnings("ignore", module=r"(torch|transformers|neural_compressor|optimum|openvino|nncf)(\.|$)")
+    warnings.filterwarnings("ignore", message=".*optimum.intel.neural_compressor.* is deprecated")
     logging.basicConfig(
         level=logging.WARNING,
         format="%(message)s",

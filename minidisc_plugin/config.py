@@ -85,6 +85,27 @@ class DistillationConfig(Section):
         return self
 
 
+class ExportConfig(Section):
+    """The step `export`: the student for other runtimes."""
+
+    formats: tuple[Literal["openvino", "onnx"], ...] = Field(
+        ("openvino",), min_length=1, description="What to write: `openvino`, `onnx`."
+    )
+
+
+class QuantizationConfig(Section):
+    """The step `quantization`: the student in 8 bits."""
+
+    schemes: tuple[Literal["openvino_int8", "inc_dynamic", "inc_static"], ...] = Field(
+        ("openvino_int8",),
+        min_length=1,
+        description="How: `openvino_int8` by NNCF, `inc_dynamic` or `inc_static` by Neural Compressor.",
+    )
+    calibration_examples: int = Field(
+        256, ge=1, description="Examples of train that ranges of activations are taken from, where a scheme needs them."
+    )
+
+
 class CompressionConfig(Section):
     """A whole run: teacher, data, compression, scheduler, training, output."""
 
@@ -101,6 +122,11 @@ class CompressionConfig(Section):
     )
     scheduler: str = Field(
         "direct", description="How the teacher assistant is chosen; `minidisc plugins` lists the installed ones."
+    )
+    trainer: Literal["inc", "transformers"] | None = Field(
+        None,
+        description="What distils the student: `inc` (Optimum Intel's INCTrainer) or `transformers`. Default: `inc` "
+        "where it is installed and has the objective's loss.",
     )
     scheduler_config: dict[str, Any] = Field(
         default_factory=dict, description="Settings of the scheduler; see its own table."
@@ -122,7 +148,13 @@ class CompressionConfig(Section):
     )
     max_length: int = Field(128, ge=2, description="Tokens kept of each example.")
     steps: list[str] = Field(
-        default_factory=list, description="Further pipeline steps, between the student's distillation and the report."
+        default_factory=list,
+        description="Further pipeline steps, between the student's distillation and the report: `export`, "
+        "`quantization`, or a plug-in's.",
+    )
+    export: ExportConfig = Field(default_factory=lambda: ExportConfig(), description="Settings of the step `export`.")
+    quantization: QuantizationConfig = Field(
+        default_factory=lambda: QuantizationConfig(), description="Settings of the step `quantization`."
     )
     trust_remote_code: bool = Field(False, description="Run code that comes with the model or the tokenizer.")
     output_dir: str = Field(description="Where everything is written.")

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.inc_config import from_inc_config, is_inc_config
 
 Model = TypeVar("Model", bound=BaseModel)
 _LISTED = 20
@@ -37,7 +38,7 @@ def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     """Read and check a config.
 
     Args:
-        path: A `.yaml`, `.yml` or `.json` file.
+        path: A `.yaml`, `.yml` or `.json` file; an `inc_config.json` of Optimum Intel may hold any of our keys as well.
         overrides: `key=value` strings; a key may be dotted, a value is read as YAML.
 
     Raises:
@@ -56,6 +57,8 @@ def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         raise ConfigError(f"{file}: not valid {file.suffix.lstrip('.') or 'YAML'}: {_flat(error)}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{file}: expected keys and values, found {type(data).__name__}")
+    if is_inc_config(data):
+        data = from_inc_config(data)
     for override in overrides:
         _override(data, override)
     return validate(CompressionConfig, data)

@@ -14,13 +14,14 @@ from typing import Literal
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-Capability = Literal["core", "inc", "openvino"]
+Capability = Literal["core", "inc", "openvino", "onnx"]
 Verdict = Literal["ok", "missing", "too old", "too new", "unreadable"]
 
 TITLES: dict[Capability, str] = {
     "core": "core (schedule, distil, extract)",
     "inc": "INC pruning + distillation",
     "openvino": "OpenVINO export",
+    "onnx": "ONNX export",
 }
 _INC_HOST = "neural-compressor"
 
@@ -94,10 +95,14 @@ _RULES = (
     _host("optimum-intel", "openvino", "1.27", "1.28", _EXPORT, "optimum-intel==1.27.0"),
     _host("transformers", "inc", "4.45", "4.58", _CORE_ONLY),
     _host("transformers", "openvino", "4.45", "4.58", _CORE_ONLY),
+    _host("transformers", "onnx", "4.45", "4.58", _CORE_ONLY),
     _Rule("optimum", "inc", "2.1", "2.2", _OPTIMUM, optional=True),
+    _Rule("optimum", "onnx", "2.1", "2.2", _OPTIMUM, optional=True),
     _Rule("optimum", "openvino", "2.1", "2.2", _OPTIMUM, optional=True),
     _Rule("openvino", "openvino", "2025.4", why="the runtime that export and check need"),
     _Rule("nncf", "openvino", "2.19", why="the OpenVINO extra of optimum-intel 1.27.0 needs it"),
+    _Rule("optimum-onnx", "onnx", "0.1", why="the exporter that is tested comes with optimum-intel 1.27.0"),
+    _Rule("onnxruntime", "onnx", "1.18", why="the runtime that export and check need"),
     _companion("numpy", "2", "neural-compressor 3.7.1 needs numpy 1"),
     _companion("pyarrow", "22", _NUMPY_1, optional=True),
     _companion("pandas", "3", _NUMPY_1, optional=True),

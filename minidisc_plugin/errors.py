@@ -33,3 +33,7 @@ class RunDirectoryError(MinidiscError):
 
 class NonFiniteLossError(MinidiscError):
     """Training met a loss that is NaN or infinite; checkpoints written before it are kept."""
+
+
+class HostError(MinidiscError, ImportError):
+    """A host (Optimum Intel, Neural Compressor, OpenVINO) is missing, or of a version that cannot work."""

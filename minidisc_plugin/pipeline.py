@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.config_file import read_config
+from minidisc_plugin.plugins import host
 from minidisc_plugin.preparation import prepare
 from minidisc_plugin.reporting.records import (
     RESULTS_FILE,
@@ -86,7 +87,8 @@ def compress(
         directory.check_same(prepared.config)
         if (directory.root / RESULTS_FILE).is_file() and not directory.checkpoints.is_dir():
             return Result(directory.root)
-    directory.open(prepared.config, resume=resume)
+    written = [name for step in host().steps().values() for name in step.writes]
+    directory.open(prepared.config, resume=resume, steps=written)
 
     run = Run(prepared, prepared.workbench(resume), directory)
     for step in prepared.steps:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.preparation import Prepared, prepare
 from minidisc_plugin.reporting.records import Candidate
-from minidisc_plugin.run_directory import RunDirectory
+from minidisc_plugin.run_directory import FILES, RunDirectory
 
 if TYPE_CHECKING:
     from minidisc_plugin.nested.model import NestedModel
@@ -48,6 +48,7 @@ class Plan:
         sequence_length: The median length of the reported split.
         stages: With steps and cost; stages after the choice are priced as if the largest candidate won.
         output_dir: Where a run would write.
+        writes: Names there, and what each is.
     """
 
     scheduler: str
@@ -58,6 +59,7 @@ class Plan:
     sequence_length: int
     stages: list[StageCost]
     output_dir: Path
+    writes: dict[str, str]
 
 
 def make_plan(config: CompressionConfig) -> Plan:
@@ -86,6 +88,7 @@ def make_plan(config: CompressionConfig) -> Plan:
         sequence_length=batch["input_ids"].shape[1],
         stages=_stage_costs(prepared, macs),
         output_dir=RunDirectory(config.output_dir).root,
+        writes=FILES | {name: what for step in prepared.steps for name, what in step.writes.items()},
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,29 +84,60 @@ class Prepared:
             metric_range=metric.range,
             objective=objective(self.config.distillation, regression=regression),
             processing_class=self.tokenizer,
+            make_distiller=_distiller(self.config.trainer),
             resume=resume,
             callbacks=[] if patience is None else [EarlyStoppingCallback(patience)],
         )
 
 
-def make_scheduler(config: CompressionConfig) -> Scheduler:
-    """The scheduler that a config names, with checked settings.
+def _trainer(config: CompressionConfig) -> str:
+    """What distils the student: what the config says, or Optimum Intel's where it can.
+
+    Raises:
+        HostError: the config says `inc`, and the host cannot work.
+    """
+    from minidisc_plugin.integrations.hosts import available, require
+
+    if config.trainer == "inc":
+        require("inc")
+    if config.trainer is not None:
+        return config.trainer
+    has_loss = config.distillation.objective in ("minidisc", "knowledge_distillation")
+    return "inc" if has_loss and available("inc") else "transformers"
+
+
+def _distiller(trainer: str | None) -> Any:
+    """The class of the student's Trainer; None is the workbench's own."""
+    if trainer != "inc":
+        return None
+    from minidisc_plugin.integrations.optimum.distiller import INCDistiller
+
+    return INCDistiller
+
+
+def make_scheduler(name: str, scheduler_config: Mapping[str, Any], target_sparsity: float) -> Scheduler:
+    """The scheduler of a name, with checked settings.
+
+    Args:
+        name: What a config's key `scheduler` may hold.
+        scheduler_config: Its settings, without the student's sparsity.
+        target_sparsity: The student's sparsity, in (0, 1).
 
     Raises:
         ConfigError: it is not installed, or a setting cannot be used.
     """
     found = host().schedulers()
-    scheduler_class = pick(found, config.scheduler, "scheduler")
-    if "target_sparsity" in config.scheduler_config:
+    scheduler_class = pick(found, name, "scheduler")
+    if "target_sparsity" in scheduler_config:
         raise ConfigError("scheduler_config.target_sparsity: set pruning.target_sparsity instead")
-    settings = {**config.scheduler_config, "target_sparsity": config.pruning.target_sparsity}
+    settings = {**scheduler_config, "target_sparsity": target_sparsity}
     # One config serves every scheduler: a key that only others know is passed over, one that none knows is not.
     known = {key for scheduler in found.values() for key in settings_of(scheduler)}
-    for key in sorted(config.scheduler_config):
+    for key in sorted(scheduler_config):
         if key not in known:
             raise ConfigError(unknown_key(f"scheduler_config.{key}", sorted(known - {"target_sparsity"})))
         if key not in settings_of(scheduler_class):
-            logger.info("scheduler_config.%s is not used by scheduler %s", key, config.scheduler)
+            logger.info("scheduler_config.%s is not used by scheduler %s", key, name)
             del settings[key]
     scheduler = validate(scheduler_class, settings, prefix="scheduler_config.")
     scheduler.candidate_scales()
@@ -122,7 +154,7 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     Raises:
         MinidiscError: something in it cannot be used; the message names it.
     """
-    scheduler = make_scheduler(config)
+    scheduler = make_scheduler(config.scheduler, config.scheduler_config, config.pruning.target_sparsity)
     registered = host().steps()
     for name in _MAIN_STEPS:
         if name in config.steps:
@@ -154,6 +186,7 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     installed = installed_versions()
     resolved = config.model_copy(
         update={
+            "trainer": _trainer(config),
             "training": {"seed": config.seed, **with_defaults(config.training)},
             "scheduler_config": {
                 **config.scheduler_config,

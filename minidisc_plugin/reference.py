@@ -130,7 +130,7 @@ def _words(annotation: Any) -> str:
         return " or ".join(f"`{value}`" for value in arguments)
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(_words(part) for part in arguments if part is not type(None)))
-    if origin is list:
+    if origin is list or arguments[1:] == (...,):
         return f"list of {_words(arguments[0])}"
     if origin is tuple:
         return f"list of {len(arguments)}: {', '.join(_words(part) for part in arguments)}"

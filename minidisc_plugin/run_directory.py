@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +79,16 @@ class RunDirectory:
                 "resume with the config it was started with, or give another output_dir"
             )
 
-    def open(self, config: CompressionConfig, *, resume: bool) -> None:
-        """Make the folder and write the resolved config; what an earlier run wrote goes first, unless resuming."""
+    def open(self, config: CompressionConfig, *, resume: bool, steps: Iterable[str] = ()) -> None:
+        """Make the folder and write the resolved config; what an earlier run wrote goes first, unless resuming.
+
+        Args:
+            config: With every default.
+            resume: Keep what is there.
+            steps: Names that pipeline steps write.
+        """
         if not resume:
-            self._clear(Path(config.model))
+            self._clear(Path(config.model), steps)
         self.root.mkdir(parents=True, exist_ok=True)
         write_text(self.root / RESOLVED_CONFIG, to_yaml(config))
 
@@ -89,7 +96,7 @@ class RunDirectory:
         """Drop the checkpoints of a finished run."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
-    def _clear(self, teacher: Path) -> None:
+    def _clear(self, teacher: Path, steps: Iterable[str]) -> None:
         """Remove what an earlier run wrote.
 
         Raises:
@@ -99,7 +106,7 @@ class RunDirectory:
             raise RunDirectoryError(
                 f"output_dir: {self.root} holds the model {teacher}, which would be overwritten; give another folder"
             )
-        for name in [*FILES, CHECKPOINTS]:
+        for name in [*FILES, *steps, CHECKPOINTS]:
             path = self.root / name
             if path.is_dir():
                 shutil.rmtree(path)

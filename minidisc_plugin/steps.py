@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from minidisc_plugin.reporting.records import ModelRow
+from minidisc_plugin.deployment.artefact import Artefact
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -27,20 +28,26 @@ class Run:
         bench: Training, distillation and evaluation.
         directory: Where results go.
         schedule: Set by the step `schedule`: assistants, student and how they were chosen.
-        rows: Rows that a step adds to the report, beside those of teacher, assistants and student.
+        artefacts: What steps made of teacher and student for other runtimes; the report measures each.
     """
 
     prepared: Prepared
     bench: Workbench
     directory: RunDirectory
     schedule: ScheduleResult = field(init=False)
-    rows: list[ModelRow] = field(default_factory=list)
+    artefacts: list[Artefact] = field(default_factory=list)
 
 
 class Step(ABC):
-    """One step of the pipeline; a config's `steps` run between the student's distillation and the report."""
+    """One step of the pipeline; a config's `steps` run between the student's distillation and the report.
+
+    Attributes:
+        name: What `steps` in a config may hold.
+        writes: Names in the output directory, a folder's with a slash, and what each is; `--overwrite` removes them.
+    """
 
     name: ClassVar[str]
+    writes: ClassVar[Mapping[str, str]] = {}
 
     def check(self, config: CompressionConfig) -> None:
         """Refuse a config that this step cannot work with, before anything is trained.

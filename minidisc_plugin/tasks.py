@@ -10,12 +10,22 @@ from minidisc_plugin.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PretrainedConfig, PreTrainedModel
+    from transformers import EvalPrediction, PretrainedConfig, PreTrainedModel
 
 
 def is_regression(config: PretrainedConfig) -> bool:
     """Whether a sequence classification model of this config predicts real numbers."""
     return bool(config.problem_type == "regression" or config.num_labels == 1)
+
+
+def perfect_predictions(config: PretrainedConfig) -> EvalPrediction:
+    """A few predictions that hit every label, to try a metric on."""
+    import numpy as np
+    from transformers import EvalPrediction
+
+    regression = is_regression(config)
+    labels = np.arange(3.0) if regression else np.arange(config.num_labels)
+    return EvalPrediction(labels[:, None] if regression else np.eye(len(labels)), labels)
 
 
 def load_teacher(model: str, trust_remote_code: bool) -> PreTrainedModel:

@@ -275,7 +275,7 @@ def test_a_key_of_another_scheduler_is_passed_over(tmp_path: Path) -> None:
         "minidisc": {"lambda", "candidates", "sampling"},
     }.items():
         config = CompressionConfig.model_validate(make_config(tmp_path, scheduler=name, scheduler_config=keys))
-        scheduler = make_scheduler(config)
+        scheduler = make_scheduler(config.scheduler, config.scheduler_config, config.pruning.target_sparsity)
         settings = scheduler.model_dump(by_alias=True)
         assert {key for key in keys if settings.get(key) == keys[key]} == used
 
@@ -285,5 +285,5 @@ def test_a_key_of_another_scheduler_is_passed_over(tmp_path: Path) -> None:
 def test_a_key_of_no_scheduler_names_the_nearest(scheduler: str, key: str, nearest: str, tmp_path: Path) -> None:
     config = CompressionConfig.model_validate(make_config(tmp_path, scheduler=scheduler, scheduler_config={key: 0.3}))
     with pytest.raises(ConfigError) as caught:
-        make_scheduler(config)
+        make_scheduler(config.scheduler, config.scheduler_config, config.pruning.target_sparsity)
     assert str(caught.value) == f"scheduler_config.{key}: unknown key; did you mean {nearest!r}?"

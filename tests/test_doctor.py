@@ -42,6 +42,8 @@ INC = CORE | {
     "optimum-intel": "1.27.0",
     "openvino": "2026.4.1",
     "nncf": "3.4.0",
+    "optimum-onnx": "0.1.0",
+    "onnxruntime": "1.32.0",
     "onnx": "1.19.1",
     "setuptools": "80.10.2",
     "six": "1.17.0",
@@ -63,7 +65,7 @@ def working(diagnosis: Diagnosis) -> set[str]:
 
 def test_the_tested_stack_works_whole() -> None:
     diagnosis = diagnose(INC)
-    assert working(diagnosis) == {"core", "inc", "openvino"}
+    assert working(diagnosis) == {"core", "inc", "onnx", "openvino"}
     assert {row.verdict for row in diagnosis.rows} == {"ok"}
     assert not any(diagnosis.pins.values())
 
@@ -75,7 +77,7 @@ def test_the_newest_stack_runs_the_core_only() -> None:
     assert (row.verdict, row.remedy, row.blocks) == (
         "too new",
         "transformers>=4.45,<4.58",
-        ("inc", "openvino"),
+        ("inc", "openvino", "onnx"),
     )
     assert diagnosis.row("numpy").verdict == "ok"  # numpy 2 is no fault where Neural Compressor is not installed
     assert "numpy<2" in diagnosis.pins["inc"]  # yet it has to go when it is to be installed
@@ -85,27 +87,28 @@ def test_the_newest_stack_runs_the_core_only() -> None:
 @pytest.mark.parametrize(
     ("package", "version", "verdict", "remedy", "left"),
     [
-        ("neural-compressor", "3.8", "too new", "neural-compressor==3.7.1", {"core", "openvino"}),
-        ("neural-compressor", "3.8rc1", "too new", "neural-compressor==3.7.1", {"core", "openvino"}),
-        ("neural-compressor", "3.10", "too new", "neural-compressor==3.7.1", {"core", "openvino"}),
-        ("neural-compressor", "3.6", "too old", "neural-compressor==3.7.1", {"core", "openvino"}),
-        ("neural-compressor", None, "missing", "neural-compressor==3.7.1", {"core", "openvino"}),
-        ("optimum-intel", "1.28.0", "too new", "optimum-intel==1.27.0", {"core"}),
-        ("optimum-intel", "2.0.0", "too new", "optimum-intel==1.27.0", {"core"}),
+        ("neural-compressor", "3.8", "too new", "neural-compressor==3.7.1", {"core", "onnx", "openvino"}),
+        ("neural-compressor", "3.8rc1", "too new", "neural-compressor==3.7.1", {"core", "onnx", "openvino"}),
+        ("neural-compressor", "3.10", "too new", "neural-compressor==3.7.1", {"core", "onnx", "openvino"}),
+        ("neural-compressor", "3.6", "too old", "neural-compressor==3.7.1", {"core", "onnx", "openvino"}),
+        ("neural-compressor", None, "missing", "neural-compressor==3.7.1", {"core", "onnx", "openvino"}),
+        ("optimum-intel", "1.28.0", "too new", "optimum-intel==1.27.0", {"core", "onnx"}),
+        ("optimum-intel", "2.0.0", "too new", "optimum-intel==1.27.0", {"core", "onnx"}),
         ("optimum", "2.3.0", "too new", "optimum>=2.1,<2.2", {"core"}),
-        ("numpy", "2.0.0", "too new", "numpy<2", {"core", "openvino"}),
-        ("pyarrow", "22.0.0", "too new", "pyarrow<22", {"core", "openvino"}),
-        ("pandas", "3.0", "too new", "pandas<3", {"core", "openvino"}),
-        ("scipy", "1.16.0", "too new", "scipy<1.16", {"core", "openvino"}),
-        ("scikit-learn", "1.7.0", "too new", "scikit-learn<1.7", {"core", "openvino"}),
-        ("onnx", "1.20.0", "too new", "onnx<1.20", {"core", "openvino"}),
-        ("setuptools", "81.0", "too new", "setuptools<81", {"core", "openvino"}),
-        ("setuptools", None, "missing", "setuptools<81", {"core", "openvino"}),
-        ("six", None, "missing", "six", {"core", "openvino"}),
+        ("numpy", "2.0.0", "too new", "numpy<2", {"core", "onnx", "openvino"}),
+        ("pyarrow", "22.0.0", "too new", "pyarrow<22", {"core", "onnx", "openvino"}),
+        ("pandas", "3.0", "too new", "pandas<3", {"core", "onnx", "openvino"}),
+        ("scipy", "1.16.0", "too new", "scipy<1.16", {"core", "onnx", "openvino"}),
+        ("scikit-learn", "1.7.0", "too new", "scikit-learn<1.7", {"core", "onnx", "openvino"}),
+        ("onnx", "1.20.0", "too new", "onnx<1.20", {"core", "onnx", "openvino"}),
+        ("setuptools", "81.0", "too new", "setuptools<81", {"core", "onnx", "openvino"}),
+        ("setuptools", None, "missing", "setuptools<81", {"core", "onnx", "openvino"}),
+        ("six", None, "missing", "six", {"core", "onnx", "openvino"}),
         ("transformers", "4.44.2", "too old", "transformers>=4.45", set()),
         ("transformers", "5.0.0", "too new", "transformers>=4.45,<4.58", {"core"}),
-        ("openvino", None, "missing", "openvino>=2025.4", {"core", "inc"}),
-        ("nncf", None, "missing", "nncf>=2.19", {"core", "inc"}),
+        ("openvino", None, "missing", "openvino>=2025.4", {"core", "inc", "onnx"}),
+        ("nncf", None, "missing", "nncf>=2.19", {"core", "inc", "onnx"}),
+        ("onnxruntime", None, "missing", "onnxruntime>=1.18", {"core", "inc", "openvino"}),
         ("torch", None, "missing", "torch>=2.4", set()),
         ("torch", "2.3.1", "too old", "torch>=2.4", set()),
         ("torch", "nightly", "unreadable", "torch>=2.4", set()),
@@ -130,14 +133,14 @@ def test_one_wrong_package(package: str, version: str | None, verdict: str, reme
 )
 def test_transformers_of_the_intel_hosts(version: str, own_subclass: bool) -> None:
     diagnosis = diagnose(INC | {"transformers": version})
-    assert working(diagnosis) == {"core", "inc", "openvino"}
+    assert working(diagnosis) == {"core", "inc", "onnx", "openvino"}
     assert ("subclass" in diagnosis.row("transformers").why) == own_subclass
 
 
 def test_a_package_that_is_only_bounded_may_be_missing() -> None:
     versions = {name: version for name, version in INC.items() if name != "onnx"}
     diagnosis = diagnose(versions)
-    assert working(diagnosis) == {"core", "inc", "openvino"}
+    assert working(diagnosis) == {"core", "inc", "onnx", "openvino"}
     with pytest.raises(KeyError):
         diagnosis.row("onnx")
 
@@ -218,6 +221,7 @@ def test_nothing_is_imported() -> None:
             "from neural_compressor.training import prepare_compression\nfrom optimum.intel import INCTrainer",
         ),
         ("openvino", "import openvino; from optimum.exporters.openvino import export_from_model"),
+        ("onnx", "import onnxruntime; from optimum.exporters.onnx import onnx_export_from_model"),
     ],
 )
 def test_the_verdict_on_this_environment_is_what_really_imports(capability: Any, code: str, tmp_path: Path) -> None:

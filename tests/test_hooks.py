@@ -146,13 +146,13 @@ def test_every_hook_is_documented_and_tested_and_no_other() -> None:
 def test_minidisc_register_schedulers(run_files: Path, tmp_path: Path) -> None:
     config = config_of(run_files, scheduler="midway")
     with pytest.raises(ConfigError, match="'midway' is not known"):
-        make_scheduler(config)
+        make_scheduler(config.scheduler, config.scheduler_config, config.pruning.target_sparsity)
     with registered(example("minidisc_register_schedulers")):
         schedule = scheduled(config, tmp_path)
     assert schedule.record.scheduler == "midway"
     assert schedule.record.assistants == [0.6]  # half-way between 0.2 and 1
     with pytest.raises(ConfigError, match="'midway' is not known"):
-        make_scheduler(config)
+        make_scheduler(config.scheduler, config.scheduler_config, config.pruning.target_sparsity)
 
 
 def test_minidisc_register_families(tmp_path: Path) -> None:
@@ -191,9 +191,10 @@ def test_minidisc_register_objectives(heard: Listener, run_files: Path, tmp_path
 
 def test_minidisc_register_steps(heard: Listener, run_files: Path, tmp_path: Path) -> None:
     results, root = heard.result.results, heard.result.output_dir
-    student, half = results.row("student"), results.row("student, half precision")
-    assert student is not None and half is not None
-    assert (half.runtime, half.path, half.scale) == ("torch bf16", "student-bf16", 0.2)
+    student, half = results.row("student"), next(row for row in results.rows if row.runtime == "torch bf16")
+    assert student is not None and half.role == "student"
+    assert (half.path, half.scale, half.parameters) == ("student-bf16", 0.2, student.parameters)
+    assert half.metric is not None and half.throughput_batch32 is not None and half.latency_ms_batch1 is not None
     assert half.bytes_on_disk is not None and student.bytes_on_disk is not None
     assert 0.4 < half.bytes_on_disk / student.bytes_on_disk < 0.65
     saved = load(root / "student-bf16", torch_dtype=torch.bfloat16).state_dict()

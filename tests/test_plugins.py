@@ -147,16 +147,16 @@ def test_an_unknown_scheduler_lists_those_found(site: Site, fresh_host: None, tm
     site.install("acme-schedulers", "acme", SCHEDULER.format(name="acme"))
     config = CompressionConfig.model_validate(make_config(tmp_path, scheduler="mindisc"))
     with pytest.raises(ConfigError) as caught:
-        make_scheduler(config)
+        make_scheduler(config.scheduler, config.scheduler_config, config.pruning.target_sparsity)
     listed = str(caught.value).partition("; found: ")[2].split(", ")
     assert set(listed) >= {"acme", *BUILT_IN} and listed == sorted(listed)
-    assert make_scheduler(config.model_copy(update={"scheduler": "acme"})).name == "acme"
+    assert make_scheduler("acme", config.scheduler_config, 0.8).name == "acme"
 
 
 def test_a_broken_scheduler_gives_its_import_error(site: Site, fresh_host: None, tmp_path: Path) -> None:
     site.install("broken-schedulers", "broken", "import a_module_that_is_not_there")
     config = CompressionConfig.model_validate(make_config(tmp_path, scheduler="broken"))
     with pytest.raises(ConfigError) as caught:
-        make_scheduler(config)
+        make_scheduler(config.scheduler, config.scheduler_config, config.pruning.target_sparsity)
     assert str(caught.value).startswith("scheduler: 'broken' is not known; its plug-in could not be loaded")
     assert "No module named 'a_module_that_is_not_there'" in str(caught.value)

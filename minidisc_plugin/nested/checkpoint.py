@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import os
@@ -68,6 +69,20 @@ def as_narrow(model: PreTrainedModel, family: Family, heads: Sequence[int], neur
     return model.eval()
 
 
+def as_stock(model: PreTrainedModel) -> PreTrainedModel:
+    """The same modules and weights under the class of transformers that a narrow model is made of.
+
+    Exporters and quantizers know classes of transformers only. Its config is a copy, without the code that
+    checkpoints name; the given model is left as it is.
+    """
+    stock = copy.copy(model)
+    stock.__class__ = _stock_class(type(model))
+    stock.config = copy.deepcopy(model.config)
+    stock.config.architectures = [type(stock).__name__]
+    stock.config.__dict__.pop("auto_map", None)
+    return stock
+
+
 def load(directory: str | os.PathLike[str], **kwargs: Any) -> PreTrainedModel:
     """Load a teacher, an assistant or a student from a folder; no code of that folder is run.
 
@@ -78,7 +93,7 @@ def load(directory: str | os.PathLike[str], **kwargs: Any) -> PreTrainedModel:
     Raises:
         ConfigError: no checkpoint there, a broken one, or one of a class that transformers does not have.
     """
-    import transformers
+    from transformers import AutoConfig
 
     config_file = Path(directory) / "config.json"
     if not config_file.is_file():
@@ -87,14 +102,24 @@ def load(directory: str | os.PathLike[str], **kwargs: Any) -> PreTrainedModel:
         architecture = (json.loads(config_file.read_text(encoding="utf-8")).get("architectures") or [""])[0]
     except ValueError as error:
         raise ConfigError(f"{config_file}: not valid JSON: {error}") from error
-    base: type[PreTrainedModel] | None = getattr(transformers, architecture.removeprefix(_PREFIX), None)
+    config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
+    return class_for(architecture, config).from_pretrained(directory, config=config, **kwargs)
+
+
+def class_for(architecture: str, config: Any) -> Any:
+    """The model class of a checkpoint's config: one of transformers, or the narrow variant of one.
+
+    Raises:
+        ConfigError: transformers has no such class.
+    """
+    import transformers
+
+    base = getattr(transformers, architecture.removeprefix(_PREFIX), None)
     if base is None:
-        raise ConfigError(f"{config_file}: architecture {architecture!r} is not a class of transformers")
-    config = transformers.AutoConfig.from_pretrained(directory, trust_remote_code=False)
+        raise ConfigError(f"config.json: architecture {architecture!r} is not a class of transformers")
     if getattr(config, "layer_sizes", None) is None:
-        return base.from_pretrained(directory, config=config, **kwargs)
-    model_class = narrow_class(base, family_of(config))  # type: ignore[arg-type]
-    return model_class.from_pretrained(directory, config=config, **kwargs)
+        return base
+    return narrow_class(base, family_of(config))
 
 
 def _stock_class(model_class: type) -> type[PreTrainedModel]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.errors import RunDirectoryError
 
@@ -79,7 +79,7 @@ def bytes_on_disk(folder: str | os.PathLike[str]) -> int:
 
 
 def time_models(
-    models: Mapping[str, nn.Module],
+    models: Mapping[str, Any],
     batch1: Mapping[str, torch.Tensor],
     batch32: Mapping[str, torch.Tensor],
     *,
@@ -94,7 +94,8 @@ def time_models(
     between the two batches: after the warm-up at least one round runs, and no round starts after the limit.
 
     Args:
-        models: name -> model, left in the mode (train or eval) it came in.
+        models: name -> what is called with a batch by name; a torch module is left in the mode (train or eval) it
+            came in.
         batch1: inputs of one example, name -> (1, tokens).
         batch32: inputs of 32 examples, name -> (32, tokens); any other number works and is divided by.
         seconds: wall-clock limit, exceeded only when the warm-up and one round take longer.
@@ -113,7 +114,7 @@ def time_models(
 
 
 def _race(
-    models: Mapping[str, nn.Module], batch: Mapping[str, torch.Tensor], seconds: float, warmup: int, rounds: int
+    models: Mapping[str, Any], batch: Mapping[str, torch.Tensor], seconds: float, warmup: int, rounds: int
 ) -> dict[str, float]:
     """Median seconds that each model needs for the batch."""
     passes = {name: _timed_pass(model, batch) for name, model in models.items()}
@@ -135,7 +136,7 @@ def _race(
     return {name: median(times) for name, times in taken.items()}
 
 
-def _timed_pass(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> Callable[[], float]:
+def _timed_pass(model: Any, batch: Mapping[str, torch.Tensor]) -> Callable[[], float]:
     import torch
 
     device = _device(model)
@@ -167,10 +168,13 @@ def _barrier(device: torch.device) -> Callable[[], None]:
 
 
 @contextmanager
-def _evaluating(*models: nn.Module) -> Iterator[None]:
+def _evaluating(*models: Any) -> Iterator[None]:
     """Eval mode for the block; afterwards every module is in the mode it was in."""
-    modes = [(module, module.training) for model in models for module in model.modules()]
-    for model in models:
+    from torch import nn
+
+    modules = [model for model in models if isinstance(model, nn.Module)]
+    modes = [(module, module.training) for model in modules for module in model.modules()]
+    for model in modules:
         model.eval()
     try:
         yield
@@ -179,10 +183,12 @@ def _evaluating(*models: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def _device(model: nn.Module) -> torch.device:
+def _device(model: Any) -> torch.device:
+    """Where a model takes its inputs; other runtimes than torch take them from the CPU."""
     import torch
 
-    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    parameters = model.parameters() if isinstance(model, torch.nn.Module) else ()
+    return next((parameter.device for parameter in parameters), torch.device("cpu"))
 
 
 def _on(device: torch.device, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

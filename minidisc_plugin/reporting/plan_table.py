@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from minidisc_plugin.plan import PASSES_OF_A_TRAINED_EXAMPLE, Plan
 from minidisc_plugin.reporting.console import standard_output
 from minidisc_plugin.reporting.rows import count
-from minidisc_plugin.run_directory import FILES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,5 +50,5 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
         "is priced as the largest it can be.\n"
     )
     console.print(f"would write into {plan.output_dir}:", highlight=False, markup=False)
-    for name, content in FILES.items():
+    for name, content in plan.writes.items():
         console.print(f"  {name:<22}{content}", highlight=False)

@@ -93,7 +93,7 @@ class ScheduleRecord(_Record):
 class ModelRow(_Record):
     """One model of the run, measured. What was not measured is None."""
 
-    role: str = Field(description='"teacher", "assistant", "student", or a later artefact in words')
+    role: str = Field(description='"teacher", "assistant" (numbered where there are several) or "student"')
     scale: Share
     metric: Measured = Field(default=None, description="on the reported split, as the metric reports it")
     parameters: Count | None = None
@@ -124,6 +124,11 @@ class ResultsRecord(_Record):
     def row(self, role: str) -> ModelRow | None:
         """The first row with this role, or None."""
         return next((row for row in self.rows if row.role == role), None)
+
+    def teacher_in(self, runtime: str) -> ModelRow | None:
+        """The teacher's row in the runtime of that name, whatever the precision, or None."""
+        engine = runtime.partition(" ")[0]
+        return next((row for row in self.rows if row.role == "teacher" and row.runtime.split(" ")[0] == engine), None)
 
 
 _R = TypeVar("_R", bound=_Record)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from minidisc_plugin.nested.family import encoder_parameters
-from minidisc_plugin.reporting.measure import bytes_on_disk, count_parameters, macs, time_models
+from minidisc_plugin.reporting.measure import Timing, bytes_on_disk, count_parameters, macs, time_models
 from minidisc_plugin.reporting.records import ModelRow, ResultsRecord
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel
 
+    from minidisc_plugin.deployment.artefact import Artefact
     from minidisc_plugin.steps import Run
 
 BATCH = 32
@@ -25,7 +26,7 @@ BATCH = 32
 def measure(run: Run) -> ResultsRecord:
     """Metric on the reported split, sizes and speed of teacher, assistants and student, in one go.
 
-    Speed is that of examples of the split's median length, all models in turn.
+    Speed is that of examples of the split's median length, all models of one engine in turn.
     """
     prepared, schedule = run.prepared, run.schedule
     models = _models(run)
@@ -33,7 +34,8 @@ def measure(run: Run) -> ResultsRecord:
     single = {name: value[:1] for name, value in batch.items()}
     for _, model, _ in models.values():
         model.to(run.bench.args.device).eval()
-    timings = time_models({role: model for role, (_, model, _) in models.items()}, single, batch)
+    in_torch = {name: made.load(made.folder) for name, made in _artefacts(run, "torch").items()}
+    timings = time_models({**{role: model for role, (_, model, _) in models.items()}, **in_torch}, single, batch)
     rows = []
     for role, (scale, model, folder) in models.items():
         rows.append(
@@ -50,6 +52,14 @@ def measure(run: Run) -> ResultsRecord:
                 path=os.path.relpath(folder, run.directory.root) if folder and role != "teacher" else None,
             )
         )
+    sizes = {row.role: row for row in rows}
+    for engine in dict.fromkeys(made.engine for made in run.artefacts):
+        group = _artefacts(run, engine)
+        loaded = in_torch if engine == "torch" else {name: made.load(made.folder) for name, made in group.items()}
+        if engine != "torch":  # apart: threads of another engine that idle would disturb it
+            timings |= time_models(loaded, single, batch)
+        for name, made in group.items():
+            rows.append(_artefact_row(run, made, loaded[name], sizes[made.role], timings[name]))
     device = run.bench.args.device
     return ResultsRecord(
         scheduler=schedule.record.scheduler,
@@ -57,11 +67,35 @@ def measure(run: Run) -> ResultsRecord:
         split=prepared.splits.report_name,
         examples=len(prepared.splits.report),
         sequence_length=batch["input_ids"].shape[1],
-        rows=[*rows, *run.rows],
+        rows=rows,
         versions=prepared.config.versions or {},
         seed=prepared.config.seed,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         threads=torch.get_num_threads(),
+    )
+
+
+def _artefacts(run: Run, engine: str) -> dict[str, Artefact]:
+    """Those of one engine, each under a name of its own, the teacher's first."""
+    teacher_first = sorted(run.artefacts, key=lambda made: made.role != "teacher")
+    return {f"{made.role}, {made.runtime}": made for made in teacher_first if made.engine == engine}
+
+
+def _artefact_row(run: Run, made: Artefact, model: Any, origin: ModelRow, timing: Timing) -> ModelRow:
+    """The row of an artefact; it has as many parameters as the model that it was made from."""
+    kept = run.directory.checkpoints not in made.folder.parents
+    return ModelRow(
+        role=made.role,
+        scale=origin.scale,
+        metric=run.bench.metric_in_runtime(model, run.prepared.splits.report),
+        parameters=origin.parameters,
+        encoder_parameters=origin.encoder_parameters,
+        macs=origin.macs,
+        bytes_on_disk=bytes_on_disk(made.folder),
+        latency_ms_batch1=timing.latency_ms_batch1,
+        throughput_batch32=timing.throughput_batch32,
+        runtime=made.runtime,
+        path=os.path.relpath(made.folder, run.directory.root) if kept else None,
     )
 
 

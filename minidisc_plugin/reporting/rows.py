@@ -73,7 +73,8 @@ def results_grid(results: Sequence[ResultsRecord], names: Sequence[str] | None =
                 strong.add(len(rows))
             unit = "" if one_metric else f" {_plain(record.metric)} ({record.split})"
             who = (_role(row),) if len(results) == 1 else (label, _role(row))
-            rows.append((*who, f"{row.scale:.4g}", score(row.metric) + unit, *_sizes(row, teacher)))
+            cells = _sizes(row, teacher, record.teacher_in(row.runtime))
+            rows.append((*who, f"{row.scale:.4g}", score(row.metric) + unit, *cells))
         ends.add(len(rows) - 1)
     who = ("role",) if len(results) == 1 else ("scheduler", "role")
     sizes = ("params", "encoder\nparams", "MACs", "on disk")
@@ -165,15 +166,16 @@ def _role(row: ModelRow) -> str:
     return row.role if row.runtime in ("torch fp32", row.role) else f"{row.role}, {row.runtime}"
 
 
-def _sizes(row: ModelRow, teacher: ModelRow | None) -> tuple[str, ...]:
+def _sizes(row: ModelRow, teacher: ModelRow | None, rival: ModelRow | None) -> tuple[str, ...]:
+    """Sizes next to the teacher's, speed next to that of the teacher in the same runtime."""
     encoder, throughput = count(row.encoder_parameters), NOTHING
     whole = teacher.encoder_parameters if teacher else None
-    if row.encoder_parameters is not None and whole and row is not teacher:
+    if row.encoder_parameters is not None and whole and row.role != "teacher":
         encoder += f" ({100 * row.encoder_parameters / whole:.2g}%)"
     if row.throughput_batch32 is not None:
         throughput = _three(row.throughput_batch32)
-        base = teacher.throughput_batch32 if teacher else None
-        if base and row is not teacher:
+        base = rival.throughput_batch32 if rival else None
+        if base and row is not rival:
             throughput += f" ({row.throughput_batch32 / base:.1f}x)"
     latency = NOTHING if row.latency_ms_batch1 is None else _three(row.latency_ms_batch1)
     return (count(row.parameters), encoder, count(row.macs), size(row.bytes_on_disk), latency, throughput)

@@ -110,6 +110,7 @@ class Scheduler(BaseModel, ABC):
         selection_size: float = 0.1,
         metric_range: tuple[float, float] | None = None,
         data_collator: Any = None,
+        preprocess_logits_for_metrics: Callable[..., Any] | None = None,
         objective: Objective | None = None,
         resume: bool = False,
     ) -> Schedule:
@@ -127,6 +128,7 @@ class Scheduler(BaseModel, ABC):
             selection_size: Share of `train_dataset` to carve, in (0, 1).
             metric_range: Smallest and largest value of a metric that is not known by name.
             data_collator: As `Trainer` takes it.
+            preprocess_logits_for_metrics: As `Trainer` takes it.
             objective: The distillation objective; the paper's when left out.
             resume: Go on from checkpoints in `args.output_dir`.
 
@@ -150,6 +152,7 @@ class Scheduler(BaseModel, ABC):
             metric_range=metric_range,
             processing_class=processing_class,
             data_collator=data_collator,
+            preprocess_logits_for_metrics=preprocess_logits_for_metrics,
             objective=objective or default_objective(teacher),
             resume=resume,
         )

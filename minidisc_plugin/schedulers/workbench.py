@@ -42,6 +42,9 @@ class Workbench:
         metric_range: Smallest and largest value of the metric, when it is not known by name.
         processing_class: The tokenizer.
         data_collator: As `Trainer` takes it.
+        preprocess_logits_for_metrics: As `Trainer` takes it.
+        make_distiller: Makes the Trainer of a standalone student: takes the student, and the arguments of
+            DistillationTrainer by name.
         objective: The distillation objective.
         resume: Go on from what `args.output_dir` holds.
         callbacks: As `Trainer` takes them, for every training stage.
@@ -61,6 +64,8 @@ class Workbench:
         metric_range: tuple[float, float] | None = None,
         processing_class: Any = None,
         data_collator: Any = None,
+        preprocess_logits_for_metrics: Callable[..., Any] | None = None,
+        make_distiller: Callable[..., Trainer] | None = None,
         resume: bool = False,
         callbacks: Sequence[Any] = (),
     ) -> None:
@@ -80,8 +85,10 @@ class Workbench:
             "compute_metrics": compute_metrics,
             "processing_class": processing_class,
             "data_collator": data_collator,
+            "preprocess_logits_for_metrics": preprocess_logits_for_metrics,
         }
         self._callbacks = list(callbacks)
+        self._make_distiller = make_distiller
 
     def ranked_network(self) -> NestedModel:
         """A new nested network over a copy of the teacher, ranked by importance on the selection split."""
@@ -145,7 +152,8 @@ class Workbench:
         """Distil a standalone model from a frozen teacher, in place."""
         from minidisc_plugin.training.distil import DistillationTrainer
 
-        self._train(student, stage, lambda **arguments: DistillationTrainer(student, **arguments), teacher)
+        make_trainer = self._make_distiller or DistillationTrainer
+        self._train(student, stage, lambda **arguments: make_trainer(student, **arguments), teacher)
 
     def evaluate(
         self, nested: NestedModel, candidates: Sequence[Candidate], scheduler: str, stage: str = "selection"
@@ -184,6 +192,20 @@ class Workbench:
             computed = sorted(name.removeprefix("eval_") for name in metrics)
             raise MetricError(f"metric: {self.metric!r} is not computed; computed: {', '.join(computed)}")
         return float(metrics[key])
+
+    def metric_in_runtime(self, model: Any, dataset: Dataset) -> float:
+        """The metric of what is not a Trainer's model: called with batches by name, it returns `logits`."""
+        import torch
+        from transformers import EvalPrediction
+
+        outputs, labels = [], []
+        for batch in self.evaluator(self.teacher, "report", dataset).get_eval_dataloader():
+            inputs = {name: value.cpu() for name, value in batch.items()}
+            labels.append(inputs.pop("labels"))
+            with torch.inference_mode():
+                outputs.append(torch.as_tensor(model(**inputs)["logits"]).float())
+        prediction = EvalPrediction(torch.cat(outputs).numpy(), torch.cat(labels).numpy())
+        return float(self._trainer_arguments["compute_metrics"](prediction)[self.metric])
 
     def evaluator(self, model: PreTrainedModel, stage: str, dataset: Dataset | None = None) -> Trainer:
         """A plain Trainer that evaluates `model`, on the selection split unless told."""

@@ -1,0 +1,1 @@
+"""After the student: export and quantization, and the artefacts that they leave."""

@@ -1,0 +1,77 @@
+"""The step `export`: the student as OpenVINO IR and as ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from minidisc_plugin.deployment.artefact import Artefact
+from minidisc_plugin.doctor import Capability
+from minidisc_plugin.integrations.hosts import require
+from minidisc_plugin.steps import Run, Step
+
+if TYPE_CHECKING:
+    from minidisc_plugin.config import CompressionConfig
+
+FOLDERS = {"openvino": "student-openvino", "onnx": "student-onnx"}
+RUNTIMES = {"openvino": "OpenVINO fp32", "onnx": "ONNX fp32"}
+_CAPABILITIES: Mapping[str, Capability] = {"openvino": "openvino", "onnx": "onnx"}
+
+
+class Export(Step):
+    """Write the student for each runtime in `export.formats`, and measure it there next to the teacher."""
+
+    name = "export"
+    writes: ClassVar[Mapping[str, str]] = {
+        f"{FOLDERS['openvino']}/": "the student as OpenVINO IR (step export)",
+        f"{FOLDERS['onnx']}/": "the student as ONNX (step export)",
+    }
+
+    def check(self, config: CompressionConfig) -> None:
+        """See Step."""
+        for format_name in config.export.formats:
+            require(_CAPABILITIES[format_name])
+
+    def run(self, run: Run) -> None:
+        """See Step."""
+        for format_name in run.prepared.config.export.formats:
+            exported(run, "student", format_name, run.directory.root / FOLDERS[format_name])
+            exported(run, "teacher", format_name)
+
+
+def exported(run: Run, role: str, format_name: str, folder: Path | None = None) -> Path:
+    """Export the student or the teacher once a run, and add it to what the report measures.
+
+    Args:
+        run: The run.
+        role: "student" or "teacher".
+        format_name: A key of FOLDERS.
+        folder: Where to; a scratch folder when left out.
+
+    Returns:
+        The folder that holds it.
+    """
+    stage = f"export-{format_name}-{role}"
+    folder = folder or run.directory.checkpoints / stage
+    model = run.schedule.student if role == "student" else run.bench.teacher
+    export, load = _exporter(format_name)
+    if not run.bench.journal.finished(stage):
+        with run.bench.journal.stage(stage):
+            if run.bench.writer:
+                export(model, folder)
+                run.prepared.tokenizer.save_pretrained(folder)
+    artefact = Artefact(role, RUNTIMES[format_name], format_name, folder, load)
+    if artefact not in run.artefacts:
+        run.artefacts.append(artefact)
+    return folder
+
+
+def _exporter(format_name: str) -> tuple[Callable[..., None], Callable[[Path], Any]]:
+    if format_name == "onnx":
+        from minidisc_plugin.integrations import onnx
+
+        return onnx.export, onnx.load
+    from minidisc_plugin.integrations import openvino
+
+    return openvino.export, openvino.load

@@ -1,0 +1,27 @@
+"""Keep Neural Compressor's `nc_workspace/` out of the working directory."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def workspace() -> Iterator[None]:
+    """Give Neural Compressor a temporary workspace for the block; a user's own choice of one is kept.
+
+    Its strategies write histories there, and some of them into `./nc_workspace` whatever the setting says, so that
+    folder is removed if the block made it.
+    """
+    from neural_compressor.config import default_workspace, options
+
+    chosen = options.workspace
+    with tempfile.TemporaryDirectory(prefix="minidisc-inc-") as scratch:
+        if chosen == default_workspace:
+            options.workspace = scratch + os.sep
+        try:
+            yield
+        finally:
+            options.workspace = chosen

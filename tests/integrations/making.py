@@ -1,0 +1,68 @@
+"""A tiny INCTrainer script's parts: teacher, data, arguments, configs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from neural_compressor.config import DistillationConfig, KnowledgeDistillationLossConfig, WeightPruningConfig
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, TrainingArguments
+
+from minidisc_plugin.metrics import build_compute_metrics
+from tests.tiny import make_rows
+
+SETTINGS = {"target_sparsity": 0.8, "candidates": [0.6, 0.4]}
+
+
+def teacher_of(files: Path) -> PreTrainedModel:
+    """The fine-tuned teacher in a folder of run files."""
+    return AutoModelForSequenceClassification.from_pretrained(files / "teacher")
+
+
+def examples(files: Path, seed: int = 1, count: int = 120) -> Dataset:
+    """Tokenised examples with `labels`."""
+    tokenizer = AutoTokenizer.from_pretrained(files / "teacher")
+    rows = Dataset.from_list(make_rows(count, seed))
+    features = rows.map(lambda batch: tokenizer(batch["sentence"]), batched=True, remove_columns=["sentence"])
+    return features.rename_column("label", "labels")
+
+
+def arguments(folder: Path, **changes: Any) -> TrainingArguments:
+    """As a script gives them."""
+    settings = {
+        "do_train": True,
+        "num_train_epochs": 1,
+        "per_device_train_batch_size": 24,
+        "learning_rate": 1e-3,
+        "report_to": [],
+        "disable_tqdm": True,
+        "save_strategy": "no",
+        "seed": 0,
+        "use_cpu": True,
+    }
+    return TrainingArguments(str(folder), **{**settings, **changes})
+
+
+def script(files: Path, folder: Path, **changes: Any) -> dict[str, Any]:
+    """Arguments of INCTrainer, all but the compression configs."""
+    return {
+        "model": teacher_of(files),
+        "args": arguments(folder, **changes),
+        "train_dataset": examples(files),
+        "eval_dataset": examples(files, seed=2, count=48),
+        "processing_class": AutoTokenizer.from_pretrained(files / "teacher"),
+        "compute_metrics": build_compute_metrics("accuracy", False),
+    }
+
+
+def distillation(teacher: PreTrainedModel | None, temperature: float = 2.0) -> DistillationConfig:
+    """Half the labels, half the teacher."""
+    criterion = KnowledgeDistillationLossConfig(temperature, ["CE", "CE"], [0.5, 0.5])
+    return DistillationConfig(teacher_model=teacher, criterion=criterion)
+
+
+def pruning(sparsity: float = 0.5, **settings: Any) -> WeightPruningConfig:
+    """Magnitude pruning within the first steps; the default list of configs is shared by all, so one is given."""
+    chosen = {"pruning_type": "magnitude", "pattern": "1x1", "start_step": 1, "end_step": 3, **settings}
+    return WeightPruningConfig(pruning_configs=[{}], target_sparsity=sparsity, **chosen)

@@ -93,17 +93,25 @@ def make_plan(config: CompressionConfig) -> Plan:
 
 
 def _stage_costs(prepared: Prepared, macs: dict[float, int]) -> list[StageCost]:
-    args = prepared.args
-    batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-    steps = math.ceil(math.ceil(len(prepared.splits.train) / batch) * args.num_train_epochs)
-    if args.max_steps > 0:
-        steps = args.max_steps
     unit = PASSES_OF_A_TRAINED_EXAMPLE * macs[1.0]
     costs = []
     for stage in prepared.scheduler.stages():
         trained = sum(PASSES_OF_A_TRAINED_EXAMPLE * macs[scale] * passes for scale, passes in stage.passes.items())
-        costs.append(StageCost(stage.name, steps, (macs[stage.teacher_scale] + trained) / unit))
+        # Only a standalone student is left to INCTrainer; nested networks are not.
+        by_inc = prepared.config.trainer == "inc" and list(stage.passes) == [prepared.config.target_scale]
+        costs.append(StageCost(stage.name, _steps(prepared, by_inc), (macs[stage.teacher_scale] + trained) / unit))
     return costs
+
+
+def _steps(prepared: Prepared, by_inc: bool) -> int:
+    """Optimizer steps of a stage; INCTrainer leaves out the last ones of an epoch that accumulate too few batches."""
+    args = prepared.args
+    if args.max_steps > 0:
+        return int(args.max_steps)
+    batches = math.ceil(len(prepared.splits.train) / (args.train_batch_size * args.world_size))
+    share = batches / args.gradient_accumulation_steps
+    an_epoch = max(1, math.floor(share)) if by_inc else math.ceil(share)
+    return math.ceil(an_epoch * args.num_train_epochs)
 
 
 def _macs(nested: NestedModel, scale: float, batch: object) -> int:

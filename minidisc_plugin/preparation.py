@@ -162,6 +162,9 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     *first, last = _MAIN_STEPS
     steps = [pick(registered, name, "steps")() for name in (*first, *config.steps, last)]
     pick(host().objectives(), config.distillation.objective, "distillation.objective")
+    trainer = _trainer(config)
+    for step in steps:
+        step.check(config)
 
     from minidisc_plugin.checks import check_lengths, rehearse_metric
     from minidisc_plugin.data import load_splits
@@ -180,13 +183,10 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     splits = load_splits(config, tokenizer, teacher.config)
     check_lengths(config, splits, teacher)
     rehearse_metric(config, teacher)
-    for step in steps:
-        step.check(config)
-
     installed = installed_versions()
     resolved = config.model_copy(
         update={
-            "trainer": _trainer(config),
+            "trainer": trainer,
             "training": {"seed": config.seed, **with_defaults(config.training)},
             "scheduler_config": {
                 **config.scheduler_config,

@@ -1,0 +1,201 @@
+"""The steps `export` and `quantization` on a whole run: artefacts that work elsewhere, and rows that tell of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+import minidisc_plugin
+from minidisc_plugin.config import CompressionConfig
+from minidisc_plugin.config_file import validate
+from minidisc_plugin.integrations import openvino
+from minidisc_plugin.integrations.inc import quantization
+from minidisc_plugin.nested.checkpoint import as_stock
+from minidisc_plugin.pipeline import Result, compress
+from minidisc_plugin.plan import make_plan
+from minidisc_plugin.reporting.measure import bytes_on_disk
+from tests.tiny import make_config
+
+SENTENCES = ["word1 good word2", "awful word3", "word4 word5 nice word6 word7"]
+FOLDERS = ["student-openvino", "student-onnx", "student-openvino-int8", "student-inc-dynamic", "student-inc-static"]
+# Blocks this package, then loads by Optimum alone.
+ELSEWHERE = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "minidisc_plugin":
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent())
+import json
+from transformers import AutoTokenizer
+folder, kind = sys.argv[1:3]
+if kind == "openvino":
+    from optimum.intel import OVModelForSequenceClassification as Model
+else:
+    from optimum.onnxruntime import ORTModelForSequenceClassification as Model
+model = Model.from_pretrained(folder)
+tokenizer = AutoTokenizer.from_pretrained(folder)
+batch = tokenizer(json.loads(sys.argv[3]), padding=True, return_tensors="pt")
+print(json.dumps(model(**batch).logits.tolist()))
+"""
+
+
+def config_of(files: Path, folder: Path, **changes: Any) -> CompressionConfig:
+    data = make_config(
+        files,
+        output_dir=str(folder),
+        steps=["export", "quantization"],
+        export={"formats": ["openvino", "onnx"]},
+        quantization={"schemes": ["openvino_int8", "inc_dynamic", "inc_static"], "calibration_examples": 40},
+        **changes,
+    )
+    return validate(CompressionConfig, data)
+
+
+@pytest.fixture(scope="module")
+def deployed(run_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """A finished run with every artefact, made from an empty working directory."""
+    folder = tmp_path_factory.mktemp("deployed")
+    elsewhere, before = folder / "cwd", Path.cwd()
+    elsewhere.mkdir()
+    os.chdir(elsewhere)
+    try:
+        result = compress(config_of(run_files, folder / "out"))
+    finally:
+        os.chdir(before)
+    assert not list(elsewhere.iterdir()), "something was left in the working directory"
+    return result
+
+
+def batch_of(folder: Path) -> Any:
+    return AutoTokenizer.from_pretrained(folder)(SENTENCES, padding=True, return_tensors="pt")
+
+
+def expected(result: Result) -> torch.Tensor:
+    with torch.no_grad():
+        return result.student(**batch_of(result.output_dir / "student")).logits
+
+
+def test_every_artefact_has_a_row_next_to_the_teacher_in_its_runtime(deployed: Result) -> None:
+    found = [(row.role, row.runtime) for row in deployed.results.rows]
+    assert found == [
+        ("teacher", "torch fp32"),
+        ("assistant", "torch fp32"),
+        ("student", "torch fp32"),
+        ("teacher", "OpenVINO fp32"),
+        ("student", "OpenVINO fp32"),
+        ("student", "OpenVINO int8"),
+        ("teacher", "ONNX fp32"),
+        ("student", "ONNX fp32"),
+        ("student", "torch int8, dynamic"),
+        ("student", "torch int8, static"),
+    ]
+    for row in deployed.results.rows:
+        assert None not in (row.metric, row.latency_ms_batch1, row.throughput_batch32, row.parameters)
+        if row.path:
+            assert row.bytes_on_disk == bytes_on_disk(deployed.output_dir / row.path)
+    exact = {row.metric for row in deployed.results.rows if row.role == "student" and row.runtime.endswith("fp32")}
+    assert len(exact) == 1
+    assert {row.path for row in deployed.results.rows if row.path} >= set(FOLDERS)
+
+
+def test_the_output_directory_holds_no_scratch(deployed: Result) -> None:
+    assert {path.name for path in deployed.output_dir.iterdir()} == {
+        *FOLDERS,
+        "student",
+        "assistant",
+        "README.md",
+        "config.resolved.yaml",
+        "schedule.json",
+        "results.json",
+        "tradeoff.png",
+    }
+    card = (deployed.output_dir / "README.md").read_text(encoding="utf-8")
+    assert "OpenVINO int8" in card and "ONNX fp32" in card
+
+
+@pytest.mark.parametrize("kind, folder", [("openvino", "student-openvino"), ("onnx", "student-onnx")])
+def test_exports_load_where_this_package_is_absent(deployed: Result, kind: str, folder: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ELSEWHERE, str(deployed.output_dir / folder), kind, json.dumps(SENTENCES)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    logits = torch.tensor(json.loads(done.stdout.strip().splitlines()[-1]))
+    assert torch.allclose(logits, expected(deployed), atol=1e-4)
+
+
+def test_eight_bits_stay_close(deployed: Result) -> None:
+    batch, logits = batch_of(deployed.output_dir / "student"), expected(deployed)
+    models = {
+        "student-openvino-int8": openvino.load,
+        "student-inc-dynamic": quantization.load,
+        "student-inc-static": quantization.load,
+    }
+    for folder, load in models.items():
+        with torch.no_grad():
+            found = torch.as_tensor(load(deployed.output_dir / folder)(**batch)["logits"])
+        assert (found - logits).abs().max() < 0.2 * logits.abs().max(), folder
+        assert not torch.equal(found, logits), f"{folder} is not quantised"
+        assert (found.argmax(-1) == logits.argmax(-1)).all()
+
+
+def test_quantised_weights_are_what_is_loaded(deployed: Result, tmp_path: Path) -> None:
+    student = deployed.student
+    quantization.quantize(student, tmp_path / "q", None, AutoTokenizer.from_pretrained(deployed.output_dir / "student"))
+    batch = batch_of(deployed.output_dir / "student")
+    first, second = (
+        quantization.load(folder) for folder in (tmp_path / "q", deployed.output_dir / "student-inc-dynamic")
+    )
+    with torch.no_grad():
+        assert torch.equal(first(**batch)["logits"], second(**batch)["logits"])
+    kinds = {type(module).__module__ for module in first.modules()}
+    assert any("quantized" in kind for kind in kinds)
+
+
+def test_a_narrow_model_poses_as_its_stock_class_only_for_exporters(deployed: Result) -> None:
+    student = deployed.student
+    stock = as_stock(student)
+    assert type(stock).__module__.startswith("transformers.") and type(student) is not type(stock)
+    assert stock.config is not student.config and "auto_map" not in stock.config.to_dict()
+
+
+def test_a_run_cut_off_after_a_step_does_not_repeat_it(
+    run_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(run_files, tmp_path / "out", scheduler="direct")
+    exports: list[str] = []
+    export = openvino.export
+
+    def counted(model: Any, folder: Path) -> None:
+        exports.append(folder.name)
+        export(model, folder)
+
+    def stop(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(openvino, "export", counted)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(quantization, "quantize", stop)
+        compress(config)
+    assert len(exports) == 2 and not (tmp_path / "out" / "student-inc-dynamic").exists()
+    result = compress(config, resume=True)
+    assert len(exports) == 2
+    assert [row.runtime for row in result.results.rows][-1] == "torch int8, static"
+    compress(
+        config_of(run_files, tmp_path / "out", scheduler="direct").model_copy(update={"steps": []}), overwrite=True
+    )
+    assert not set(FOLDERS) & {path.name for path in (tmp_path / "out").iterdir()}
+
+
+def test_the_plan_lists_what_the_steps_write(run_files: Path, tmp_path: Path) -> None:
+    writes = make_plan(config_of(run_files, tmp_path / "out")).writes
+    assert {f"{folder}/" for folder in FOLDERS} <= writes.keys()
+    assert minidisc_plugin.load  # the student's own folder is the same as without steps
+    assert "student/" in writes

@@ -111,7 +111,7 @@ def _steps(prepared: Prepared, by_inc: bool) -> int:
     batches = math.ceil(len(prepared.splits.train) / (args.train_batch_size * args.world_size))
     share = batches / args.gradient_accumulation_steps
     an_epoch = max(1, math.floor(share)) if by_inc else math.ceil(share)
-    return math.ceil(an_epoch * args.num_train_epochs)
+    return int(math.ceil(an_epoch * args.num_train_epochs))
 
 
 def _macs(nested: NestedModel, scale: float, batch: object) -> int:

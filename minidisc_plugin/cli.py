@@ -104,11 +104,14 @@ def run_command(options: argparse.Namespace) -> None:
     """`minidisc run`."""
     from minidisc_plugin.config_file import read_config
     from minidisc_plugin.pipeline import compress
+    from minidisc_plugin.processes import is_writer
     from minidisc_plugin.reporting.tables import print_report
 
     config = read_config(options.config, options.overrides)
     _log_stages()
     result = compress(config, overwrite=options.overwrite, resume=options.resume)
+    if not is_writer():
+        return
     print_report([result.output_dir])
     _print_picture(result.output_dir)
     print(f"student: {result.output_dir / 'student'}")
@@ -194,6 +197,8 @@ def _log_stages() -> None:
     from rich.console import Console
     from rich.logging import RichHandler
 
+    from minidisc_plugin.processes import is_writer
+
     os.environ.setdefault("LOGLEVEL", "ERROR")  # Neural Compressor's
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     warnings.filterwarnings("ignore", module=r"(torch|transformers|neural_compressor|optimum|openvino|nncf)(\.|$)")
@@ -205,7 +210,8 @@ def _log_stages() -> None:
             RichHandler(console=Console(stderr=True), show_path=False, show_level=False, log_time_format="%H:%M:%S")
         ],
     )
-    logging.getLogger("minidisc_plugin").setLevel(logging.INFO)
+    if is_writer():
+        logging.getLogger("minidisc_plugin").setLevel(logging.INFO)
 
 
 if __name__ == "__main__":

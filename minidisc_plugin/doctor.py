@@ -186,7 +186,7 @@ def diagnose(installed: Mapping[str, str] | None = None) -> Diagnosis:
 def _row(package: str, version: str | None, judged: list[tuple[_Rule, Verdict]]) -> Row:
     wrong = [(rule, verdict) for rule, verdict in judged if verdict != "ok"]
     if not wrong:
-        own_trainer = package == "transformers" and version and Version(version) >= Version("4.54")
+        own_trainer = package == "transformers" and version and Version(version) >= Version("4.47")
         return Row(package, version, "ok", why="INCTrainer through this package's subclass" if own_trainer else "")
     rule, verdict = wrong[0]
     blocks = tuple(dict.fromkeys(broken.capability for broken, _ in wrong))

@@ -11,6 +11,7 @@ from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.config_file import read_config
 from minidisc_plugin.plugins import host
 from minidisc_plugin.preparation import prepare
+from minidisc_plugin.processes import is_writer, wait_for_all
 from minidisc_plugin.reporting.records import (
     RESULTS_FILE,
     ResultsRecord,
@@ -87,11 +88,16 @@ def compress(
         directory.check_same(prepared.config)
         if (directory.root / RESULTS_FILE).is_file() and not directory.checkpoints.is_dir():
             return Result(directory.root)
-    written = [name for step in host().steps().values() for name in step.writes]
-    directory.open(prepared.config, resume=resume, steps=written)
+    wait_for_all()  # each process has checked the folder
+    if is_writer():
+        written = [name for step in host().steps().values() for name in step.writes]
+        directory.open(prepared.config, resume=resume, steps=written)
+    wait_for_all()
 
     run = Run(prepared, prepared.workbench(resume), directory)
     for step in prepared.steps:
         step.run(run)
-    directory.close()
+    wait_for_all()
+    if is_writer():
+        directory.close()
     return Result(directory.root)

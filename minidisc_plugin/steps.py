@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from minidisc_plugin.deployment.artefact import Artefact
+from minidisc_plugin.processes import is_writer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -73,6 +74,8 @@ class Schedule(Step):
         from minidisc_plugin.reporting.records import SCHEDULE_FILE, write_json
 
         run.schedule = run.prepared.scheduler.run(run.bench)
+        if not is_writer():
+            return
         write_json(run.directory.root / SCHEDULE_FILE, run.schedule.record)
         plot_tradeoff(run.schedule.record, run.directory.root / "tradeoff.png")
         count = len(run.schedule.assistants)
@@ -104,6 +107,8 @@ class Report(Step):
         from minidisc_plugin.reporting.records import RESULTS_FILE, SCHEDULE_FILE, write_json
         from minidisc_plugin.reporting.results import measure
 
+        if not is_writer():
+            return
         with run.bench.journal.stage("report"):
             results = measure(run)
         results = results.model_copy(update={"seconds": run.bench.journal.seconds})
@@ -115,6 +120,6 @@ class Report(Step):
 
 
 def _save(run: Run, model: PreTrainedModel, folder: object) -> None:
-    if run.bench.writer:
+    if is_writer():
         model.save_pretrained(str(folder))
         run.prepared.tokenizer.save_pretrained(str(folder))

@@ -18,6 +18,7 @@ import yaml
 
 from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.config_file import settings_of
+from minidisc_plugin.errors import HostError
 from minidisc_plugin.plugins import host
 from minidisc_plugin.schedulers.base import Schedule, Scheduler
 from minidisc_plugin.schedulers.workbench import Workbench
@@ -88,6 +89,8 @@ def imported(name: str) -> Any:
     """A module; None where it needs a host that this environment does not have."""
     try:
         return importlib.import_module(name)
+    except HostError:
+        return None
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.partition(".")[0] in OPTIONAL:
             return None

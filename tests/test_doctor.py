@@ -129,7 +129,7 @@ def test_one_wrong_package(package: str, version: str | None, verdict: str, reme
 
 
 @pytest.mark.parametrize(
-    ("version", "own_subclass"), [("4.45.0", False), ("4.53.3", False), ("4.54.0", True), ("4.57.6", True)]
+    ("version", "own_subclass"), [("4.45.0", False), ("4.46.3", False), ("4.47.0", True), ("4.57.6", True)]
 )
 def test_transformers_of_the_intel_hosts(version: str, own_subclass: bool) -> None:
     diagnosis = diagnose(INC | {"transformers": version})

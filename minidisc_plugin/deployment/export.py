@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from minidisc_plugin.deployment.artefact import Artefact
 from minidisc_plugin.doctor import Capability
 from minidisc_plugin.integrations.hosts import require
+from minidisc_plugin.processes import is_writer
 from minidisc_plugin.steps import Run, Step
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def exported(run: Run, role: str, format_name: str, folder: Path | None = None) 
     export, load = _exporter(format_name)
     if not run.bench.journal.finished(stage):
         with run.bench.journal.stage(stage):
-            if run.bench.writer:
+            if is_writer():
                 export(model, folder)
                 run.prepared.tokenizer.save_pretrained(folder)
     artefact = Artefact(role, RUNTIMES[format_name], format_name, folder, load)

@@ -9,6 +9,7 @@ from minidisc_plugin.deployment.artefact import Artefact
 from minidisc_plugin.deployment.export import exported
 from minidisc_plugin.doctor import Capability
 from minidisc_plugin.integrations.hosts import require
+from minidisc_plugin.processes import is_writer
 from minidisc_plugin.steps import Run, Step
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Quantization(Step):
         folder = run.directory.root / FOLDERS[scheme]
         if not run.bench.journal.finished(scheme):
             with run.bench.journal.stage(scheme):
-                if run.bench.writer:
+                if is_writer():
                     openvino.quantize(source, folder, calibration(run))
                     run.prepared.tokenizer.save_pretrained(folder)
         run.artefacts.append(Artefact("student", "OpenVINO int8", "openvino", folder, openvino.load))
@@ -67,7 +68,7 @@ class Quantization(Step):
         folder = run.directory.root / FOLDERS[scheme]
         if not run.bench.journal.finished(scheme):
             with run.bench.journal.stage(scheme):
-                if run.bench.writer:
+                if is_writer():
                     examples = calibration(run) if static else None
                     quantization.quantize(run.schedule.student, folder, examples, run.prepared.tokenizer)
                     run.prepared.tokenizer.save_pretrained(folder)

@@ -42,7 +42,7 @@ def measure(run: Run) -> ResultsRecord:
             ModelRow(
                 role=role,
                 scale=scale,
-                metric=run.bench.metric_of(model, "report", prepared.splits.report),
+                metric=run.bench.metric_in_runtime(model, prepared.splits.report),
                 parameters=count_parameters(model),
                 encoder_parameters=encoder_parameters(model),
                 macs=macs(model, single),

@@ -11,6 +11,7 @@ from typing import Any
 
 from minidisc_plugin.atomic import write_text
 from minidisc_plugin.plugins import event
+from minidisc_plugin.processes import is_writer
 
 
 class Journal:
@@ -19,12 +20,10 @@ class Journal:
     Args:
         folder: Where the file lives.
         resume: Keep what the file says; otherwise start with an empty one.
-        writer: Whether this process writes it; with several processes, one does.
     """
 
-    def __init__(self, folder: Path, *, resume: bool, writer: bool = True) -> None:
+    def __init__(self, folder: Path, *, resume: bool) -> None:
         self.file = folder / "journal.json"
-        self.writer = writer
         self._stages: dict[str, dict[str, Any]] = {}
         if resume and self.file.is_file():
             self._stages = json.loads(self.file.read_text(encoding="utf-8"))
@@ -50,7 +49,7 @@ class Journal:
         yield result
         seconds = round(time.perf_counter() - started, 3)
         self._stages[name] = {"seconds": seconds, "result": result}
-        if self.writer:
+        if is_writer():
             self.file.parent.mkdir(parents=True, exist_ok=True)
             write_text(self.file, json.dumps(self._stages, indent=2))
         event("minidisc_stage_finished", stage=name, seconds=seconds, output_dir=self.file.parent)

@@ -14,6 +14,7 @@ from minidisc_plugin.errors import MetricError
 from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.nested.ranking import Ranking
 from minidisc_plugin.plugins import event
+from minidisc_plugin.processes import is_writer
 from minidisc_plugin.reporting.records import Candidate
 from minidisc_plugin.schedulers.journal import Journal
 from minidisc_plugin.selection import MetricRange, to_unit
@@ -21,6 +22,7 @@ from minidisc_plugin.training.arguments import for_stage
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from torch.utils.data import DataLoader
     from transformers import PreTrainedModel, Trainer, TrainingArguments
 
     from minidisc_plugin.training.objectives import Objective
@@ -76,8 +78,7 @@ class Workbench:
         self.metric_range = MetricRange(*metric_range) if metric_range else None
         self.resume = resume
         self.folder = Path(str(args.output_dir))
-        self.writer = args.process_index == 0
-        self.journal = Journal(self.folder, resume=resume, writer=self.writer)
+        self.journal = Journal(self.folder, resume=resume)
         self._objective = objective
         self._trainer_arguments: dict[str, Any] = {
             "train_dataset": train_dataset,
@@ -102,7 +103,7 @@ class Workbench:
         logger.info("importance of heads and neurons on %d examples", len(self.selection_dataset))
         with self.journal.stage("importance"):
             ranking = self.rank(nested)
-            if self.writer:
+            if is_writer():
                 self.folder.mkdir(parents=True, exist_ok=True)
                 with atomic_path(file) as temporary:
                     save_file({name: value.contiguous() for name, value in ranking.tensors().items()}, temporary)
@@ -112,8 +113,9 @@ class Workbench:
         """Rank a network by importance on the selection split."""
         from tqdm.auto import tqdm
 
-        batches = self.evaluator(nested.model, "importance").get_eval_dataloader()
-        return nested.rank(tqdm(batches, desc="importance", disable=self.args.disable_tqdm, leave=False))
+        quiet = self.args.disable_tqdm or not is_writer()
+        batches = self._batches(self.selection_dataset)
+        return nested.rank(tqdm(batches, desc="importance", disable=quiet, leave=False))
 
     def specify(self, scheduler: str, nested: NestedModel, scales: Sequence[float]) -> list[Candidate]:
         """Candidate records without metrics, announced to plug-ins."""
@@ -194,18 +196,28 @@ class Workbench:
         return float(metrics[key])
 
     def metric_in_runtime(self, model: Any, dataset: Dataset) -> float:
-        """The metric of what is not a Trainer's model: called with batches by name, it returns `logits`."""
+        """The metric, in this process alone, of whatever is called with a batch by name and returns `logits`."""
         import torch
         from transformers import EvalPrediction
 
+        device = model.device if isinstance(model, torch.nn.Module) else torch.device("cpu")
         outputs, labels = [], []
-        for batch in self.evaluator(self.teacher, "report", dataset).get_eval_dataloader():
-            inputs = {name: value.cpu() for name, value in batch.items()}
-            labels.append(inputs.pop("labels"))
+        for batch in self._batches(dataset):
+            inputs = {name: value.to(device) for name, value in batch.items()}
+            labels.append(inputs.pop("labels").cpu())
             with torch.inference_mode():
-                outputs.append(torch.as_tensor(model(**inputs)["logits"]).float())
+                outputs.append(torch.as_tensor(model(**inputs)["logits"]).float().cpu())
         prediction = EvalPrediction(torch.cat(outputs).numpy(), torch.cat(labels).numpy())
-        return float(self._trainer_arguments["compute_metrics"](prediction)[self.metric])
+        metrics = self._trainer_arguments["compute_metrics"](prediction)
+        return float(metrics[self.metric])
+
+    def _batches(self, dataset: Dataset) -> DataLoader[Any]:
+        """All examples of a dataset in order, whole in every process."""
+        from torch.utils.data import DataLoader
+
+        trainer = self.evaluator(self.teacher, "batches", dataset)
+        columns = trainer._remove_unused_columns(dataset, "evaluation")
+        return DataLoader(columns, self.args.per_device_eval_batch_size, collate_fn=trainer.data_collator)
 
     def evaluator(self, model: PreTrainedModel, stage: str, dataset: Dataset | None = None) -> Trainer:
         """A plain Trainer that evaluates `model`, on the selection split unless told."""
@@ -233,7 +245,7 @@ class Workbench:
             load_model(model, weights)
             return
         folder = self.folder / stage
-        if not self.resume and self.writer:
+        if not self.resume and is_writer():
             shutil.rmtree(folder, ignore_errors=True)
         checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
         logger.info("stage %s%s", stage, f", from {Path(checkpoint).name}" if checkpoint else "")
@@ -251,11 +263,11 @@ class Workbench:
             trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
             trainer.accelerator.free_memory()
             model.zero_grad(set_to_none=True)
-            if self.writer:
+            if is_writer():
                 folder.mkdir(parents=True, exist_ok=True)
                 with atomic_path(weights) as temporary:
                     save_model(model, str(temporary))
-        if self.writer:
+        if is_writer():
             for leftover in folder.glob("checkpoint-*"):
                 shutil.rmtree(leftover)
 

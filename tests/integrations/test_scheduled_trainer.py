@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from neural_compressor import QuantizationAwareTrainingConfig
 from neural_compressor.config import DistillationConfig
 from optimum.intel import INCConfig, INCTrainer
 from torch.nn import functional
@@ -194,6 +195,16 @@ def test_a_schedule_is_not_made_twice(run_files: Path, tmp_path: Path) -> None:
     assert second.state.global_step == first.state.global_step
     weights = [trainer.model.state_dict() for trainer in (first, second)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_quantization_aware_training_of_the_student(run_files: Path, tmp_path: Path) -> None:
+    trainer = scheduled(run_files, tmp_path, quantization_config=QuantizationAwareTrainingConfig())
+    trainer.train()
+    assert trainer.distillation_config.teacher_model is trainer.schedule.assistant
+    assert any("qat" in type(module).__module__ or "quant" in type(module).__module__ for module in trainer.model.modules())
+    assert trainer.evaluate()["eval_accuracy"] > 0.7
+    trainer.save_model(str(tmp_path / "saved"))
+    assert (tmp_path / "saved" / "pytorch_model.bin").is_file()
 
 
 def test_callbacks_and_model_init_come_along(run_files: Path, tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ class CompatibleINCTrainer(INCTrainer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Read by Trainer.training_step from 4.54 on, and set by Trainer's own loop only.
+        # Read by Trainer.training_step from 4.55 on, and set by Trainer's own loop only.
         self.current_gradient_accumulation_steps = self.args.gradient_accumulation_steps
 
     def _save_checkpoint(self, model: Any, trial: Any, metrics: dict[str, float] | None = None) -> None:
-        """As `Trainer`; from 4.46 on the best checkpoint is determined apart, and metrics are not passed."""
+        """As `Trainer`; from 4.47 on the best checkpoint is determined apart, and metrics are not passed."""
         if "metrics" in inspect.signature(Trainer._save_checkpoint).parameters:
             super()._save_checkpoint(model, trial, metrics=metrics)
             return

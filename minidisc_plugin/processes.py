@@ -1,0 +1,17 @@
+"""Several processes of one run (`torchrun`, `accelerate launch`): one of them writes, the others wait for it."""
+
+from __future__ import annotations
+
+import os
+
+
+def is_writer() -> bool:
+    """Whether this process is the one that writes files and prints."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def wait_for_all() -> None:
+    """Go on once every process has come here; TrainingArguments, which join the processes, have to be made before."""
+    from accelerate import PartialState
+
+    PartialState().wait_for_everyone()

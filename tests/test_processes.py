@@ -1,0 +1,61 @@
+"""One run in two processes: `torchrun` on the CPU, by gloo."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import minidisc_plugin
+from minidisc_plugin.integrations.hosts import available
+from minidisc_plugin.reporting.records import read_results, read_schedule
+from tests.tiny import make_config
+
+TRAINERS = ["transformers", *(["inc"] if available("inc") else [])]
+
+
+def torchrun(files: Path, folder: Path, processes: int, **changes: object) -> str:
+    """A run of the command line; returns what it printed."""
+    data = make_config(files, output_dir=str(folder / "out"), **changes)
+    data["training"] |= {"use_cpu": True, "per_device_train_batch_size": 24 // processes}
+    config = folder / "config.yaml"
+    config.write_text(yaml.safe_dump(data), encoding="utf-8")
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    command = [sys.executable, *launcher, "-m", "minidisc_plugin.cli", "run", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_two_processes_make_one_run(trainer: str, run_files: Path, tmp_path: Path) -> None:
+    printed = torchrun(run_files, tmp_path, 2, trainer=trainer)
+    assert printed.count("student: ") == 1
+    out = tmp_path / "out"
+    assert {path.name for path in out.iterdir()} == {
+        "README.md",
+        "assistant",
+        "config.resolved.yaml",
+        "results.json",
+        "schedule.json",
+        "student",
+        "tradeoff.png",
+    }
+    assert read_schedule(out).assistants == [0.4]
+    metric = read_results(out).row("student")
+    assert metric is not None and metric.metric is not None and metric.metric > 0.8
+    assert minidisc_plugin.load(out / "student").config.layer_sizes
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["out"]
+
+
+def test_importance_does_not_depend_on_the_number_of_processes(run_files: Path, tmp_path: Path) -> None:
+    sizes = []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        folder.mkdir()
+        torchrun(run_files, folder, processes, scheduler="direct", trainer="transformers")
+        sizes.append(minidisc_plugin.load(folder / "out" / "student").config.layer_sizes)
+    assert sizes[0] == sizes[1]

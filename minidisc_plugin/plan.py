@@ -111,7 +111,8 @@ def _steps(prepared: Prepared, by_inc: bool) -> int:
     batches = math.ceil(len(prepared.splits.train) / (args.train_batch_size * args.world_size))
     share = batches / args.gradient_accumulation_steps
     an_epoch = max(1, math.floor(share)) if by_inc else math.ceil(share)
-    return int(math.ceil(an_epoch * args.num_train_epochs))
+    steps: int = math.ceil(an_epoch * args.num_train_epochs)
+    return steps
 
 
 def _macs(nested: NestedModel, scale: float, batch: object) -> int:

@@ -16,8 +16,18 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 INTEL = EXAMPLES / "intel"
 
 
+# Plain INCTrainer lacks this attribute from transformers 4.55 on, which the script before the change would die of.
+RUN = """
+import runpy, sys
+from optimum.intel import INCTrainer
+INCTrainer.current_gradient_accumulation_steps = 1
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 def run_script(name: str, files: Path, folder: Path) -> str:
-    command = [sys.executable, str(INTEL / name), "--teacher", str(files / "teacher"), "--data", str(files)]
+    command = [sys.executable, "-c", RUN, str(INTEL / name), "--teacher", str(files / "teacher"), "--data", str(files)]
     done = subprocess.run(
         [*command, "--output", str(folder / "out"), "--epochs", "1"],
         capture_output=True,

@@ -201,7 +201,9 @@ def test_quantization_aware_training_of_the_student(run_files: Path, tmp_path: P
     trainer = scheduled(run_files, tmp_path, quantization_config=QuantizationAwareTrainingConfig())
     trainer.train()
     assert trainer.distillation_config.teacher_model is trainer.schedule.assistant
-    assert any("qat" in type(module).__module__ or "quant" in type(module).__module__ for module in trainer.model.modules())
+    assert any(
+        "qat" in type(module).__module__ or "quant" in type(module).__module__ for module in trainer.model.modules()
+    )
     assert trainer.evaluate()["eval_accuracy"] > 0.7
     trainer.save_model(str(tmp_path / "saved"))
     assert (tmp_path / "saved" / "pytorch_model.bin").is_file()

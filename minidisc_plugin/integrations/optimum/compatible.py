@@ -9,6 +9,13 @@ from optimum.intel import INCTrainer
 from transformers import Trainer
 
 
+class _No(str):
+    """Equal to "no", as Trainer asks from 4.56 on, and false, as INCTrainer's loop does."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
 class CompatibleINCTrainer(INCTrainer):  # type: ignore[misc]
     """`INCTrainer` of Optimum Intel 1.27, able to train and to save on every release that it may be installed with."""
 
@@ -16,6 +23,9 @@ class CompatibleINCTrainer(INCTrainer):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         # Read by Trainer.training_step from 4.55 on, and set by Trainer's own loop only.
         self.current_gradient_accumulation_steps = self.args.gradient_accumulation_steps
+        # The loop would count tokens by gathering batches, which fails where processes pad to different lengths.
+        if self.args.include_num_input_tokens_seen == "no":
+            self.args.include_num_input_tokens_seen = _No("no")
 
     def _save_checkpoint(self, model: Any, trial: Any, metrics: dict[str, float] | None = None) -> None:
         """As `Trainer`; from 4.47 on the best checkpoint is determined apart, and metrics are not passed."""

@@ -126,6 +126,20 @@ def make_run_files(folder: Path, regression: bool = False) -> None:
     (folder / "compression.yaml").write_text(yaml.safe_dump(make_config(folder, regression)), encoding="utf-8")
 
 
+def make_overrides(folder: Path, output_dir: Path) -> dict[str, Any]:
+    """Changes that make the config of an example one of a run on the files in `folder`."""
+    files = make_config(folder)["dataset"]["data_files"]
+    return {
+        "model": folder / "teacher",
+        **{f"dataset.data_files.{split}": file for split, file in files.items()},
+        "training.num_train_epochs": 1,
+        "pruning.target_sparsity": 0.8,
+        "scheduler_config.candidates": "[0.6, 0.4]",
+        "max_length": 32,
+        "output_dir": output_dir,
+    }
+
+
 def make_config(folder: Path, regression: bool = False, **changes: Any) -> dict[str, Any]:
     """The config of a run on the files in `folder`, as plain data."""
     return {

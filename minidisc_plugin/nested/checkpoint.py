@@ -171,5 +171,8 @@ class {_PREFIX}{base.__name__}({base.__name__}):
 
     def __init__(self, config, *args, **kwargs):
         super().__init__(config, *args, **kwargs)
-        narrow(self, PATHS, config.layer_sizes["heads"], config.layer_sizes["neurons"])
+        # transformers 4.45 goes on to use this class for every model of this type in the process.
+        sizes = getattr(config, "layer_sizes", None)
+        if sizes is not None:
+            narrow(self, PATHS, sizes["heads"], sizes["neurons"])
 '''

@@ -18,7 +18,7 @@ from minidisc_plugin.processes import is_writer
 from minidisc_plugin.reporting.records import Candidate
 from minidisc_plugin.schedulers.journal import Journal
 from minidisc_plugin.selection import MetricRange, to_unit
-from minidisc_plugin.training.arguments import for_stage
+from minidisc_plugin.training.arguments import for_stage, tokenizer_argument
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -84,7 +84,7 @@ class Workbench:
             "train_dataset": train_dataset,
             "eval_dataset": validation_dataset,
             "compute_metrics": compute_metrics,
-            "processing_class": processing_class,
+            tokenizer_argument(): processing_class,
             "data_collator": data_collator,
             "preprocess_logits_for_metrics": preprocess_logits_for_metrics,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -117,6 +118,13 @@ def for_stage(args: TrainingArguments, stage: str) -> TrainingArguments:
     own = copy.copy(args)
     own.output_dir = str(Path(str(args.output_dir)) / stage)
     return own
+
+
+def tokenizer_argument() -> str:
+    """Name of Trainer's argument, and attribute, for the tokenizer: `processing_class` from transformers 4.46 on."""
+    from transformers import Trainer
+
+    return "processing_class" if "processing_class" in inspect.signature(Trainer.__init__).parameters else "tokenizer"
 
 
 def _translate(values: dict[str, Any], known: set[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import minidisc_plugin
 from minidisc_plugin.reporting.records import read_results
-from tests.tiny import make_config
+from tests.tiny import make_overrides
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 INTEL = EXAMPLES / "intel"
@@ -73,17 +73,7 @@ def test_the_readme_shows_the_difference_as_it_is() -> None:
 
 
 def test_the_pipeline(run_files: Path, tmp_path: Path) -> None:
-    files = make_config(run_files)["dataset"]["data_files"]
-    overrides = {
-        "model": run_files / "teacher",
-        **{f"dataset.data_files.{split}": file for split, file in files.items()},
-        "training.num_train_epochs": 1,
-        "pruning.target_sparsity": 0.8,
-        "scheduler_config.candidates": "[0.6, 0.4]",
-        "quantization.calibration_examples": 32,
-        "max_length": 32,
-        "output_dir": tmp_path / "out",
-    }
+    overrides = {**make_overrides(run_files, tmp_path / "out"), "quantization.calibration_examples": 32}
     changes = [word for key, value in overrides.items() for word in ("--set", f"{key}={value}")]
     optimum_cli = str(Path(sys.executable).with_name("optimum-cli"))
     command = [optimum_cli, "compress", "run", str(INTEL / "compression.yaml"), *changes]

@@ -120,6 +120,12 @@ def test_load_runs_no_code_of_the_folder(folder: Path, student: PreTrainedModel,
     assert trace.exists()
 
 
+def test_its_code_leaves_models_of_full_size_alone(folder: Path) -> None:
+    narrow = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True)
+    config = make_bert(labels=3).config
+    assert type(narrow)(config).num_parameters() == make_bert(labels=3).num_parameters()
+
+
 def test_a_loaded_student_trains_on_and_is_saved_again(folder: Path, tmp_path: Path) -> None:
     student = minidisc_plugin.load(folder).train()
     before = {name: value.clone() for name, value in student.state_dict().items()}

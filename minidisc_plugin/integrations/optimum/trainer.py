@@ -17,6 +17,7 @@ from minidisc_plugin.integrations.optimum.compatible import CompatibleINCTrainer
 from minidisc_plugin.integrations.optimum.teacher_logits import COLUMN, with_teacher_logits
 from minidisc_plugin.nested.checkpoint import NarrowCheckpoint
 from minidisc_plugin.schedulers.base import Schedule, Scheduler
+from minidisc_plugin.training.arguments import tokenizer_argument
 
 if TYPE_CHECKING:
     from transformers.trainer_utils import TrainOutput
@@ -97,7 +98,7 @@ class ScheduledINCTrainer(CompatibleINCTrainer):
             args=self.args,
             compute_metrics=self.compute_metrics,
             eval_dataset=self.eval_dataset if self.args.load_best_model_at_end else None,
-            processing_class=self.processing_class,
+            processing_class=getattr(self, tokenizer_argument()),
             data_collator=self.data_collator,
             preprocess_logits_for_metrics=self.preprocess_logits_for_metrics,
             resume=resume,

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import minidisc_plugin
 from minidisc_plugin.reporting.records import read_results
 from tests.tiny import make_overrides
@@ -72,6 +74,7 @@ def test_the_readme_shows_the_difference_as_it_is() -> None:
     assert len(changed) == 3
 
 
+@pytest.mark.slow
 def test_the_pipeline(run_files: Path, tmp_path: Path) -> None:
     overrides = {**make_overrides(run_files, tmp_path / "out"), "quantization.calibration_examples": 32}
     changes = [word for key, value in overrides.items() for word in ("--set", f"{key}={value}")]

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 def workspace() -> Iterator[None]:
     """Give Neural Compressor a temporary workspace for the block; a user's own choice of one is kept.
 
-    Its strategies write histories there, and some of them into `./nc_workspace` whatever the setting says, so that
-    folder is removed if the block made it.
+    Its quantization writes histories there.
     """
     from neural_compressor.config import default_workspace, options
 

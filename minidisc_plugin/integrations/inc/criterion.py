@@ -140,12 +140,9 @@ class MiniDiscLoss(PyTorchKnowledgeDistillationLoss):  # type: ignore[misc]
 
     def student_targets_loss_cal(self, student_outputs: Tensor, targets: Tensor) -> Tensor:
         """The labels' loss, for loops that ask the criterion for it."""
-        regression = self._objective.regression
-        return (
-            nn.functional.mse_loss(student_outputs.squeeze(-1), targets)
-            if regression
-            else (nn.functional.cross_entropy(student_outputs, targets))
-        )
+        if self._objective.regression:
+            return nn.functional.mse_loss(student_outputs.squeeze(-1), targets)
+        return nn.functional.cross_entropy(student_outputs, targets)
 
 
 def _logits(outputs: Any) -> Any:

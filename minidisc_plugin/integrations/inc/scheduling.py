@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainingArguments
 
 SCHEDULE_FOLDER = "schedule"
+TEACHER_LOGITS = "teacher_logits"  # the column from which INCTrainer takes a teacher's outputs
 
 
 @dataclass(frozen=True)
@@ -147,4 +148,4 @@ def metric_name(compute_metrics: Callable[[Any], dict[str, float]], teacher: Pre
 def _without_teacher_logits(dataset: Dataset) -> Dataset:
     """`INCTrainer` takes the teacher's logits from this column; the schedule runs its teachers itself."""
     names = getattr(dataset, "column_names", [])
-    return dataset.remove_columns("teacher_logits") if "teacher_logits" in names else dataset
+    return dataset.remove_columns(TEACHER_LOGITS) if TEACHER_LOGITS in names else dataset

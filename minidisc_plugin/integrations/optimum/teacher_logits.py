@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from minidisc_plugin.integrations.inc.scheduling import TEACHER_LOGITS
+
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel
-
-COLUMN = "teacher_logits"
 
 
 def with_teacher_logits(
@@ -25,7 +26,7 @@ def with_teacher_logits(
         data_collator: Makes a batch of examples.
         batch_size: Examples of a batch.
     """
-    bare = dataset.remove_columns(COLUMN) if COLUMN in dataset.column_names else dataset
+    bare = dataset.remove_columns(TEACHER_LOGITS) if TEACHER_LOGITS in dataset.column_names else dataset
     inputs = bare.select_columns([name for name in bare.column_names if name in _features(teacher)])
     teacher.eval()
 
@@ -33,15 +34,13 @@ def with_teacher_logits(
         rows = [dict(zip(examples, values, strict=True)) for values in zip(*examples.values(), strict=True)]
         batch = {name: value.to(teacher.device) for name, value in data_collator(rows).items()}
         with torch.inference_mode():
-            return {COLUMN: teacher(**batch).logits.float().cpu().numpy()}
+            return {TEACHER_LOGITS: teacher(**batch).logits.float().cpu().numpy()}
 
     column = inputs.map(
         logits, batched=True, batch_size=batch_size, remove_columns=inputs.column_names, desc="logits of the assistant"
     )
-    return bare.add_column(COLUMN, column[COLUMN][:])
+    return bare.add_column(TEACHER_LOGITS, column[TEACHER_LOGITS][:])
 
 
 def _features(model: PreTrainedModel) -> set[str]:
-    import inspect
-
     return set(inspect.signature(model.forward).parameters)

@@ -12,9 +12,9 @@ from transformers.utils import WEIGHTS_NAME
 
 from minidisc_plugin.errors import ConfigError
 from minidisc_plugin.integrations.inc.criterion import LOSS_NAME
-from minidisc_plugin.integrations.inc.scheduling import Scheduled, scheduling_task
+from minidisc_plugin.integrations.inc.scheduling import TEACHER_LOGITS, Scheduled, scheduling_task
 from minidisc_plugin.integrations.optimum.compatible import CompatibleINCTrainer
-from minidisc_plugin.integrations.optimum.teacher_logits import COLUMN, with_teacher_logits
+from minidisc_plugin.integrations.optimum.teacher_logits import with_teacher_logits
 from minidisc_plugin.nested.checkpoint import NarrowCheckpoint
 from minidisc_plugin.schedulers.base import Schedule, Scheduler
 from minidisc_plugin.training.arguments import tokenizer_argument
@@ -123,10 +123,10 @@ class ScheduledINCTrainer(CompatibleINCTrainer):
     def _relabelled(self, scheduled: Scheduled) -> Any:
         """The training set; logits that came with it are the teacher's, so the assistant's take their place."""
         dataset, assistant = self.train_dataset, scheduled.schedule.assistant
-        if assistant is None or COLUMN not in getattr(dataset, "column_names", []):
+        if assistant is None or TEACHER_LOGITS not in getattr(dataset, "column_names", []):
             return dataset
         if LOSS_NAME in getattr(scheduled.distillation.criterion, "config", {}):
-            return dataset.remove_columns(COLUMN)  # the paper's loss needs hidden states: the assistant runs
+            return dataset.remove_columns(TEACHER_LOGITS)  # the paper's loss needs hidden states: the assistant runs
         return with_teacher_logits(dataset, assistant, self.data_collator, self.args.per_device_eval_batch_size)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:

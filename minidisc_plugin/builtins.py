@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from minidisc_plugin.deployment.export import Export
 from minidisc_plugin.deployment.quantization import Quantization
 from minidisc_plugin.hookspecs import hookimpl
-from minidisc_plugin.nested.family import BERT, Family
+from minidisc_plugin.nested.families import FAMILIES
+from minidisc_plugin.nested.family import Family
 from minidisc_plugin.steps import Distil, Report, Schedule, Step
 from minidisc_plugin.training.objectives import KnowledgeDistillation, MiniDiscObjective, Objective
 
@@ -15,7 +16,7 @@ from minidisc_plugin.training.objectives import KnowledgeDistillation, MiniDiscO
 @hookimpl
 def minidisc_register_families() -> Iterable[Family]:
     """Register the families that ship with this package."""
-    return [BERT]
+    return FAMILIES
 
 
 @hookimpl

@@ -12,13 +12,12 @@ from pathlib import Path
 from pprint import pformat
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
 from minidisc_plugin.atomic import write_text
 from minidisc_plugin.errors import ConfigError, UnsupportedModelError
 from minidisc_plugin.nested.family import Family, family_of
 from minidisc_plugin.nested.narrow import narrow
-from minidisc_plugin.nested.prefix import PrefixLinear
+from minidisc_plugin.nested.prefix import unshare
+from minidisc_plugin.nested.stock import as_uniform
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -35,7 +34,7 @@ class NarrowCheckpoint:
 
     def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)  # type: ignore[call-arg]
-        narrow(self, self.family.paths(), config.layer_sizes["heads"], config.layer_sizes["neurons"])
+        narrow(self, self.family.plain(), config.layer_sizes["heads"], config.layer_sizes["neurons"])
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
         """Save as `PreTrainedModel.save_pretrained` does, with the modelling file beside the weights."""
@@ -57,15 +56,31 @@ def narrow_class(base: Any, family: Family) -> type[PreTrainedModel]:
     return type(name, (NarrowCheckpoint, base), attributes)
 
 
-def as_narrow(model: PreTrainedModel, family: Family, heads: Sequence[int], neurons: Sequence[int]) -> PreTrainedModel:
-    """Finish a copied slice: plain linear layers, sizes in its config, a class that can save and load itself."""
+def as_checkpoint(
+    model: PreTrainedModel, family: Family, heads: Sequence[int], neurons: Sequence[int]
+) -> PreTrainedModel:
+    """Finish a copied slice, in place: plain layers of its sizes, a class and a config that save and load them.
+
+    Where the family's config can say that all layers have these sizes, that is the class of transformers itself.
+
+    Args:
+        model: The copy; its sliced parameters may be narrow already.
+        family: Its family.
+        heads: Units of every attention.
+        neurons: Neurons of every feed-forward network.
+    """
     for module in model.modules():
-        if isinstance(module, PrefixLinear):
-            del module.rows, module.columns
-            module.__class__ = nn.Linear  # type: ignore[assignment]
-    narrow(model, family.paths(), heads, neurons)
+        unshare(module)
+    narrow(model, family.plain(), heads, neurons)
+    base = _stock_class(type(model))
+    model.config = copy.deepcopy(model.config)
+    uniform = as_uniform(model, base, family, heads, neurons)
+    if uniform is not None:
+        model.config = uniform
+        model.__class__ = base
+        return model.eval()
     model.config.layer_sizes = {"heads": list(heads), "neurons": list(neurons)}
-    model.__class__ = narrow_class(_stock_class(type(model)), family)  # type: ignore[arg-type]
+    model.__class__ = narrow_class(base, family)  # type: ignore[arg-type]
     return model.eval()
 
 
@@ -161,7 +176,7 @@ Made by minidisc-plugin; needs torch and transformers only.
 {body.replace(_IMPORT, f"{_IMPORT}{chr(10)}from transformers import {base.__name__}", 1)}
 
 
-PATHS = {pformat(family.paths(), sort_dicts=False, width=110)}
+LAYOUTS = {pformat(family.plain(), sort_dicts=False, width=110)}
 
 
 class {_PREFIX}{base.__name__}({base.__name__}):
@@ -174,5 +189,5 @@ class {_PREFIX}{base.__name__}({base.__name__}):
         # transformers 4.45 goes on to use this class for every model of this type in the process.
         sizes = getattr(config, "layer_sizes", None)
         if sizes is not None:
-            narrow(self, PATHS, sizes["heads"], sizes["neurons"])
+            narrow(self, LAYOUTS, sizes["heads"], sizes["neurons"])
 '''

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.errors import UnsupportedModelError
 
@@ -11,49 +11,113 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Heads:
+    """One attention of every layer; all paths but `at` and `tables` are relative to the layer.
+
+    A unit is one head; where keys and values are shared (`grouped`), one key-value head with all its query heads.
+
+    Attributes:
+        at: The layers, from the model's `base_model`; `*` stands for every member of a list.
+        attention: The module that splits projections into heads.
+        inputs: Projections whose output features belong to query heads.
+        grouped: Projections whose output features belong to key-value heads, where these are fewer.
+        optional: Further `inputs`, of those configs that have them.
+        output: The projection that reads the heads, one after another.
+        fused: In how many parts, one after another, the output features of `inputs` fall (3: query, key, value).
+        head_size: Attribute of the attention: features per head.
+        counts: Its attributes that hold the number of query heads; set where the installed transformers has them.
+        widths: Likewise, that number times features per head.
+        groups: Likewise, the number of key-value heads.
+        tied: All these layers keep the same heads, because they share something with one entry a head.
+        tables: Embeddings, from `base_model`, with one column a head; needs `tied`.
+    """
+
+    at: str
+    attention: str
+    inputs: tuple[str, ...]
+    output: str
+    grouped: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    fused: int = 1
+    head_size: str = "attention_head_size"
+    counts: tuple[str, ...] = ("num_attention_heads",)
+    widths: tuple[str, ...] = ("all_head_size",)
+    groups: tuple[str, ...] = ()
+    tied: bool = False
+    tables: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neurons:
+    """The feed-forward network of every layer; all paths but `at` are relative to the layer.
+
+    Attributes:
+        at: The layers, from the model's `base_model`; `*` stands for every member of a list.
+        inputs: Projections whose output features are neurons (two when gated).
+        optional: Further `inputs`, of those configs that have them.
+        output: The projection that reads the neurons.
+        fused: In how many parts, one after another, the output features of `inputs` fall (2: value, gate).
+    """
+
+    at: str
+    output: str
+    inputs: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    fused: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Every attention and every feed-forward network of a model; those that a model class lacks are passed over."""
+
+    heads: tuple[Heads, ...]
+    neurons: tuple[Neurons, ...]
+
+    @property
+    def places(self) -> tuple[Heads | Neurons, ...]:
+        """All of them."""
+        return (*self.heads, *self.neurons)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Family:
-    """The paths of one family; all but `layers` are relative to a layer.
+    """One architecture.
 
     Attributes:
         model_type: `config.model_type` of the models this family describes.
-        layers: Path of the list of layers, from the model's `base_model`.
-        attention: The module that splits projections into heads and returns `(context, weights)`.
-        head_inputs: Linear projections whose output features belong to heads (query, key, value).
-        head_output: The linear projection that reads the concatenated heads.
-        neuron_inputs: Linear projections whose output features are feed-forward neurons (two when gated).
-        neuron_output: The linear projection that reads the neurons.
-        head_size: Attribute of the attention module: features per head.
-        head_count: Attribute of the attention module: number of heads.
-        head_width: Attribute of the attention module: number of heads times features per head.
+        layouts: How its modules are laid out; releases of transformers may differ, and the first that fits is used.
+        stock: How a config says that every layer has the same narrower width: (attribute, what it holds) with
+            "heads", "groups", "head_size" or "neurons". Empty where it cannot.
+        even_heads: Its config, in some release of transformers, wants the number of heads to divide `hidden_size`.
         refuses: Config attributes that must be false, each with the reason.
     """
 
     model_type: str
-    layers: str
-    attention: str
-    head_inputs: tuple[str, ...]
-    head_output: str
-    neuron_inputs: tuple[str, ...]
-    neuron_output: str
-    head_size: str
-    head_count: str
-    head_width: str
+    layouts: tuple[Layout, ...]
+    stock: tuple[tuple[str, str], ...] = ()
+    even_heads: bool = False
     refuses: tuple[tuple[str, str], ...] = ()
 
-    def paths(self) -> dict[str, object]:
-        """The declaration as plain data: what a saved checkpoint needs to rebuild its narrow layers."""
-        return {
-            "layers": self.layers,
-            "attention": self.attention,
-            "head_inputs": list(self.head_inputs),
-            "head_output": self.head_output,
-            "neuron_inputs": list(self.neuron_inputs),
-            "neuron_output": self.neuron_output,
-            "head_size": self.head_size,
-            "head_count": self.head_count,
-            "head_width": self.head_width,
-        }
+    def plain(self) -> list[dict[str, Any]]:
+        """The layouts as plain data: what a saved checkpoint needs to rebuild its narrow layers."""
+        return [asdict(layout) for layout in self.layouts]
+
+    def layout(self, model: PreTrainedModel) -> Layout:
+        """The layout that fits a model.
+
+        Raises:
+            UnsupportedModelError: none does.
+        """
+        from minidisc_plugin.nested.narrow import find
+
+        for layout in self.layouts:
+            if find(model.base_model, layout.heads[0].at):
+                return layout
+        where = " or ".join(layout.heads[0].at for layout in self.layouts)
+        raise UnsupportedModelError(
+            f"model: {type(model).__name__} is not built as its family {self.model_type!r} declares (no {where})"
+        )
 
     def check(self, config: PretrainedConfig) -> None:
         """Raise UnsupportedModelError when a model of this config uses a feature that the family cannot slice."""
@@ -63,21 +127,6 @@ class Family:
                 raise UnsupportedModelError(
                     f"model: {self.model_type} with {attribute}={value!r} is not supported: {reason}"
                 )
-
-
-BERT = Family(
-    model_type="bert",
-    layers="encoder.layer",
-    attention="attention.self",
-    head_inputs=("attention.self.query", "attention.self.key", "attention.self.value"),
-    head_output="attention.output.dense",
-    neuron_inputs=("intermediate.dense",),
-    neuron_output="output.dense",
-    head_size="attention_head_size",
-    head_count="num_attention_heads",
-    head_width="all_head_size",
-    refuses=(("is_decoder", "only encoders are"), ("add_cross_attention", "only encoders are")),
-)
 
 
 def family_of(config: PretrainedConfig) -> Family:
@@ -101,5 +150,10 @@ def family_of(config: PretrainedConfig) -> Family:
 
 def encoder_parameters(model: PreTrainedModel) -> int:
     """Parameters of the layers of a supported model: all but embeddings, pooler and head."""
-    layers = model.base_model.get_submodule(family_of(model.config).layers)
-    return sum(parameter.numel() for parameter in layers.parameters())
+    from minidisc_plugin.nested.narrow import find
+
+    layout = family_of(model.config).layout(model)
+    patterns = dict.fromkeys(units.at for units in layout.places)
+    layers = {layer for pattern in patterns for layer in find(model.base_model, pattern)}
+    parameters = {id(parameter): parameter for layer in layers for parameter in layer.parameters()}
+    return sum(parameter.numel() for parameter in parameters.values())

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from minidisc_plugin.errors import DataError
-from minidisc_plugin.nested.layers import SlicedLayer
+from minidisc_plugin.nested.units import Structure, Units
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
 def importance(
-    model: PreTrainedModel, layers: Sequence[SlicedLayer], batches: Iterable[Mapping[str, Any]]
+    model: PreTrainedModel, structure: Structure, batches: Iterable[Mapping[str, Any]]
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Score every head and neuron on labelled batches.
 
@@ -26,17 +26,17 @@ def importance(
 
     Args:
         model: The network at its full size; its mode, gradients and `requires_grad` flags are left as they were.
-        layers: Its sliced layers.
+        structure: What can be sliced in it.
         batches: Mappings of tensors that hold the model's inputs and `labels`; the model's own loss is used.
 
     Returns:
-        Two lists with, per layer, (heads,) and (neurons,) scores on the CPU.
+        Two lists with, per place, (units,) scores on the CPU: of heads and of neurons.
 
     Raises:
         DataError: no batch, a batch without labels, or a loss that is not finite.
     """
-    head_scores = [torch.zeros(layer.heads, dtype=torch.float64) for layer in layers]
-    neuron_scores = [torch.zeros(layer.neurons, dtype=torch.float64) for layer in layers]
+    places = structure.places
+    all_scores = [torch.zeros(units.count, dtype=torch.float64) for units in places]
     examples = 0
     with _frozen(model):
         for batch in batches:
@@ -44,21 +44,21 @@ def importance(
                 raise DataError("importance needs labelled batches: add `labels` to every batch")
             inputs = {name: value.to(model.device) for name, value in batch.items() if torch.is_tensor(value)}
             size = len(inputs["labels"])
-            with _masks(layers, size) as (head_masks, neuron_masks):
+            with _masks(places, size) as masks:
                 loss = model(**inputs).loss
                 if not torch.isfinite(loss):
                     raise DataError(f"importance: the teacher's loss is {loss.item()} after {examples} examples")
                 # The model's loss is a mean over examples; the sum has one term per example and mask.
-                masks = [mask for mask in head_masks + neuron_masks if mask.shape[1]]
-                found = iter(torch.autograd.grad(loss * size, masks, allow_unused=True))
-            for scores, mask in zip(head_scores + neuron_scores, head_masks + neuron_masks, strict=True):
+                wanted = [mask for mask in masks if mask.shape[1]]
+                found = iter(torch.autograd.grad(loss * size, wanted, allow_unused=True))
+            for scores, mask in zip(all_scores, masks, strict=True):
                 gradient = next(found) if mask.shape[1] else None
                 if gradient is not None:
                     scores += gradient.abs().sum(0).double().cpu()
             examples += size
     if not examples:
         raise DataError("importance needs at least one labelled batch")
-    return head_scores, neuron_scores
+    return all_scores[: len(structure.heads)], all_scores[len(structure.heads) :]
 
 
 @contextmanager
@@ -79,23 +79,24 @@ def _frozen(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _masks(layers: Sequence[SlicedLayer], size: int) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
-    """Masks of ones, (examples, units) per layer, multiplied into what the output projections read."""
+def _masks(places: Sequence[Units], size: int) -> Iterator[list[Tensor]]:
+    """Masks of ones, (examples, units) per place, multiplied into what the output projections read."""
     handles = []
-    head_masks: list[Tensor] = []
-    neuron_masks: list[Tensor] = []
-    for layer in layers:
-        for output, units, masks in (
-            (layer.head_output, layer.heads, head_masks),
-            (layer.neuron_output, layer.neurons, neuron_masks),
-        ):
-            reference = next(layer.module.parameters())
-            mask = torch.ones(size, units, dtype=reference.dtype, device=reference.device, requires_grad=True)
-            masks.append(mask)
-            if output is not None and units:
-                handles.append(output.register_forward_pre_hook(_multiply_by(mask)))
+    masks: list[Tensor] = []
+    for units in places:
+        weight = None if units.output is None else units.output.weight
+        mask = torch.ones(
+            size,
+            units.count,
+            dtype=None if weight is None else weight.dtype,
+            device=None if weight is None else weight.device,
+            requires_grad=True,
+        )
+        masks.append(mask)
+        if units.count:
+            handles.append(units.output.register_forward_pre_hook(_multiply_by(mask)))
     try:
-        yield head_masks, neuron_masks
+        yield masks
     finally:
         for handle in handles:
             handle.remove()

@@ -5,88 +5,151 @@ This file also travels beside the weights of every narrow checkpoint, so it impo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 
-class NoHeads(nn.Module):
-    """Stands where a layer's attention has no head left: the context has no features, the weights no heads."""
+class Nothing(nn.Module):
+    """Stands where a projection has no output left: zeros, which what follows can be reshaped as one unit."""
 
-    def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, None]:
-        """Map (..., width) to (..., 0)."""
-        return hidden_states.new_zeros(*hidden_states.shape[:-1], 0), None
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (..., any) to (..., width)."""
+        return features.new_zeros(*features.shape[:-1], self.width)
 
 
 class Constant(nn.Module):
-    """Stands where a projection has no input left: its bias, whatever the (empty) input is."""
+    """Stands where a projection has no input left: its bias, or zeros, whatever the input is."""
 
-    def __init__(self, bias: nn.Parameter) -> None:
+    weight = None  # some layers ask their projections for its type
+    bias: Any
+
+    def __init__(self, bias: nn.Parameter | None, width: int) -> None:
         super().__init__()
-        self.bias = bias
+        self.width = width
+        self.register_parameter("bias", bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (..., 0) to (..., width)."""
-        # The sum over no features is zero; a bare view of the bias upsets tools that trace outputs.
-        return features.sum(-1, keepdim=True) + self.bias
+        """Map (..., any) to (..., width)."""
+        # A sum over nothing: a bare view of the bias upsets tools that trace outputs.
+        nothing = features[..., :0].sum(-1, keepdim=True)
+        return nothing.expand(*nothing.shape[:-1], self.width) if self.bias is None else nothing + self.bias
 
 
-class Nothing(nn.Module):
-    """Stands where a projection has no output left."""
+def find(base: Any, pattern: str) -> list[Any]:
+    """The modules at a dotted path; `*` stands for every member of a list. None, where the path leads nowhere."""
+    found = [base]
+    for name in pattern.split("."):
+        if name == "*":
+            found = [child for module in found for child in module.children()]
+        else:
+            found = [getattr(module, name) for module in found if isinstance(getattr(module, name, None), nn.Module)]
+    return found
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Map (..., width) to (..., 0)."""
-        return features.new_zeros(*features.shape[:-1], 0)
 
+def narrow(model: Any, layouts: Sequence[Mapping[str, Any]], heads: Sequence[int], neurons: Sequence[int]) -> None:
+    """Keep the first `heads[i]` units of attention i and the first `neurons[i]` of feed-forward network i, in place.
 
-def narrow(model: Any, paths: Mapping[str, Any], heads: Sequence[int], neurons: Sequence[int]) -> None:
-    """Keep the first `heads[i]` heads and the first `neurons[i]` neurons of layer i, in place.
-
-    `paths` says where they live; keys and meaning are those of the family's declaration.
+    Each layout says where they live, in the order of the counts; keys and meaning are those of the family's
+    declaration. The first layout that fits the model is used.
     """
-    layers = model.base_model.get_submodule(paths["layers"])
-    for layer, head_count, neuron_count in zip(layers, heads, neurons, strict=True):
-        attention = layer.get_submodule(paths["attention"])
-        if not isinstance(attention, NoHeads):
-            width = head_count * getattr(attention, paths["head_size"])
-            for path in paths["head_inputs"]:
-                _keep(layer, path, rows=width)
-            _keep(layer, paths["head_output"], columns=width)
-            setattr(attention, paths["head_count"], head_count)
-            setattr(attention, paths["head_width"], width)
-            if head_count == 0:
-                _replace(layer, paths["attention"], NoHeads())
-        for path in paths["neuron_inputs"]:
-            _keep(layer, path, rows=neuron_count)
-        _keep(layer, paths["neuron_output"], columns=neuron_count)
+    base = model.base_model
+    layout = next(layout for layout in layouts if find(base, layout["heads"][0]["at"]))
+    left = iter(heads)
+    for declared in layout["heads"]:
+        layers = find(base, declared["at"])
+        for layer, count in zip(layers, left, strict=False):
+            _narrow_heads(layer, declared, count)
+        for path in declared["tables"] if layers else ():
+            for table in find(base, path):
+                table.weight = _prefix(table.weight, 1, count)
+                table.embedding_dim = count
+    left = iter(neurons)
+    for declared in layout["neurons"]:
+        for layer, count in zip(find(base, declared["at"]), left, strict=False):
+            for path in _inputs(layer, declared):
+                _keep_outputs(layer, path, count, declared["fused"], 0)
+            _keep_inputs(layer, declared["output"], count)
 
 
-def _keep(layer: nn.Module, path: str, rows: int | None = None, columns: int | None = None) -> None:
-    """Narrow one linear projection to its first output features (rows) or input features (columns)."""
-    linear: Any = layer.get_submodule(path)
-    if isinstance(linear, (Constant, Nothing)):
+def axes(projection: Any) -> tuple[int, int]:
+    """Axes of a weight that hold output and input features; GPT-2's projections are laid out the other way round."""
+    return (1, 0) if hasattr(projection, "nf") else (0, 1)
+
+
+def prefix(tensor: Tensor, axis: int, count: int, blocks: int = 1) -> Tensor:
+    """The first `count` slices of each of the equal blocks along an axis; a view where there is one block."""
+    if blocks == 1:
+        return tensor.narrow(axis, 0, count)
+    return torch.cat([block.narrow(axis, 0, count) for block in tensor.chunk(blocks, axis)], axis)
+
+
+def _narrow_heads(layer: Any, declared: Mapping[str, Any], count: int) -> None:
+    output = layer.get_submodule(declared["output"])
+    if isinstance(output, Constant):
         return
-    if rows == 0:
-        _replace(layer, path, Nothing())
-    elif columns == 0:
-        bias = linear.bias
-        if bias is None:
-            bias = nn.Parameter(linear.weight.new_zeros(linear.out_features), requires_grad=False)
-        _replace(layer, path, Constant(bias))
-    elif rows is not None and rows < linear.out_features:
-        linear.weight = _prefix(linear.weight, (slice(rows), slice(None)))
-        if linear.bias is not None:
-            linear.bias = _prefix(linear.bias, (slice(rows),))
-        linear.out_features = rows
-    elif columns is not None and columns < linear.in_features:
-        linear.weight = _prefix(linear.weight, (slice(None), slice(columns)))
-        linear.in_features = columns
+    attention = layer.get_submodule(declared["attention"])
+    size = getattr(attention, declared["head_size"])
+    queries = 1
+    if declared["grouped"]:
+        key = layer.get_submodule(declared["grouped"][0])
+        queries = output.weight.shape[axes(output)[1]] // key.weight.shape[axes(key)[0]]
+    for path in _inputs(layer, declared):
+        _keep_outputs(layer, path, count * queries * size, declared["fused"], queries * size)
+    for path in declared["grouped"]:
+        _keep_outputs(layer, path, count * size, 1, size)
+    _keep_inputs(layer, declared["output"], count * queries * size)
+    shown = max(count, 1)
+    meanings = {"counts": shown * queries, "widths": shown * queries * size, "groups": shown}
+    for meaning, value in meanings.items():
+        for name in declared[meaning]:
+            if hasattr(attention, name):
+                setattr(attention, name, value)
 
 
-def _prefix(parameter: nn.Parameter, region: tuple[slice, ...]) -> nn.Parameter:
-    kept = parameter.detach()[region].clone(memory_format=torch.contiguous_format)
+def _inputs(layer: Any, declared: Mapping[str, Any]) -> Iterator[str]:
+    yield from declared["inputs"]
+    yield from (path for path in declared["optional"] if find(layer, path))
+
+
+def _keep_outputs(layer: nn.Module, path: str, count: int, blocks: int, shown: int) -> None:
+    """Narrow each block of a projection's output features; `shown` features a block where none is left."""
+    projection: Any = layer.get_submodule(path)
+    if isinstance(projection, Nothing):
+        return
+    if count == 0:
+        _replace(layer, path, Nothing(shown * blocks))
+        return
+    axis = axes(projection)[0]
+    projection.weight = _prefix(projection.weight, axis, count, blocks)
+    if projection.bias is not None:
+        projection.bias = _prefix(projection.bias, 0, count, blocks)
+    setattr(projection, "nf" if axis else "out_features", count * blocks)
+
+
+def _keep_inputs(layer: nn.Module, path: str, count: int) -> None:
+    """Narrow a projection's input features."""
+    projection: Any = layer.get_submodule(path)
+    if isinstance(projection, Constant):
+        return
+    outputs, inputs = axes(projection)
+    if count == 0:
+        _replace(layer, path, Constant(projection.bias, projection.weight.shape[outputs]))
+        return
+    projection.weight = _prefix(projection.weight, inputs, count)
+    setattr(projection, "in_features" if inputs else "nx", count)
+
+
+def _prefix(parameter: nn.Parameter, axis: int, count: int, blocks: int = 1) -> nn.Parameter:
+    if parameter.shape[axis] == count * blocks:
+        return parameter
+    kept = prefix(parameter.detach(), axis, count, blocks).clone(memory_format=torch.contiguous_format)
     return nn.Parameter(kept, requires_grad=parameter.requires_grad)
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+Ties = Sequence[int | None]
+
 
 @dataclass(frozen=True)
 class UnitRanking:
@@ -15,7 +17,8 @@ class UnitRanking:
 
     Attributes:
         order: Per layer, (units,) indices before reordering, the most important unit first.
-        ranks: Per layer, (units,) ascending positions of the reordered units in the global order, 0 the first kept.
+        ranks: Per layer, (units,) ascending positions of the reordered units in the global order, 0 the first kept;
+            units that come and go together share a position.
         total: Number of units of the network that scales refer to.
     """
 
@@ -68,27 +71,62 @@ class Ranking:
         return Ranking(units("heads"), units("neurons"))
 
 
-def rank_units(scores: Sequence[Tensor]) -> UnitRanking:
+def rank_units(scores: Sequence[Tensor], ties: Ties = (), uniform: bool = False) -> UnitRanking:
     """Rank units globally by importance divided by their layer's L2 norm.
 
     Args:
         scores: Per layer, (units,) importance, at least 0 and finite. Ties keep the earlier layer and index first.
+        ties: See best_first.
+        uniform: Every layer keeps the same share of its units, the most important ones of its own.
     """
-    return best_first([score.double() / score.double().norm().clamp_min(1e-30) for score in scores])
+    ranking = best_first([score.double() / score.double().norm().clamp_min(1e-30) for score in scores], ties)
+    return equal_shares(ranking) if uniform else ranking
 
 
-def natural_order(sizes: Sequence[int]) -> UnitRanking:
+def natural_order(sizes: Sequence[int], ties: Ties = (), uniform: bool = False) -> UnitRanking:
     """The ranking of a network that was not ranked: every layer keeps its first units, in equal shares."""
-    return best_first([torch.arange(size, 0, -1, dtype=torch.float64) / max(size, 1) for size in sizes])
+    scores = [torch.arange(size, 0, -1, dtype=torch.float64) / max(size, 1) for size in sizes]
+    ranking = best_first(scores, ties)
+    return equal_shares(ranking) if uniform else ranking
 
 
-def best_first(scores: Sequence[Tensor]) -> UnitRanking:
-    """Rank units by scores that are comparable between layers; ties keep the earlier layer and index first."""
+def best_first(scores: Sequence[Tensor], ties: Ties = ()) -> UnitRanking:
+    """Rank units by scores that are comparable between layers; equal scores keep the earlier layer and index first.
+
+    Args:
+        scores: Per layer, (units,).
+        ties: Per layer, which tie it belongs to, or None; empty where none does. Layers of one tie rank by their mean
+            scores, keep the same units at every scale, and at least one.
+    """
+    members: dict[int, list[int]] = {}
+    for layer, tie in enumerate(ties):
+        if tie is not None:
+            members.setdefault(tie, []).append(layer)
+    scores = list(scores)
+    for layers in members.values():
+        mean = torch.stack([scores[layer] for layer in layers]).mean(0)
+        for layer in layers:
+            scores[layer] = mean
     layer_of = torch.cat([torch.full((len(score),), layer) for layer, score in enumerate(scores)])
-    order_of_all = torch.sort(torch.cat(list(scores)), descending=True, stable=True).indices
+    order_of_all = torch.sort(torch.cat(scores), descending=True, stable=True).indices
     starts = [0]
     for score in scores:
         starts.append(starts[-1] + len(score))
     ranks = [(layer_of[order_of_all] == layer).nonzero().flatten() for layer in range(len(scores))]
     order = [order_of_all[layer_ranks] - starts[layer] for layer, layer_ranks in enumerate(ranks)]
+    for layers in members.values():
+        shared = ranks[layers[0]].clone()
+        shared[0] = 0
+        for layer in layers:
+            ranks[layer] = shared
     return UnitRanking(tuple(order), tuple(ranks), starts[-1])
+
+
+def equal_shares(ranking: UnitRanking) -> UnitRanking:
+    """The same order within layers, with ranks by which every layer keeps the same share of its units, at least one."""
+    ranks = []
+    for order in ranking.order:
+        positions = ((torch.arange(len(order)) + 0.5) * ranking.total / max(len(order), 1)).long()
+        positions[:1] = 0
+        ranks.append(positions)
+    return UnitRanking(ranking.order, tuple(ranks), ranking.total)

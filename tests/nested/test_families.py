@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from torch import nn
-from transformers import BertConfig, BertForSequenceClassification, BertLMHeadModel, GPT2Config
-from transformers import GPT2ForSequenceClassification as Gpt2
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    BertLMHeadModel,
+    OPTConfig,
+    OPTForSequenceClassification,
+)
 
 from minidisc_plugin.errors import UnsupportedModelError
-from minidisc_plugin.nested.family import BERT, encoder_parameters, family_of
+from minidisc_plugin.nested.families import BERT
+from minidisc_plugin.nested.family import encoder_parameters, family_of
 from minidisc_plugin.nested.model import NestedModel
 from tests.nested.crafting import make_nested
 from tests.tiny import make_bert
 
 
 def test_an_unknown_architecture_is_refused_with_those_known() -> None:
-    config = GPT2Config(vocab_size=20, n_positions=8, n_embd=8, n_layer=1, n_head=2)
-    with pytest.raises(UnsupportedModelError, match="'gpt2' is not supported; supported: bert"):
-        NestedModel(Gpt2(config))
+    config = OPTConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, ffn_dim=8)
+    with pytest.raises(UnsupportedModelError, match=r"'opt' is not supported; supported: albert, bart, bert, .*vit"):
+        NestedModel(OPTForSequenceClassification(config))
 
 
 @pytest.mark.parametrize("feature", ["is_decoder", "add_cross_attention"])
@@ -39,18 +46,25 @@ def test_a_decoder_of_a_known_architecture_is_refused(feature: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("kind", "changes"),
     [
-        {"layers": "encoder.blocks"},
-        {"layers": "encoder"},
-        {"head_output": "attention.output"},
-        {"neuron_inputs": ("intermediate.up",)},
-        {"head_count": "n_heads"},
+        ("both", {"at": "encoder.blocks.*"}),
+        ("both", {"at": "encoder.*"}),
+        ("heads", {"output": "attention.output"}),
+        ("heads", {"head_size": "size_of_heads"}),
+        ("neurons", {"inputs": ("intermediate.up",)}),
+        ("neurons", {"inputs": (), "optional": ("intermediate.up",)}),
     ],
     ids=str,
 )
-def test_a_model_that_is_not_as_declared_is_refused(changes: dict[str, str]) -> None:
-    family = dataclasses.replace(BERT, **changes)  # type: ignore[arg-type]
+def test_a_model_that_is_not_as_declared_is_refused(kind: str, changes: dict[str, Any]) -> None:
+    (layout,) = BERT.layouts
+    places = {
+        name: tuple(dataclasses.replace(place, **changes) for place in getattr(layout, name))
+        for name in ("heads", "neurons")
+        if kind in (name, "both")
+    }
+    family = dataclasses.replace(BERT, layouts=(dataclasses.replace(layout, **places),))
     with pytest.raises(UnsupportedModelError, match="not built as its family 'bert' declares"):
         NestedModel(make_bert(), family)
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from minidisc_plugin.errors import DataError
-from minidisc_plugin.nested.family import BERT
+from minidisc_plugin.nested.families import BERT
 from minidisc_plugin.nested.importance import importance
-from minidisc_plugin.nested.layers import sliced_layers
 from minidisc_plugin.nested.model import NestedModel
+from minidisc_plugin.nested.units import structure_of
 from tests.nested.crafting import HEAD_SIZE, HEADS, NEURONS, logits, make_nested, make_ranking
 from tests.tiny import make_batch, make_bert
 
@@ -23,7 +23,7 @@ Batch = dict[str, Tensor]
 
 
 def scores(model: Any, batches: Sequence[Batch]) -> tuple[list[Tensor], list[Tensor]]:
-    return importance(model, sliced_layers(model, BERT), batches)
+    return importance(model, structure_of(model, BERT), batches)
 
 
 def rows(batch: Batch, size: int) -> Iterator[Batch]:
@@ -114,7 +114,7 @@ def test_importance_leaves_the_model_as_it_was(training: bool) -> None:
     frozen, trained = model.bert.embeddings.word_embeddings.weight, model.classifier.weight
     frozen.requires_grad_(False)
     trained.grad = torch.ones_like(trained)
-    layers = sliced_layers(model, BERT)
+    layers = structure_of(model, BERT)
     model.train(training)
     importance(model, layers, [batch])
     assert {module.training for module in model.modules()} == {training}

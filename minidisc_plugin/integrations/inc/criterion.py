@@ -16,7 +16,7 @@ from neural_compressor.config import DotDict
 from torch import Tensor, nn
 
 from minidisc_plugin.config import DistillationConfig
-from minidisc_plugin.nested.family import family_of
+from minidisc_plugin.errors import UnsupportedModelError
 from minidisc_plugin.training.objectives import MiniDiscObjective
 
 LOSS_NAME = "MiniDiscLoss"
@@ -53,33 +53,42 @@ class HiddenStates:
     """Records a model's hidden states and attention mask while it runs, whoever calls it.
 
     Args:
-        model: A supported Hugging Face model; its outputs and gradients are left as they are.
+        model: A Hugging Face model; what it returns to its caller, and its gradients, are left as they are.
+
+    Raises:
+        UnsupportedModelError: an encoder-decoder, whose states are of two kinds.
     """
 
     def __init__(self, model: Any) -> None:
+        if model.config.is_encoder_decoder:
+            raise UnsupportedModelError(
+                f"model: Neural Compressor's {LOSS_NAME} cannot follow {model.config.model_type!r}, an "
+                "encoder-decoder; set trainer: transformers"
+            )
         self.states: list[Tensor] = []
         self.mask: Tensor | None = None
+        self._asked = False
         base = model.base_model
-        layers = base.get_submodule(family_of(model.config).layers)
         self._handles = [
             base.register_forward_pre_hook(self._begin, with_kwargs=True),
-            layers[0].register_forward_pre_hook(self._embeddings, with_kwargs=True),
-            *(layer.register_forward_hook(self._layer) for layer in layers),
+            base.register_forward_hook(self._end),
         ]
 
     def clear(self) -> None:
         """Forget what was recorded."""
         self.states, self.mask = [], None
 
-    def _begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self.clear()
         self.mask = kwargs.get("attention_mask", args[1] if len(args) > 1 else None)
+        self._asked = bool(kwargs.get("output_hidden_states"))
+        return args, {**kwargs, "output_hidden_states": True, "return_dict": True}
 
-    def _embeddings(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.states.append(args[0] if args else kwargs["hidden_states"])
-
-    def _layer(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        self.states.append(output[0] if isinstance(output, tuple) else output)
+    def _end(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        self.states = list(output.hidden_states)
+        if self._asked:
+            return output
+        return type(output)(**{name: value for name, value in output.items() if name != "hidden_states"})
 
 
 class MiniDiscLoss(PyTorchKnowledgeDistillationLoss):  # type: ignore[misc]

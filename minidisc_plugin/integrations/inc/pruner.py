@@ -12,11 +12,12 @@ from neural_compressor.model.base_model import BaseModel
 from torch import Tensor, nn
 
 from minidisc_plugin.errors import ConfigError
-from minidisc_plugin.integrations.inc.structure import PrunedLayer, find_layers
-from minidisc_plugin.nested.checkpoint import as_narrow
+from minidisc_plugin.integrations.inc.structure import Units, find_units
+from minidisc_plugin.nested.checkpoint import as_checkpoint
 from minidisc_plugin.nested.family import family_of
-from minidisc_plugin.nested.layers import sliced_layers
 from minidisc_plugin.nested.ranking import best_first
+from minidisc_plugin.nested.units import Units as SlicedUnits
+from minidisc_plugin.nested.units import structure_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -61,8 +62,8 @@ class MiniDiscPruner(PytorchBasePruner):  # type: ignore[misc]
                 f"parameters.head_size: {head_size!r} cannot be used: Neural Compressor shows a pruner linear layers "
                 "only, so give the features of a head, WeightPruningConfig(..., parameters={'head_size': 64})"
             )
-        self.layers: list[PrunedLayer] = find_layers(self.modules, head_size)
-        names = {name for layer in self.layers for name in layer.names}
+        self.units: tuple[list[Units], list[Units]] = find_units(self.modules, head_size)
+        names = {name for kind in self.units for units in kind for name in (*units.inputs, units.output)}
         self.modules = {name: module for name, module in self.modules.items() if name in names}
         self.masks = {name: mask for name, mask in self.masks.items() if name in names}
         self.pattern = _Units()
@@ -72,8 +73,9 @@ class MiniDiscPruner(PytorchBasePruner):  # type: ignore[misc]
 
     def on_before_optimizer_step(self) -> None:
         """Add this step's importance."""
-        for layer in self.layers:
-            layer.add_importance()
+        for kind in self.units:
+            for units in kind:
+                units.add_importance()
         self._steps_seen += 1
 
     def update_masks(self, local_step: int) -> None:
@@ -95,11 +97,10 @@ class MiniDiscPruner(PytorchBasePruner):  # type: ignore[misc]
         self.current_sparsity_ratio = self.pattern.get_sparsity_ratio(self.masks)
 
     def _prune_to(self, sparsity: float) -> None:
-        for kind in ("heads", "neurons"):
-            units = [getattr(layer, kind) for layer in self.layers]
-            ranking = best_first([part.ranked_scores() for part in units])
-            for part, order, count in zip(units, ranking.order, ranking.counts(1 - sparsity), strict=True):
-                part.keep(order[:count], self.masks)
+        for kind in self.units:
+            ranking = best_first([units.ranked_scores() for units in kind])
+            for units, order, count in zip(kind, ranking.order, ranking.counts(1 - sparsity), strict=True):
+                units.keep(order[:count], self.masks)
 
 
 def slim(model: Any) -> PreTrainedModel:
@@ -114,19 +115,19 @@ def slim(model: Any) -> PreTrainedModel:
     """
     small = copy.deepcopy(model.model if isinstance(model, BaseModel) else model)
     family = family_of(small.config)
-    heads, neurons = [], []
-    for layer in sliced_layers(small, family):
-        kept_heads, head_order = _kept_first(layer.head_output, layer.heads)
-        kept_neurons, neuron_order = _kept_first(layer.neuron_output, layer.neurons)
-        layer.reorder(head_order, neuron_order)
-        heads.append(kept_heads)
-        neurons.append(kept_neurons)
-    return as_narrow(small, family, heads, neurons)
+    structure = structure_of(small, family)
+    kept = []
+    for units in structure.places:
+        count, order = _kept_first(units)
+        units.reorder(order)
+        kept.append(count)
+    heads = len(structure.heads)
+    return as_checkpoint(small, family, kept[:heads], kept[heads:])
 
 
-def _kept_first(output: nn.Linear | None, units: int) -> tuple[int, Tensor]:
+def _kept_first(units: SlicedUnits) -> tuple[int, Tensor]:
     """How many units some weight reads, and an order with those first."""
-    if output is None or not units:
-        return 0, torch.arange(units)
-    used = output.weight.detach().reshape(output.out_features, units, -1).abs().sum((0, 2)) > 0
+    if not units.count:
+        return 0, torch.arange(0)
+    used = units.output.weight.detach().reshape(units.output.out_features, units.count, -1).abs().sum((0, 2)) > 0
     return int(used.sum()), torch.cat([used.nonzero().flatten(), (~used).nonzero().flatten()])

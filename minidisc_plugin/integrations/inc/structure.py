@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from minidisc_plugin.errors import ConfigError
-from minidisc_plugin.nested.family import Family
+from minidisc_plugin.nested.family import Family, Heads, Neurons
 from minidisc_plugin.plugins import families
 
 
 @dataclass
 class Units:
-    """The heads, or the neurons, of one layer.
+    """The heads, or the neurons, of one layer, each with its features in every projection.
 
     Attributes:
         inputs: Names of the projections whose rows belong to units.
         output: Name of the projection whose columns do.
         reader: That projection.
-        size: Features of a unit.
+        size: Features of a unit that it reads.
         scores: (units,) importance so far.
         kept: (units,) whether a unit is left.
     """
@@ -63,65 +62,63 @@ class Units:
         self.kept &= wanted
         features = self.kept.repeat_interleave(self.size)
         for name in self.inputs:
-            masks[name].copy_(features[:, None].expand_as(masks[name]))
+            rows = self.kept.repeat_interleave(masks[name].shape[0] // len(self.kept))
+            masks[name].copy_(rows[:, None].expand_as(masks[name]))
         masks[self.output].copy_(features.expand_as(masks[self.output]))
 
 
-@dataclass
-class PrunedLayer:
-    """One transformer layer: its heads and its neurons."""
-
-    heads: Units
-    neurons: Units
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of all projections of the layer."""
-        return tuple(name for units in (self.heads, self.neurons) for name in (*units.inputs, units.output))
-
-    def add_importance(self) -> None:
-        """See Units."""
-        self.heads.add_importance()
-        self.neurons.add_importance()
-
-
-def find_layers(modules: Mapping[str, nn.Linear], head_size: int) -> list[PrunedLayer]:
-    """Layers whose every projection is among `modules`, in their order in the model.
+def find_units(modules: Mapping[str, nn.Linear], head_size: int) -> tuple[list[Units], list[Units]]:
+    """Heads and neurons of all layers whose every projection is among `modules`, in their order in the model.
 
     Raises:
-        ConfigError: there are none, for any family.
+        ConfigError: there are none, for any family that has a projection of its own for query, key and value.
     """
-    for family in families().values():
-        layers = _layers_of(family, modules, head_size)
-        if layers:
-            return layers
+    known = {name: family for name, family in families().items() if _separate(family)}
+    for family in known.values():
+        for layout in family.layouts:
+            heads = _units_of(layout.heads, modules, head_size)
+            neurons = _units_of(layout.neurons, modules, 1)
+            if heads and neurons:
+                return heads, neurons
     raise ConfigError(
-        "pruning_type: 'minidisc' found no whole layer of a supported family "
-        f"({', '.join(sorted(families()))}) among the {len(modules)} modules to prune; "
-        "do not narrow op_names, excluded_op_names or pruning_op_types"
+        f"pruning_type: 'minidisc' found no whole layer of a family that it can prune ({', '.join(sorted(known))}) "
+        f"among the {len(modules)} modules to prune; do not narrow op_names, excluded_op_names or pruning_op_types"
     )
 
 
-def _layers_of(family: Family, modules: Mapping[str, nn.Linear], head_size: int) -> list[PrunedLayer]:
-    paths = (*family.head_inputs, family.head_output, *family.neuron_inputs, family.neuron_output)
-    pattern = re.compile(rf"((?:.*\.)?{re.escape(family.layers)}\.(\d+))\.({'|'.join(map(re.escape, paths))})$")
-    found: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
-    for name in modules:
-        if match := pattern.match(name):
-            found[match[1], int(match[2])].add(match[3])
-    layers = []
-    for (prefix, _), present in sorted(found.items(), key=lambda item: (item[0][0].rpartition(".")[0], item[0][1])):
-        if present != set(paths):
-            continue
+def _separate(family: Family) -> bool:
+    """Whether masks of linear layers can leave out units one by one."""
+    places = [units for layout in family.layouts for units in layout.places]
+    heads = [units for layout in family.layouts for units in layout.heads]
+    return all(units.fused == 1 for units in places) and not any(units.tied for units in heads)
 
-        def units(inputs: tuple[str, ...], output: str, size: int, prefix: str = prefix) -> Units:
-            name = f"{prefix}.{output}"
-            return Units(tuple(f"{prefix}.{path}" for path in inputs), name, modules[name], size)
 
-        layers.append(
-            PrunedLayer(
-                units(family.head_inputs, family.head_output, head_size),
-                units(family.neuron_inputs, family.neuron_output, 1),
-            )
-        )
-    return layers
+def _units_of(places: Sequence[Heads | Neurons], modules: Mapping[str, nn.Linear], size: int) -> list[Units]:
+    units = []
+    for place in places:
+        for prefix in _layers_at(place.at, modules):
+            wanted = [*place.inputs, *(place.grouped if isinstance(place, Heads) else ())]
+            wanted += [path for path in place.optional if f"{prefix}.{path}" in modules]
+            names = tuple(f"{prefix}.{path}" for path in wanted)
+            output = f"{prefix}.{place.output}"
+            if wanted and all(name in modules for name in (*names, output)):
+                units.append(_units(names, output, modules, size))
+    return units
+
+
+def _units(names: tuple[str, ...], output: str, modules: Mapping[str, nn.Linear], size: int) -> Units:
+    """One place; where keys serve several queries, a unit is a key-value head with all its query heads."""
+    reader = modules[output]
+    fewest = min(modules[name].out_features for name in names)
+    return Units(names, output, reader, size * max(1, reader.in_features // fewest))
+
+
+def _layers_at(at: str, modules: Mapping[str, nn.Linear]) -> list[str]:
+    """Names of the layers at a family's path, below whatever holds its base model, in their order in the model."""
+    pattern = re.compile(r"((?:.*\.)?" + re.escape(at).replace(r"\*", r"\d+") + r")\.")
+    found = {match[1] for name in modules if (match := pattern.match(name))}
+
+    def in_order(name: str) -> list[tuple[int, int | str]]:
+        return [(0, int(part)) if part.isdigit() else (1, part) for part in name.split(".")]
+
+    return sorted(found, key=in_order)

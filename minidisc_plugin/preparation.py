@@ -85,6 +85,7 @@ class Prepared:
             objective=objective(self.config.distillation, regression=regression),
             processing_class=self.tokenizer,
             make_distiller=_distiller(self.config.trainer),
+            allocation=self.scheduler.allocation,
             resume=resume,
             callbacks=[] if patience is None else [EarlyStoppingCallback(patience)],
         )

@@ -84,8 +84,6 @@ DEBERTA_V2 = Family(
             neurons=(_BERT_NEURONS,),
         ),
     ),
-    stock=(("num_attention_heads", "heads"), ("attention_head_size", "head_size"), ("intermediate_size", "neurons")),
-    even_heads=True,
 )
 
 MPNET = Family(

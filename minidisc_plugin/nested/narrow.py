@@ -155,4 +155,6 @@ def _prefix(parameter: nn.Parameter, axis: int, count: int, blocks: int = 1) -> 
 
 def _replace(layer: nn.Module, path: str, module: nn.Module) -> None:
     parent, _, name = path.rpartition(".")
-    setattr(layer.get_submodule(parent), name, module)
+    owner: Any = layer.get_submodule(parent)
+    setattr(owner, name, module)
+    owner._is_hf_initialized = True  # else transformers 4 may look for the weights that are gone, to initialise them

@@ -55,8 +55,8 @@ class Candidate(_Record):
 
     scale: Share = Field(description="share of the encoder's heads and neurons that is kept")
     sparsity: Share = Field(description="1 - scale")
-    heads: list[Count] = Field(description="attention heads kept, one number per layer")
-    neurons: list[Count] = Field(description="feed-forward neurons kept, one number per layer")
+    heads: list[Count] = Field(description="heads kept, one number per attention (groups of a key-value head)")
+    neurons: list[Count] = Field(description="neurons kept, one number per feed-forward network")
     parameters: Count = Field(description="parameters of the whole model")
     encoder_parameters: Count = Field(description="parameters of the encoder's layers")
     metric: UnitMeasured = Field(default=None, description="selection metric, brought to [0, 1]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -73,6 +73,11 @@ class Scheduler(BaseModel, ABC):
 
     target_sparsity: float = Field(
         gt=0, lt=1, description="Share of heads and neurons that the student loses; `pruning.target_sparsity`."
+    )
+    allocation: Literal["global", "uniform"] = Field(
+        "global",
+        description="`global` keeps the most important heads and neurons of the whole model, as published; `uniform` "
+        "keeps the same share of every layer, which a stock checkpoint can hold where the family's config can say so.",
     )
 
     @property
@@ -154,6 +159,7 @@ class Scheduler(BaseModel, ABC):
             data_collator=data_collator,
             preprocess_logits_for_metrics=preprocess_logits_for_metrics,
             objective=objective or default_objective(teacher),
+            allocation=self.allocation,
             resume=resume,
         )
         return self.run(bench)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.atomic import atomic_path
 from minidisc_plugin.errors import MetricError
-from minidisc_plugin.nested.model import NestedModel
+from minidisc_plugin.nested.model import Allocation, NestedModel
 from minidisc_plugin.nested.ranking import Ranking
 from minidisc_plugin.plugins import event
 from minidisc_plugin.processes import is_writer
@@ -48,6 +48,7 @@ class Workbench:
         make_distiller: Makes the Trainer of a standalone student: takes the student, and the arguments of
             DistillationTrainer by name.
         objective: The distillation objective.
+        allocation: See NestedModel.
         resume: Go on from what `args.output_dir` holds.
         callbacks: As `Trainer` takes them, for every training stage.
     """
@@ -68,6 +69,7 @@ class Workbench:
         data_collator: Any = None,
         preprocess_logits_for_metrics: Callable[..., Any] | None = None,
         make_distiller: Callable[..., Trainer] | None = None,
+        allocation: Allocation = "global",
         resume: bool = False,
         callbacks: Sequence[Any] = (),
     ) -> None:
@@ -75,6 +77,7 @@ class Workbench:
         self.selection_dataset = selection_dataset
         self.args = args
         self.metric = metric
+        self.allocation: Allocation = allocation
         self.metric_range = MetricRange(*metric_range) if metric_range else None
         self.resume = resume
         self.folder = Path(str(args.output_dir))
@@ -95,7 +98,7 @@ class Workbench:
         """A new nested network over a copy of the teacher, ranked by importance on the selection split."""
         from safetensors.torch import load_file, save_file
 
-        nested = NestedModel(copy.deepcopy(self.teacher))
+        nested = NestedModel(copy.deepcopy(self.teacher), allocation=self.allocation)
         file = self.folder / "ranking.safetensors"
         if self.journal.finished("importance"):
             nested.apply_ranking(Ranking.from_tensors(load_file(file)))

@@ -122,13 +122,13 @@ def test_what_a_scheduler_needs_is_asked_for(run_files: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("sparsity", [0.25, 0.5, 0.75])
 def test_the_pruning_type_reaches_its_sparsity_in_whole_units(sparsity: float) -> None:
     model, pruner = pruned(sparsity)
-    heads = sum(int(layer.heads.kept.sum()) for layer in pruner.layers)
-    neurons = sum(int(layer.neurons.kept.sum()) for layer in pruner.layers)
+    heads = sum(int(units.kept.sum()) for units in pruner.units[0])
+    neurons = sum(int(units.kept.sum()) for units in pruner.units[1])
     assert heads == round((1 - sparsity) * 12) and neurons == round((1 - sparsity) * 192)
     assert pruner.pattern.get_sparsity_ratio(pruner.masks) == pytest.approx(sparsity, abs=0.01)
-    for layer, name in zip(pruner.layers, range(3), strict=True):
-        weight = model.bert.encoder.layer[name].attention.self.query.weight.reshape(4, 8, 32)
-        assert ((weight == 0).all(dim=(1, 2)) == ~layer.heads.kept).all()
+    for layer, units in zip(model.bert.encoder.layer, pruner.units[0], strict=True):
+        weight = layer.attention.self.query.weight.reshape(4, 8, 32)
+        assert ((weight == 0).all(dim=(1, 2)) == ~units.kept).all()
     assert (model.bert.pooler.dense.weight == 0).sum() == 0
 
 
@@ -143,7 +143,7 @@ def test_pruning_follows_the_schedule_and_never_gives_back() -> None:
 
     def watch(local_step: int) -> None:
         update(local_step)
-        seen.append((pruner.current_sparsity_ratio, pruner.layers[0].neurons.kept.clone()))
+        seen.append((pruner.current_sparsity_ratio, pruner.units[1][0].kept.clone()))
 
     pruner.update_masks = watch
     loop(manager, [make_batch(seed=step) for step in range(8)])
@@ -173,14 +173,14 @@ def test_importance_is_the_gradient_of_a_mask() -> None:
     handle.remove()
     model(**batch).loss.backward()
     manager.callbacks.on_before_optimizer_step()
-    assert torch.allclose(pruner.layers[1].neurons.scores.float(), expected.abs(), atol=1e-6)
+    assert torch.allclose(pruner.units[1][1].scores.float(), expected.abs(), atol=1e-6)
 
 
 @pytest.mark.parametrize("sparsity", [0.5, 0.9])
 def test_the_slim_model_computes_what_the_masked_one_does(sparsity: float, tmp_path: Path) -> None:
     model, pruner = pruned(sparsity)
     small, batch = slim(model), make_batch(seed=77)
-    assert small.config.layer_sizes["neurons"] == [int(layer.neurons.kept.sum()) for layer in pruner.layers]
+    assert small.config.layer_sizes["neurons"] == [int(units.kept.sum()) for units in pruner.units[1]]
     with torch.no_grad():
         assert torch.allclose(small(**batch).logits, model.eval()(**batch).logits, atol=1e-5)
     small.save_pretrained(tmp_path)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import pytest
 import torch
+from torch import Tensor
 
 from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.nested.ranking import Ranking, rank_units
@@ -22,8 +24,8 @@ def make_nested(case: str, allocation: str = "global") -> NestedModel:
     structure = nested._structure
     heads = random_scores([units.count for units in structure.heads], seed=1)
     neurons = random_scores([units.count for units in structure.neurons], seed=2)
-    heads[0] *= 0.01  # the first to go, where heads are not tied
-    neurons[-1] *= 0.01
+    heads[0] *= 0  # the first to go, where heads are not tied
+    neurons[-1] *= 0
     uniform = allocation == "uniform"
     nested.apply_ranking(Ranking(rank_units(heads, nested._ties(), uniform), rank_units(neurons, (), uniform)))
     return nested
@@ -49,6 +51,55 @@ def test_a_slice_is_the_extracted_model(case: str, allocation: str) -> None:
         torch.testing.assert_close(outputs_of(small, inputs), expected, atol=1e-5, rtol=0)
         assert nested.parameter_counts(scale)[0] == sum(p.numel() for p in small.parameters())
         larger = expected
+
+
+@every_case
+def test_scales_are_nested_and_one_step_trains_the_slice_only(case: str) -> None:
+    inputs, nested = make_inputs(case), make_nested(case)
+    parameters = dict(nested.model.named_parameters())
+    kept = {scale: _kept_entries(nested, scale) for scale in SCALES}
+    for name in parameters:
+        for larger, smaller in itertools.pairwise(SCALES):
+            assert not (kept[smaller][name] & ~kept[larger][name]).any(), f"{name}: {smaller} is not within {larger}"
+    nested.set_scale(SCALES[1])
+    nested.train()
+    before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    features = inputs if "labels" in inputs else {**inputs, "output_hidden_states": True}
+    found = nested(**features)
+    loss = found.loss if "labels" in inputs else found.last_hidden_state.pow(2).mean()
+    loss.backward()
+    torch.optim.SGD(parameters.values(), lr=1.0).step()
+    changed = 0
+    for name, parameter in parameters.items():
+        moved = (parameter != before[name]).detach()
+        assert not (moved & ~kept[SCALES[1]][name]).any(), f"{name} changed outside the slice"
+        changed += int(moved.any())
+    assert changed > len(parameters) / 2
+
+
+def _kept_entries(nested: NestedModel, scale: float) -> dict[str, Tensor]:
+    """Which entries of every parameter the slice at a scale uses: all that no unit beyond its counts owns."""
+    used = {name: torch.ones_like(parameter, dtype=torch.bool) for name, parameter in nested.model.named_parameters()}
+    of = {id(parameter): used[name] for name, parameter in nested.model.named_parameters()}
+    for units, count in nested._places(scale):
+        for part in units.parts():
+            width = part.parameter.shape[part.axis] // part.blocks
+            inside = (torch.arange(width) < count * part.size).repeat(part.blocks)
+            shape = [1] * part.parameter.dim()
+            shape[part.axis] = -1
+            of[id(part.parameter)].logical_and_(inside.view(shape))
+    return used
+
+
+@every_case
+def test_trimming_keeps_what_the_remaining_scales_mean(case: str) -> None:
+    inputs, nested = make_inputs(case), make_nested(case)
+    nested.set_scale(0.25)
+    expected = outputs_of(nested.model, inputs)
+    nested.trim(0.5)
+    nested.set_scale(0.25)
+    torch.testing.assert_close(outputs_of(nested.model, inputs), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(outputs_of(nested.extract(0.25), inputs), expected, atol=1e-5, rtol=0)
 
 
 @every_case

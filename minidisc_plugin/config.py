@@ -36,13 +36,13 @@ class DatasetConfig(Section):
     text: list[str] = Field(
         min_length=1,
         max_length=2,
-        description="Columns of the sentence or the pair, of the words, of question and context, of the text, or of the "
-        "source, by task.",
+        description="Columns of the sentence or the pair, of the words, of question and context, of the text, or of "
+        "the source, by task.",
     )
     label: str = Field(
         "label",
-        description="Column of the label: an integer, a class name or a real number; a list of them, one a word; answers as "
-        "SQuAD has them; or the target text. Text generation needs none.",
+        description="Column of the label: an integer, a class name or a real number; a list of them, one a word; "
+        "answers as SQuAD has them; or the target text. Text generation needs none.",
     )
 
     @model_validator(mode="before")

@@ -201,7 +201,7 @@ class Workbench:
         return float(metrics[key])
 
     def metric_in_runtime(self, model: Any, dataset: Dataset) -> float:
-        """The metric, in this process alone, of whatever is called with a batch by name and returns its outputs by name."""
+        """The metric, in this process alone, of whatever takes a batch by name and returns its outputs by name."""
         import torch
         from transformers import EvalPrediction
         from transformers.trainer_pt_utils import nested_concat, nested_numpify

@@ -139,8 +139,10 @@ class TextToText(_LanguageModelling):
         require_text(split, where, source)
         require_column(split, where, "label", columns.label)
         require_text(split, where, columns.label, "label")
-        target = [text or "" for text in split[columns.label]]
-        return split.select_columns([source]).rename_column(source, "source").add_column("target", target)
+        from datasets import Dataset
+
+        sources, targets = ([text or "" for text in split[column]] for column in (source, columns.label))
+        return Dataset.from_dict({"source": sources, "target": targets})
 
     def features(self, examples: Dataset, tokenizer: Any, max_length: int) -> Dataset:
         """See Task."""

@@ -56,9 +56,7 @@ def make_model(kind: str) -> PreTrainedModel:
     sides = {f"{side}_{name}": 2 for side in ("encoder", "decoder") for name in ("layers",)}
     heads = {f"{side}_attention_heads": 4 for side in ("encoder", "decoder")}
     neurons = {f"{side}_ffn_dim": 64 for side in ("encoder", "decoder")}
-    return BartForConditionalGeneration(
-        BartConfig(**settings, **sides, **heads, **neurons, max_position_embeddings=64)
-    )
+    return BartForConditionalGeneration(BartConfig(**settings, **sides, **heads, **neurons, max_position_embeddings=64))
 
 
 def make_rows(task: str, count: int, seed: int) -> list[dict[str, Any]]:

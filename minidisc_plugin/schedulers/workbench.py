@@ -111,7 +111,9 @@ class Workbench:
             if is_writer():
                 self.folder.mkdir(parents=True, exist_ok=True)
                 with atomic_path(file) as temporary:
-                    save_file({name: value.contiguous() for name, value in ranking.tensors().items()}, temporary)
+                    save_file(
+                        {name: value.clone().contiguous() for name, value in ranking.tensors().items()}, temporary
+                    )
         return nested
 
     def rank(self, nested: NestedModel) -> Ranking:

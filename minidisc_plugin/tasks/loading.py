@@ -49,7 +49,7 @@ def load_teacher(model: str, trust_remote_code: bool, task: Task | None = None) 
             f"model: {model!r} lacks {missing[0]}, so it was not fine-tuned for task {task.name}; "
             "fine-tune it first, or set the task that it was fine-tuned for"
         )
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def load_tokenizer(name: str, model: PreTrainedModel, trust_remote_code: bool, task: Task | None = None) -> Any:

@@ -157,7 +157,8 @@ class KnowledgeDistillation(Objective):
         mask = batch.get("logits_mask")
         loss: Tensor = student.logits.new_zeros(())
         if not len(student.logits):
-            return student.logits.sum()
+            empty: Tensor = student.logits.sum()
+            return empty
         if self.label_weight:
             loss = loss + self.label_weight * self._against_labels(student.logits, batch["labels"], mask)
         if self.teacher_weight:

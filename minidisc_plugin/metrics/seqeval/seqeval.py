@@ -12,7 +12,9 @@ from minidisc_plugin.errors import MetricError
 
 def entities(tags: Any) -> set[tuple[str, int, int]]:
     """The entities in a sequence of IOB2 tags, as (type, first, last); I- after another type begins one."""
-    found, kind, first = set(), None, 0
+    found: set[tuple[str, int, int]] = set()
+    kind: str | None = None
+    first = 0
     for place, tag in enumerate([*tags, "O"]):
         prefix, _, name = tag.partition("-")
         if prefix not in ("B", "I", "O") or (prefix == "O") != (tag == "O"):

@@ -140,7 +140,7 @@ class Scheduler(BaseModel, ABC):
         Raises:
             MinidiscError: a setting, the data, the metric or the model cannot be used.
         """
-        from minidisc_plugin.schedulers.workbench import Workbench, default_objective
+        from minidisc_plugin.schedulers.workbench import Workbench
         from minidisc_plugin.splits import carve
 
         self.candidate_scales()
@@ -158,8 +158,17 @@ class Scheduler(BaseModel, ABC):
             processing_class=processing_class,
             data_collator=data_collator,
             preprocess_logits_for_metrics=preprocess_logits_for_metrics,
-            objective=objective or default_objective(teacher),
+            objective=objective or _default_objective(teacher),
             allocation=self.allocation,
             resume=resume,
         )
         return self.run(bench)
+
+
+def _default_objective(teacher: PreTrainedModel) -> Objective:
+    """The paper's objective, for the task that the teacher's config tells."""
+    from minidisc_plugin.config import DistillationConfig
+    from minidisc_plugin.tasks import task_of_model
+    from minidisc_plugin.training.objectives import MiniDiscObjective
+
+    return MiniDiscObjective(DistillationConfig(), regression=task_of_model(teacher).regression(teacher.config))

@@ -122,6 +122,10 @@ ZOO: dict[str, tuple[str, Callable[[], PretrainedConfig]]] = {
     ),
 }
 
+# First release of transformers with the family, and whether its slices are exported to OpenVINO and ONNX by the tests.
+SINCE = {"modernbert": "4.48", "qwen3": "4.51"}
+EXPORTED = {case.partition("/")[0]: True for case in ZOO}
+
 
 def here() -> list[str]:
     """The cases that the installed transformers has."""
@@ -162,8 +166,8 @@ def make_inputs(case: str, seed: int = 0) -> dict[str, Tensor]:
 def outputs_of(model: Any, inputs: dict[str, Tensor]) -> Tensor:
     """The first output that is not the loss: logits, or hidden states."""
     features = {name: value for name, value in inputs.items() if name != "labels"}
-    if type(model).__name__.endswith("ForConditionalGeneration"):
+    if type(model).__name__.endswith(("ForConditionalGeneration", "ForSeq2SeqLM")):
         features["decoder_input_ids"] = inputs["labels"].clamp_min(0)
     with torch.no_grad():
         found = model(**features)
-    return (found["logits"] if "logits" in found else found[0]).clone()  # type: ignore[no-any-return]
+    return torch.as_tensor(found["logits"] if "logits" in found else found[0]).clone()

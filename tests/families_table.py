@@ -34,7 +34,8 @@ larger ones.
 
 TAIL = """
 Llama's config wants the number of heads to divide the width of the model from transformers 5 on, so other numbers
-are saved with a modelling file, and so are those of Qwen2 on transformers 4.45, whose config has no `head_dim`. Optimum exports no T5 encoder alone.
+are saved with a modelling file; so is Qwen2 on transformers 4.45, whose config has no `head_dim`. Optimum exports no
+T5 encoder alone.
 
 Any other architecture is refused with its model type and this list. A plug-in adds one by
 [a hook](hooks.md#minidisc_register_families).

@@ -110,6 +110,7 @@ class ResultsRecord(_Record):
     """``results.json``: the models of the run next to each other, and how they were measured."""
 
     scheduler: str
+    task: str = Field(default="text-classification", description="what the models do, in Optimum's terms")
     metric: str = Field(description="name of the reported metric")
     split: Literal["test", "validation"]
     examples: Count = Field(description="size of that split")

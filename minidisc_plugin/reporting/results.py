@@ -63,6 +63,7 @@ def measure(run: Run) -> ResultsRecord:
     device = run.bench.args.device
     return ResultsRecord(
         scheduler=schedule.record.scheduler,
+        task=prepared.task.name,
         metric=run.bench.metric,
         split=prepared.splits.report_name,
         examples=prepared.task.count_examples(prepared.splits.report),

@@ -211,7 +211,8 @@ def _notes(results: Sequence[ResultsRecord], labels: Sequence[str]) -> tuple[str
 def _circumstances(record: ResultsRecord) -> str:
     student = record.row("student")
     noise = ""
-    if record.metric == "accuracy" and student and student.metric is not None and record.examples:
+    by_example = record.metric == "accuracy" and record.task == "text-classification"
+    if by_example and student and student.metric is not None and record.examples:
         error = math.sqrt(max(student.metric * (1 - student.metric), 0.0) / record.examples)
         noise = f" (standard error of the student's accuracy: {error:.2g})"
     return (

@@ -10,9 +10,9 @@ import pytest
 import torch
 from neural_compressor import training
 from neural_compressor.config import DistillationConfig
-from transformers import DataCollatorWithPadding
+from transformers import BertForTokenClassification, DataCollatorWithPadding
 
-from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.errors import ConfigError, UnsupportedModelError
 from minidisc_plugin.integrations.inc import MiniDiscLossConfig, MiniDiscPruner, prepare_compression, slim
 from minidisc_plugin.schedulers.fixed import Fixed
 from tests.integrations.making import SETTINGS, arguments, distillation, examples, pruning, script, teacher_of
@@ -116,6 +116,17 @@ def test_what_a_scheduler_needs_is_asked_for(run_files: Path, tmp_path: Path) ->
             scheduler=Fixed(target_sparsity=0.8),
             scheduler_config={"scale": 0.5},
             args=arguments(tmp_path),
+        )
+
+
+def test_a_task_that_the_host_cannot_distil_is_refused(run_files: Path, tmp_path: Path) -> None:
+    config = make_bert().config
+    with pytest.raises(UnsupportedModelError, match="BertForTokenClassification is for task token-classification"):
+        prepare_compression(
+            BertForTokenClassification(config),
+            [],
+            scheduler=Fixed(target_sparsity=0.8),
+            **scheduling(run_files, tmp_path),
         )
 
 

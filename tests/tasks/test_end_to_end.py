@@ -15,14 +15,16 @@ from tests.tasks.making import make_task_run
     [
         ("token-classification", "token-classification", "seqeval", 0.3),  # entities: chance is near 0
         ("question-answering", "question-answering", "squad", 45.0),  # one word in four to nine
-        ("text-generation", "gpt2", "bits_saved", 0.2),
-        ("text-generation", "llama", "bits_saved", 0.2),
-        ("text2text-generation", "t5", "bits_saved", 0.2),
-        ("text2text-generation", "bart", "accuracy", 0.4),  # the two special tokens alone give a third
+        # Word frequencies alone save 0.42 of the bits of a word, and all of the two special tokens'.
+        ("text-generation", "gpt2", "bits_saved", 0.75),
+        ("text-generation", "llama", "bits_saved", 0.75),
+        ("text2text-generation", "t5", "bits_saved", 0.7),
+        ("text2text-generation", "bart", "accuracy", 0.7),  # two of six tokens are special, the others one of ten
     ],
 )
 def test_the_student_is_above_chance(task: str, kind: str, metric: str, chance: float, tmp_path: Path) -> None:
-    result = compress(CompressionConfig.model_validate(make_task_run(tmp_path, task, kind, metric)))
+    epochs = 30 if task == "text2text-generation" else 12
+    result = compress(CompressionConfig.model_validate(make_task_run(tmp_path, task, kind, metric, epochs)))
     teacher, student = result.results.row("teacher"), result.results.row("student")
     assert teacher is not None and student is not None and student.metric is not None
     assert [candidate.scale for candidate in result.schedule.candidates] == [0.8, 0.6]

@@ -15,7 +15,7 @@ from minidisc_plugin.metrics import LoadedMetric
 from minidisc_plugin.tasks import TASKS, load_teacher, task_of_model
 from minidisc_plugin.tasks.question_answering import answer_span
 from minidisc_plugin.tasks.token_classification import word_labels
-from minidisc_plugin.training.objectives import MiniDiscObjective
+from minidisc_plugin.training.objectives import KnowledgeDistillation, MiniDiscObjective, Objective
 from tests.tasks.making import make_model
 from tests.tiny import make_batch
 
@@ -51,13 +51,14 @@ def test_bits_saved() -> None:
     assert found["perplexity"] == pytest.approx(4) and found["bits_saved"] == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("kind", ["token-classification", "gpt2"])
-def test_padding_and_ignored_labels_change_nothing(kind: str) -> None:
+@pytest.mark.parametrize("objective_class", [MiniDiscObjective, KnowledgeDistillation])
+@pytest.mark.parametrize("kind", ["token-classification", "gpt2", "llama", "t5", "bart"])
+def test_padding_and_ignored_labels_change_nothing(kind: str, objective_class: type[Objective]) -> None:
     student, teacher = make_model(kind).eval(), make_model(kind).eval()
     with torch.no_grad():
         for parameter in student.parameters():
             parameter.add_(0.1)
-    task, objective = task_of_model(teacher), MiniDiscObjective(DistillationConfig(), regression=False)
+    task, objective = task_of_model(teacher), objective_class(DistillationConfig(), regression=False)
     ids, losses = make_batch(size=2, tokens=6, padded=False)["input_ids"], []
     for extra in (0, 5):
         mask = (torch.arange(6 + extra) < 6).long().expand(2, -1)
@@ -86,7 +87,7 @@ def test_padding_of_a_context_changes_nothing() -> None:
     assert found[0] == found[1] and math.isfinite(found[0])
 
 
-@pytest.mark.parametrize("kind", ["token-classification", "gpt2"])
+@pytest.mark.parametrize("kind", ["token-classification", "gpt2", "t5"])
 def test_importance_does_not_depend_on_batches(kind: str) -> None:
     batch = make_batch(size=4, tokens=8)
     batch["labels"] = (batch["input_ids"] % 5).masked_fill(batch["attention_mask"] == 0, -100)

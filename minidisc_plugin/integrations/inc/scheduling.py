@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from neural_compressor.config import DistillationConfig, WeightPruningConfig
 
-from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.errors import ConfigError, UnsupportedModelError
 from minidisc_plugin.integrations.inc.criterion import MiniDiscLossConfig
 from minidisc_plugin.preparation import make_scheduler
 from minidisc_plugin.schedulers.base import Schedule, Scheduler
-from minidisc_plugin.tasks import is_regression, perfect_predictions
+from minidisc_plugin.tasks import is_regression, perfect_predictions, task_of_model
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from torch import nn
     from transformers import PreTrainedModel, TrainingArguments
 
 SCHEDULE_FOLDER = "schedule"
@@ -81,6 +82,7 @@ class SchedulingTask:
                 raise ConfigError(f"{name}: missing; scheduler {self.scheduler.name!r} trains and compares candidates")
         assert train_dataset is not None and args is not None and compute_metrics is not None
         teacher = (self.distillation and self.distillation.teacher_model) or model
+        refuse_task(teacher)
         own = copy.copy(args)
         own.output_dir = str(Path(str(args.output_dir)) / SCHEDULE_FOLDER)
         schedule = self.scheduler.schedule(
@@ -127,6 +129,20 @@ def scheduling_task(
             )
         sparsity, left = pruning.weight_compression["target_sparsity"], None
     return SchedulingTask(make_scheduler(scheduler, settings, sparsity), distillation, left)
+
+
+def refuse_task(model: nn.Module) -> None:
+    """Refuse a model that Neural Compressor's distillation losses cannot follow.
+
+    Raises:
+        UnsupportedModelError: it is not a model of whole texts.
+    """
+    task = task_of_model(model)
+    if not task.hosted:
+        raise UnsupportedModelError(
+            f"model: {type(model).__name__} is for task {task.name}, and Neural Compressor's losses compare whole "
+            "texts only; compress it by `minidisc run` with trainer: transformers"
+        )
 
 
 def metric_name(compute_metrics: Callable[[Any], dict[str, float]], teacher: PreTrainedModel, named: str | None) -> str:

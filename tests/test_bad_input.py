@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from transformers import AutoTokenizer, GPT2Config, GPT2ForSequenceClassification
+from transformers import AutoTokenizer, OPTConfig, OPTForSequenceClassification
 
 from minidisc_plugin import CompressionConfig, MinidiscError, compress, hookimpl
 from minidisc_plugin.errors import (
@@ -92,12 +92,12 @@ def tokenizer(alter: Callable[[Any], None]) -> Change:
     return change
 
 
-def gpt2(data: dict[str, Any], folder: Path) -> None:
-    """A decoder, with a tokenizer that fits it."""
-    config = GPT2Config(vocab_size=len(VOCABULARY), n_embd=32, n_layer=2, n_head=4, n_positions=32, pad_token_id=0)
-    GPT2ForSequenceClassification(config).save_pretrained(folder / "gpt2")
-    AutoTokenizer.from_pretrained(data["model"]).save_pretrained(folder / "gpt2")
-    data["model"] = str(folder / "gpt2")
+def opt(data: dict[str, Any], folder: Path) -> None:
+    """A decoder of no family, with a tokenizer that fits it."""
+    config = OPTConfig(vocab_size=len(VOCABULARY), hidden_size=32, num_attention_heads=4, ffn_dim=64, pad_token_id=0)
+    OPTForSequenceClassification(config).save_pretrained(folder / "opt")
+    AutoTokenizer.from_pretrained(data["model"]).save_pretrained(folder / "opt")
+    data["model"] = str(folder / "opt")
 
 
 LONG = [{"sentence": "word1 " * 60, "label": 1}] * 30
@@ -205,9 +205,9 @@ CASES: dict[str, tuple[Change, type[MinidiscError], tuple[str, ...]]] = {
         ConfigError,
         ("pads with id 4 but the model with 0", "trained with"),
     ),
-    "unsupported architecture": (gpt2, UnsupportedModelError, ("'gpt2' is not supported", "bert")),
+    "unsupported architecture": (opt, UnsupportedModelError, ("'opt' is not supported", "bert")),
     "model folder missing": (top(model="no/such/folder"), ConfigError, ("model: 'no/such/folder' cannot be loaded",)),
-    "metric unknown off line": (top(metric="acuracy"), MetricError, ("metric 'acuracy'", "accuracy, f1, ")),
+    "metric unknown off line": (top(metric="acuracy"), MetricError, ("metric 'acuracy'", "accuracy, bits_saved, f1, ")),
     "metric range upside down": (
         top(metric={"name": "f1", "range": [1, 0]}),
         MetricError,

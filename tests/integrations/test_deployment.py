@@ -172,9 +172,9 @@ def test_a_run_cut_off_after_a_step_does_not_repeat_it(
     exports: list[str] = []
     export = openvino.export
 
-    def counted(model: Any, folder: Path) -> None:
+    def counted(model: Any, folder: Path, task: str) -> None:
         exports.append(folder.name)
-        export(model, folder)
+        export(model, folder, task)
 
     def stop(*args: Any) -> None:
         raise KeyboardInterrupt

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from minidisc_plugin.data import Splits
+    from minidisc_plugin.tasks import Task
 
 
 def check_lengths(config: CompressionConfig, splits: Splits, teacher: PreTrainedModel) -> None:
@@ -19,7 +20,8 @@ def check_lengths(config: CompressionConfig, splits: Splits, teacher: PreTrained
     if not 0 < limit < config.max_length:
         return
     parts = [split for split in (splits.train, splits.selection, splits.validation, splits.report) if split is not None]
-    longest = max(len(ids) for split in parts for ids in split["input_ids"])
+    columns = [name for name in ("input_ids", "labels") if name == "input_ids" or teacher.config.is_encoder_decoder]
+    longest = max(len(ids) for split in parts for name in columns for ids in split[name])
     if longest > limit:
         raise ConfigError(
             f"max_length: {config.max_length} lets through examples of up to {longest} tokens, "
@@ -27,14 +29,13 @@ def check_lengths(config: CompressionConfig, splits: Splits, teacher: PreTrained
         )
 
 
-def rehearse_metric(config: CompressionConfig, teacher: PreTrainedModel) -> None:
+def rehearse_metric(config: CompressionConfig, task: Task, teacher: PreTrainedModel) -> None:
     """Compute the metric on a few perfect predictions, so that options that do not fit stop nothing later on."""
-    from minidisc_plugin.metrics import build_compute_metrics, result_key
+    from minidisc_plugin.metrics import result_key
     from minidisc_plugin.selection import MetricRange, to_unit
-    from minidisc_plugin.tasks import is_regression, perfect_predictions
 
     metric = config.metric
     declared = MetricRange(*metric.range) if metric.range else None
-    compute = build_compute_metrics(metric.name, is_regression(teacher.config), metric.options)
+    compute = task.compute_metrics(metric, teacher.config)
     key = result_key(metric.name)
-    to_unit([compute(perfect_predictions(teacher.config))[key]], key, declared)
+    to_unit([compute(task.perfect_predictions(teacher.config))[key]], key, declared)

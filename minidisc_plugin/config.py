@@ -33,8 +33,17 @@ class DatasetConfig(Section):
     test_split: str | None = Field(
         None, description="Split for the report. Default: `test`, else the validation split."
     )
-    text: list[str] = Field(min_length=1, max_length=2, description="Columns of the sentence, or of the pair.")
-    label: str = Field("label", description="Column of the label: an integer, a class name, or a real number.")
+    text: list[str] = Field(
+        min_length=1,
+        max_length=2,
+        description="Columns of the sentence or the pair, of the words, of question and context, of the text, or of "
+        "the source, by task.",
+    )
+    label: str = Field(
+        "label",
+        description="Column of the label: an integer, a class name or a real number; a list of them, one a word; "
+        "answers as SQuAD has them; or the target text. Text generation needs none.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -111,8 +120,12 @@ class CompressionConfig(Section):
 
     model: str = Field(description="The fine-tuned teacher: a folder or a Hub name.")
     tokenizer: str | None = Field(None, description="Its tokenizer, where it is not beside the model.")
-    task: Literal["text-classification"] = Field(
-        "text-classification", description="Classification, or regression where the model has a single label."
+    task: Literal[
+        "text-classification", "token-classification", "question-answering", "text-generation", "text2text-generation"
+    ] = Field(
+        "text-classification",
+        description="What the teacher was fine-tuned for; text classification is a regression where the model has a "
+        "single label.",
     )
     dataset: DatasetConfig = Field(description="The data.")
     metric: MetricConfig = Field(description="The metric that selects and reports.")

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from minidisc_plugin.config import CompressionConfig, DatasetConfig
 from minidisc_plugin.errors import DataError
 from minidisc_plugin.splits import carve
-from minidisc_plugin.tasks import label_ids, tokenise
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
     from transformers import PretrainedConfig
+
+    from minidisc_plugin.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Splits:
     report_name: Literal["test", "validation"]
 
 
-def load_splits(config: CompressionConfig, tokenizer: Any, model_config: PretrainedConfig) -> Splits:
+def load_splits(config: CompressionConfig, task: Task, tokenizer: Any, model_config: PretrainedConfig) -> Splits:
     """Load, check and tokenise the dataset.
 
     Raises:
@@ -52,8 +53,11 @@ def load_splits(config: CompressionConfig, tokenizer: Any, model_config: Pretrai
     if test_name not in raw and validation_name not in raw:
         raise DataError("dataset: neither a test nor a validation split to report on; add one to data_files")
 
-    def prepare(name: str) -> Dataset:
-        return _prepare(raw[name], name, config, tokenizer, model_config)
+    def checked(name: str) -> Dataset:
+        return task.check(raw[name], name, settings, model_config)
+
+    def features(examples: Dataset) -> Dataset:
+        return task.features(examples, tokenizer, config.max_length)
 
     report_name: Literal["test", "validation"] = "test"
     if test_name not in raw or test_name == validation_name:
@@ -63,10 +67,10 @@ def load_splits(config: CompressionConfig, tokenizer: Any, model_config: Pretrai
         raise DataError(
             "early_stopping_patience: there is no validation split besides the reported one; add one, or remove the key"
         )
-    train, selection = carve(prepare(settings.train_split), config.selection_size, config.seed)
-    return Splits(
-        train, selection, prepare(validation_name) if has_validation else None, prepare(test_name), report_name
-    )
+    # Examples are carved before they become features: those of one example stay on one side.
+    train, selection = map(features, carve(checked(settings.train_split), config.selection_size, config.seed))
+    validation = features(checked(validation_name)) if has_validation else None
+    return Splits(train, selection, validation, features(checked(test_name)), report_name)
 
 
 def _load(settings: DatasetConfig) -> DatasetDict:
@@ -88,24 +92,3 @@ def _first_cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def _prepare(
-    split: Dataset, name: str, config: CompressionConfig, tokenizer: Any, model_config: PretrainedConfig
-) -> Dataset:
-    columns = [*config.dataset.text, config.dataset.label]
-    for key, column in zip(["text"] * len(config.dataset.text) + ["label"], columns, strict=True):
-        if column not in split.column_names:
-            raise DataError(
-                f"dataset.{key}: column {column!r} is not in split {name!r}; columns: {', '.join(split.column_names)}"
-            )
-    if not len(split):
-        raise DataError(f"dataset: split {name!r} is empty")
-    for column in config.dataset.text:
-        kind = getattr(split.features[column], "dtype", "")
-        if kind not in ("string", "large_string", "null"):
-            kind = kind or type(split.features[column]).__name__
-            raise DataError(f"dataset.text: column {column!r} of split {name!r} holds {kind}, not text")
-    where = f"column {config.dataset.label!r} of split {name!r}"
-    labels = label_ids(list(split[config.dataset.label]), model_config, where)
-    return tokenise(split, tokenizer, config.dataset.text, labels, config.max_length)

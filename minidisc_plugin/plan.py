@@ -77,7 +77,7 @@ def make_plan(config: CompressionConfig) -> Plan:
     scales = prepared.scheduler.candidate_scales()
     target = prepared.scheduler.target_scale
     *candidates, student, teacher = nested.describe([*scales, target, 1.0])
-    batch = typical_batch(prepared.splits.report, prepared.tokenizer)
+    batch = typical_batch(prepared)
     macs = {scale: _macs(nested, scale, batch) for scale in {*scales, target, 1.0}}
     return Plan(
         scheduler=prepared.config.scheduler,

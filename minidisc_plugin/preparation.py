@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from minidisc_plugin.schedulers.base import Scheduler
     from minidisc_plugin.schedulers.workbench import Workbench
     from minidisc_plugin.steps import Step
+    from minidisc_plugin.tasks import Task
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Prepared:
         config: With every default filled in.
         scheduler: With its settings.
         steps: Pipeline steps in order.
+        task: What the teacher does.
         teacher: The fine-tuned model.
         tokenizer: Its tokenizer.
         splits: The tokenised dataset.
@@ -57,6 +59,7 @@ class Prepared:
     config: CompressionConfig
     scheduler: Scheduler
     steps: list[Step]
+    task: Task
     teacher: PreTrainedModel
     tokenizer: Any
     splits: Splits
@@ -66,11 +69,10 @@ class Prepared:
         """What the scheduler works with."""
         from transformers import EarlyStoppingCallback
 
-        from minidisc_plugin.metrics import build_compute_metrics, result_key
+        from minidisc_plugin.metrics import result_key
         from minidisc_plugin.schedulers.workbench import Workbench
-        from minidisc_plugin.tasks import is_regression
 
-        metric, regression = self.config.metric, is_regression(self.teacher.config)
+        metric, task = self.config.metric, self.task
         objective = pick(host().objectives(), self.config.distillation.objective, "distillation.objective")
         patience = self.config.early_stopping_patience
         return Workbench(
@@ -79,10 +81,13 @@ class Prepared:
             selection_dataset=self.splits.selection,
             validation_dataset=self.splits.validation,
             args=self.args,
-            compute_metrics=build_compute_metrics(metric.name, regression, metric.options),
+            compute_metrics=task.compute_metrics(metric, self.teacher.config),
+            preprocess_logits_for_metrics=task.reduce,
+            data_collator=task.collator(self.tokenizer),
+            task=task,
             metric=result_key(metric.name),
             metric_range=metric.range,
-            objective=objective(self.config.distillation, regression=regression),
+            objective=objective(self.config.distillation, regression=task.regression(self.teacher.config)),
             processing_class=self.tokenizer,
             make_distiller=_distiller(self.config.trainer),
             allocation=self.scheduler.allocation,
@@ -98,13 +103,17 @@ def _trainer(config: CompressionConfig) -> str:
         HostError: the config says `inc`, and the host cannot work.
     """
     from minidisc_plugin.integrations.hosts import available, require
+    from minidisc_plugin.tasks import TASKS
 
+    hosted = TASKS[config.task].hosted
+    if config.trainer == "inc" and not hosted:
+        raise ConfigError(f"trainer: 'inc' has no loss for task {config.task}; set trainer: transformers")
     if config.trainer == "inc":
         require("inc")
     if config.trainer is not None:
         return config.trainer
     has_loss = config.distillation.objective in ("minidisc", "knowledge_distillation")
-    return "inc" if has_loss and available("inc") else "transformers"
+    return "inc" if hosted and has_loss and available("inc") else "transformers"
 
 
 def _distiller(trainer: str | None) -> Any:
@@ -171,19 +180,22 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     from minidisc_plugin.data import load_splits
     from minidisc_plugin.metrics import load_metric, result_key
     from minidisc_plugin.nested.family import family_of
-    from minidisc_plugin.tasks import load_teacher, load_tokenizer
+    from minidisc_plugin.tasks import TASKS, load_teacher, load_tokenizer
     from minidisc_plugin.training.arguments import training_arguments, with_defaults
 
     load_metric(config.metric.name)
     args = training_arguments(
         config.training, checkpoints, config.early_stopping_patience, result_key(config.metric.name)
     )
-    teacher = load_teacher(config.model, config.trust_remote_code)
+    task = TASKS[config.task]()
+    if task.own_labels:
+        args.label_names = list(task.label_names)
+    teacher = load_teacher(config.model, config.trust_remote_code, task)
     family_of(teacher.config)
-    tokenizer = load_tokenizer(config.tokenizer or config.model, teacher, config.trust_remote_code)
-    splits = load_splits(config, tokenizer, teacher.config)
+    tokenizer = load_tokenizer(config.tokenizer or config.model, teacher, config.trust_remote_code, task)
+    splits = load_splits(config, task, tokenizer, teacher.config)
     check_lengths(config, splits, teacher)
-    rehearse_metric(config, teacher)
+    rehearse_metric(config, task, teacher)
     installed = installed_versions()
     resolved = config.model_copy(
         update={
@@ -196,6 +208,6 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
             "versions": {name: installed[name] for name in VERSIONS_OF if name in installed},
         }
     )
-    prepared = Prepared(resolved, scheduler, steps, teacher, tokenizer, splits, args)
+    prepared = Prepared(resolved, scheduler, steps, task, teacher, tokenizer, splits, args)
     prepared.workbench()  # the objective and the metric's range are checked by making it
     return prepared

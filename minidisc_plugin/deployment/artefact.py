@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,11 @@ class Artefact:
         runtime: What runs it and in which precision, such as "OpenVINO int8".
         engine: What runs it; artefacts of one engine are timed against each other.
         folder: Where it lies; the loader's argument.
-        load: Gives what is called with a batch by name and returns `logits` (batch, labels).
+        load: Gives what is called with a batch by name and returns its outputs by name.
     """
 
     role: str
     runtime: str
     engine: str
     folder: Path
-    load: Callable[[Path], Any]
+    load: Callable[[Path], Any] = field(compare=False)

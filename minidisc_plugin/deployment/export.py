@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from minidisc_plugin.deployment.artefact import Artefact
 from minidisc_plugin.doctor import Capability
+from minidisc_plugin.errors import ConfigError
 from minidisc_plugin.integrations.hosts import require
 from minidisc_plugin.processes import is_writer
 from minidisc_plugin.steps import Run, Step
 
 if TYPE_CHECKING:
     from minidisc_plugin.config import CompressionConfig
+    from minidisc_plugin.tasks import Task
 
 FOLDERS = {"openvino": "student-openvino", "onnx": "student-onnx"}
 RUNTIMES = {"openvino": "OpenVINO fp32", "onnx": "ONNX fp32"}
@@ -31,6 +34,7 @@ class Export(Step):
 
     def check(self, config: CompressionConfig) -> None:
         """See Step."""
+        refuse_task(self.name, config)
         for format_name in config.export.formats:
             require(_CAPABILITIES[format_name])
 
@@ -39,6 +43,19 @@ class Export(Step):
         for format_name in run.prepared.config.export.formats:
             exported(run, "student", format_name, run.directory.root / FOLDERS[format_name])
             exported(run, "teacher", format_name)
+
+
+def refuse_task(step: str, config: CompressionConfig) -> None:
+    """Refuse a task whose models are not exported.
+
+    Raises:
+        ConfigError: the config's is one.
+    """
+    from minidisc_plugin.tasks import TASKS
+
+    if not TASKS[config.task].runtime_classes:
+        able = [name for name, task in TASKS.items() if task.runtime_classes]
+        raise ConfigError(f"steps: {step!r} is not for task {config.task} (but {', '.join(able)}); leave it out")
 
 
 def exported(run: Run, role: str, format_name: str, folder: Path | None = None) -> Path:
@@ -56,7 +73,7 @@ def exported(run: Run, role: str, format_name: str, folder: Path | None = None) 
     stage = f"export-{format_name}-{role}"
     folder = folder or run.directory.checkpoints / stage
     model = run.schedule.student if role == "student" else run.bench.teacher
-    export, load = _exporter(format_name)
+    export, load = _exporter(format_name, run.prepared.task)
     if not run.bench.journal.finished(stage):
         with run.bench.journal.stage(stage):
             if is_writer():
@@ -68,11 +85,13 @@ def exported(run: Run, role: str, format_name: str, folder: Path | None = None) 
     return folder
 
 
-def _exporter(format_name: str) -> tuple[Callable[..., None], Callable[[Path], Any]]:
+def _exporter(format_name: str, task: Task) -> tuple[Callable[..., None], Callable[[Path], Any]]:
     if format_name == "onnx":
         from minidisc_plugin.integrations import onnx
 
-        return onnx.export, onnx.load
+        kind = task.runtime_classes["onnx"]
+        return partial(onnx.export, task=task.name), partial(onnx.load, kind=kind)
     from minidisc_plugin.integrations import openvino
 
-    return openvino.export, openvino.load
+    kind = task.runtime_classes["openvino"]
+    return partial(openvino.export, task=task.name), partial(openvino.load, kind=kind)

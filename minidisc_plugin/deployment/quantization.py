@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from minidisc_plugin.deployment.artefact import Artefact
-from minidisc_plugin.deployment.export import exported
+from minidisc_plugin.deployment.export import exported, refuse_task
 from minidisc_plugin.doctor import Capability
 from minidisc_plugin.integrations.hosts import require
 from minidisc_plugin.processes import is_writer
@@ -37,6 +38,7 @@ class Quantization(Step):
 
     def check(self, config: CompressionConfig) -> None:
         """See Step."""
+        refuse_task(self.name, config)
         for scheme in config.quantization.schemes:
             require(_CAPABILITIES[scheme])
 
@@ -51,15 +53,18 @@ class Quantization(Step):
     def _openvino(self, run: Run, scheme: str) -> None:
         from minidisc_plugin.integrations import openvino
 
+        kind = run.prepared.task.runtime_classes["openvino"]
         source = exported(run, "student", "openvino", _exported_already(run))
         exported(run, "teacher", "openvino")
         folder = run.directory.root / FOLDERS[scheme]
         if not run.bench.journal.finished(scheme):
             with run.bench.journal.stage(scheme):
                 if is_writer():
-                    openvino.quantize(source, folder, calibration(run))
+                    openvino.quantize(source, folder, calibration(run), kind)
                     run.prepared.tokenizer.save_pretrained(folder)
-        run.artefacts.append(Artefact("student", "OpenVINO int8", "openvino", folder, openvino.load))
+        run.artefacts.append(
+            Artefact("student", "OpenVINO int8", "openvino", folder, partial(openvino.load, kind=kind))
+        )
 
     def _inc(self, run: Run, scheme: str) -> None:
         from minidisc_plugin.integrations.inc import quantization
@@ -70,7 +75,9 @@ class Quantization(Step):
             with run.bench.journal.stage(scheme):
                 if is_writer():
                     examples = calibration(run) if static else None
-                    quantization.quantize(run.schedule.student, folder, examples, run.prepared.tokenizer)
+                    quantization.quantize(
+                        run.schedule.student, folder, examples, run.prepared.tokenizer, run.prepared.task.name
+                    )
                     run.prepared.tokenizer.save_pretrained(folder)
         runtime = f"torch int8, {'static' if static else 'dynamic'}"
         run.artefacts.append(Artefact("student", runtime, "torch", folder, quantization.load))

@@ -12,10 +12,8 @@ from minidisc_plugin.nested.checkpoint import as_stock
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-TASK = "text-classification"
 
-
-def export(model: PreTrainedModel, folder: Path) -> None:
+def export(model: PreTrainedModel, folder: Path, task: str = "text-classification") -> None:
     """Write a model, its layers of whatever widths, as ONNX in fp32.
 
     Raises:
@@ -25,12 +23,12 @@ def export(model: PreTrainedModel, folder: Path) -> None:
     from optimum.exporters.onnx import onnx_export_from_model
 
     with atomic_folder(folder) as temporary:
-        onnx_export_from_model(as_stock(model), temporary, task=TASK, do_validation=False)
+        onnx_export_from_model(as_stock(model), temporary, task=task, do_validation=False)
 
 
-def load(folder: Path) -> Any:
-    """The model in ONNX Runtime on the CPU."""
+def load(folder: Path, kind: str = "ORTModelForSequenceClassification") -> Any:
+    """The model in ONNX Runtime on the CPU, as an object of the class `kind`."""
     require("onnx")
-    from optimum.onnxruntime import ORTModelForSequenceClassification
+    from optimum import onnxruntime
 
-    return ORTModelForSequenceClassification.from_pretrained(str(folder), provider="CPUExecutionProvider")
+    return getattr(onnxruntime, kind).from_pretrained(str(folder), provider="CPUExecutionProvider")

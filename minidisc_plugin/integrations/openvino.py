@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel
 
-TASK = "text-classification"
 
-
-def export(model: PreTrainedModel, folder: Path) -> None:
+def export(model: PreTrainedModel, folder: Path, task: str = "text-classification") -> None:
     """Write a model, its layers of whatever widths, as OpenVINO IR in fp32.
 
     Raises:
@@ -28,32 +26,33 @@ def export(model: PreTrainedModel, folder: Path) -> None:
 
     with atomic_folder(folder) as temporary:
         # Without a config the exporter stores large models in 8 bits.
-        export_from_model(as_stock(model), temporary, task=TASK, ov_config=OVConfig(dtype="fp32"))
+        export_from_model(as_stock(model), temporary, task=task, ov_config=OVConfig(dtype="fp32"))
 
 
-def quantize(source: Path, folder: Path, examples: Dataset) -> None:
+def quantize(source: Path, folder: Path, examples: Dataset, kind: str = "OVModelForSequenceClassification") -> None:
     """Quantize weights and activations of an exported model to 8 bits.
 
     Args:
         source: What `export` wrote.
         folder: Where to write.
         examples: Calibration data with the model's inputs only.
+        kind: The class that loads it.
     """
     require("openvino")
     from optimum.intel import OVConfig, OVQuantizationConfig, OVQuantizer
 
     settings = OVConfig(quantization_config=OVQuantizationConfig(num_samples=len(examples)))
     with atomic_folder(folder) as temporary:
-        OVQuantizer.from_pretrained(load(source)).quantize(
+        OVQuantizer.from_pretrained(load(source, kind)).quantize(
             calibration_dataset=examples, ov_config=settings, save_directory=temporary
         )
 
 
-def load(folder: Path) -> Any:
+def load(folder: Path, kind: str = "OVModelForSequenceClassification") -> Any:
     """The model in OpenVINO's runtime on the CPU, tuned for latency."""
     require("openvino")
-    from optimum.intel import OVModelForSequenceClassification
+    from optimum import intel
 
-    return OVModelForSequenceClassification.from_pretrained(
+    return getattr(intel, kind).from_pretrained(
         str(folder), export=False, device="CPU", ov_config={"CACHE_DIR": "", "PERFORMANCE_HINT": "LATENCY"}
     )

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     import evaluate
     from transformers import EvalPrediction
 
-__all__ = ["build_compute_metrics", "load_metric", "result_key", "shipped_metrics"]
+__all__ = ["LoadedMetric", "build_compute_metrics", "load_metric", "result_key", "shipped_metrics"]
 
 _FOLDER = Path(__file__).parent
 _OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
+# Where a metric gives several numbers and none under its own name: the one that it is known for.
+_MAIN_VALUES = {"seqeval": "overall_f1", "squad": "f1", "squad_v2": "f1"}
 _NEED_CLASSES = frozenset({"accuracy", "f1", "matthews_correlation"})
 
 
@@ -83,6 +85,65 @@ def load_metric(name: str) -> evaluate.EvaluationModule:
         raise MetricError(f"metric {name!r} cannot be loaded: {reason} ({remedy})") from error
 
 
+class LoadedMetric:
+    """A metric with its options, whose result has one number under its own key.
+
+    Args:
+        name: as for `load_metric`.
+        options: keyword arguments of the metric, such as `{"average": "macro"}` for f1.
+
+    Attributes:
+        key: where the number stands: `result_key(name)`.
+
+    Raises:
+        MetricError: the metric cannot be loaded.
+    """
+
+    def __init__(self, name: str, options: Mapping[str, Any] | None = None) -> None:
+        self.name, self.key = name, result_key(name)
+        self._options = dict(options or {})
+        self._module = load_metric(name)
+
+    @property
+    def takes_answers(self) -> bool:
+        """Whether it compares texts that answer a question, as `squad` does."""
+        return isinstance(self._row(), Mapping)
+
+    @property
+    def takes_sequences(self) -> bool:
+        """Whether it compares lists of tags, as `seqeval` does."""
+        from datasets import Value
+
+        return not self.takes_answers and not isinstance(self._row(), Value)
+
+    def _row(self) -> Any:
+        """The type of one prediction."""
+        features = self._module.features
+        return (features[0] if isinstance(features, list) else features).get("predictions")
+
+    def __call__(self, predictions: Any, references: Any, **more: Any) -> dict[str, float]:
+        """Compute it; `more` are arguments beside the options.
+
+        Raises:
+            MetricError: the options do not fit the data, or the result has no single number under the key.
+        """
+        settings = {**self._options, **more}
+        try:
+            result = self._module.compute(predictions=predictions, references=references, **settings)
+        except (TypeError, ValueError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise MetricError(f"metric {self.name} with options {settings}: {reason}") from error
+        numbers = {name: float(value) for name, value in result.items() if _is_number(value)}
+        main = _MAIN_VALUES.get(self.key, "")
+        if self.key not in numbers and main in numbers:
+            numbers[self.key] = numbers[main]
+        if self.key not in numbers:
+            if len(result) != 1 or len(numbers) != 1:
+                raise MetricError(f"metric {self.name} gives {sorted(result)} and no single number {self.key!r}")
+            numbers[self.key] = next(iter(numbers.values()))
+        return numbers
+
+
 def build_compute_metrics(
     name: str, regression: bool, options: Mapping[str, Any] | None = None
 ) -> Callable[[EvalPrediction], dict[str, float]]:
@@ -101,10 +162,10 @@ def build_compute_metrics(
         MetricError: the metric cannot be loaded or does not fit a regression; and, when called, the metric's
             options do not fit its data, or its result has no single number under its key.
     """
-    key, settings = result_key(name), dict(options or {})
+    key = result_key(name)
     if regression and key in _NEED_CLASSES:
         raise MetricError(f"metric {name} compares classes, this is a regression; use pearsonr or spearmanr")
-    module = load_metric(name)
+    module = LoadedMetric(name, options)
 
     def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
         import numpy as np
@@ -119,16 +180,12 @@ def build_compute_metrics(
             labels = labels.reshape(-1)
         if broken:
             return {key: float("nan")}
-        try:
-            result = module.compute(predictions=outputs, references=labels, **settings)
-        except (TypeError, ValueError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise MetricError(f"metric {name} with options {settings}: {reason}") from error
-        numbers = {k: float(v) for k, v in result.items() if np.ndim(v) == 0}
-        if key not in numbers:
-            if len(result) != 1 or len(numbers) != 1:
-                raise MetricError(f"metric {name} gives {sorted(result)} and no single number {key!r}")
-            numbers[key] = next(iter(numbers.values()))
-        return numbers
+        return module(outputs, labels)
 
     return compute_metrics
+
+
+def _is_number(value: Any) -> bool:
+    import numpy as np
+
+    return not isinstance(value, (Mapping, str)) and np.ndim(value) == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def importance(
-    model: PreTrainedModel, structure: Structure, batches: Iterable[Mapping[str, Any]]
+    model: PreTrainedModel,
+    structure: Structure,
+    batches: Iterable[Mapping[str, Any]],
+    terms_of: Callable[[Mapping[str, Any]], int] | None = None,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Score every head and neuron on labelled batches.
 
@@ -28,6 +31,8 @@ def importance(
         model: The network at its full size; its mode, gradients and `requires_grad` flags are left as they were.
         structure: What can be sliced in it.
         batches: Mappings of tensors that hold the model's inputs and `labels`; the model's own loss is used.
+        terms_of: Over how many terms that loss is a mean, such as labelled tokens; the model's task says so when
+            left out.
 
     Returns:
         Two lists with, per place, (units,) scores on the CPU: of heads and of neurons.
@@ -35,22 +40,26 @@ def importance(
     Raises:
         DataError: no batch, a batch without labels, or a loss that is not finite.
     """
+    from minidisc_plugin.tasks.registry import task_of_model
+
     places = structure.places
     all_scores = [torch.zeros(units.count, dtype=torch.float64) for units in places]
+    count = terms_of or task_of_model(model).terms
     examples = 0
     with _frozen(model):
         for batch in batches:
-            if batch.get("labels") is None:
-                raise DataError("importance needs labelled batches: add `labels` to every batch")
+            terms = count(batch)
+            if not terms:
+                continue  # nothing in it counts, and a mean over nothing is no number
             inputs = {name: value.to(model.device) for name, value in batch.items() if torch.is_tensor(value)}
-            size = len(inputs["labels"])
+            size = len(inputs["input_ids"] if "input_ids" in inputs else next(iter(inputs.values())))
             with _masks(places, size) as masks:
                 loss = model(**inputs).loss
                 if not torch.isfinite(loss):
                     raise DataError(f"importance: the teacher's loss is {loss.item()} after {examples} examples")
-                # The model's loss is a mean over examples; the sum has one term per example and mask.
+                # The model's loss is a mean over what its task counts; the sum does not depend on batches.
                 wanted = [mask for mask in masks if mask.shape[1]]
-                found = iter(torch.autograd.grad(loss * size, wanted, allow_unused=True))
+                found = iter(torch.autograd.grad(loss * terms, wanted, allow_unused=True))
             for scores, mask in zip(all_scores, masks, strict=True):
                 gradient = next(found) if mask.shape[1] else None
                 if gradient is not None:

@@ -12,6 +12,7 @@ from minidisc_plugin.reporting.plot import PLOT_FILE, has_picture
 from minidisc_plugin.reporting.records import ModelRow, ResultsRecord, ScheduleRecord
 from minidisc_plugin.reporting.rows import choice, count, results_grid, schedule_grid, score, size
 from minidisc_plugin.reporting.tables import markdown_table
+from minidisc_plugin.tasks import TASKS
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
@@ -31,9 +32,9 @@ model = minidisc_plugin.load("student")
 or, where this package is not installed:
 
 ```python
-from transformers import AutoModelForSequenceClassification
+from transformers import AUTO_CLASS
 
-model = AutoModelForSequenceClassification.from_pretrained("student", trust_remote_code=True)
+model = AUTO_CLASS.from_pretrained("student", trust_remote_code=True)
 ```
 
 Both paths are relative to this folder. The layers differ in width, so the checkpoint brings the few lines of
@@ -79,8 +80,8 @@ def _front_matter(run_dir: Path, results: ResultsRecord, base_model: str, task: 
     if student is not None and student.metric is not None:
         evaluated = [
             EvalResult(
-                task_type=_PIPELINE,
-                task_name=None if task == _PIPELINE else task,
+                task_type=_pipeline(task),
+                task_name=None if task == _pipeline(task) else task,
                 dataset_type=_public(dataset),
                 dataset_name=_public(dataset),
                 dataset_split=results.split,
@@ -90,7 +91,7 @@ def _front_matter(run_dir: Path, results: ResultsRecord, base_model: str, task: 
         ]
     return ModelCardData(
         library_name="transformers",
-        pipeline_tag=_PIPELINE,
+        pipeline_tag=_pipeline(task),
         base_model=base_model if _on_hub(base_model) else None,
         base_model_relation="finetune" if _on_hub(base_model) else None,
         datasets=[dataset] if _on_hub(dataset) else None,
@@ -99,6 +100,11 @@ def _front_matter(run_dir: Path, results: ResultsRecord, base_model: str, task: 
         model_name=run_dir.resolve().name if evaluated else None,
         eval_results=evaluated,
     )
+
+
+def _pipeline(task: str) -> str:
+    """The Hub's name of a task; that of classification where it is told in other words."""
+    return task if task in TASKS else _PIPELINE
 
 
 def _body(
@@ -113,7 +119,7 @@ def _body(
         *grid.notes,
         _folders(results),
         "## Loading",
-        _LOADING,
+        _LOADING.replace("AUTO_CLASS", TASKS[_pipeline(task)].auto_class),
         "## How the assistant was chosen",
         *_choosing(run_dir, schedule),
         "## Made with",

@@ -14,10 +14,10 @@ from minidisc_plugin.reporting.measure import Timing, bytes_on_disk, count_param
 from minidisc_plugin.reporting.records import ModelRow, ResultsRecord
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from transformers import PreTrainedModel
 
     from minidisc_plugin.deployment.artefact import Artefact
+    from minidisc_plugin.preparation import Prepared
     from minidisc_plugin.steps import Run
 
 BATCH = 32
@@ -30,7 +30,7 @@ def measure(run: Run) -> ResultsRecord:
     """
     prepared, schedule = run.prepared, run.schedule
     models = _models(run)
-    batch = typical_batch(prepared.splits.report, prepared.tokenizer)
+    batch = typical_batch(prepared)
     single = {name: value[:1] for name, value in batch.items()}
     for _, model, _ in models.values():
         model.to(run.bench.args.device).eval()
@@ -65,7 +65,7 @@ def measure(run: Run) -> ResultsRecord:
         scheduler=schedule.record.scheduler,
         metric=run.bench.metric,
         split=prepared.splits.report_name,
-        examples=len(prepared.splits.report),
+        examples=prepared.task.count_examples(prepared.splits.report),
         sequence_length=batch["input_ids"].shape[1],
         rows=rows,
         versions=prepared.config.versions or {},
@@ -114,17 +114,18 @@ def _models(run: Run) -> dict[str, tuple[float, PreTrainedModel, Path | None]]:
     return models
 
 
-def typical_batch(dataset: Dataset, tokenizer: Any) -> Mapping[str, torch.Tensor]:
-    """A batch of examples around the median length, repeated where the split is small."""
+def typical_batch(prepared: Prepared) -> Mapping[str, torch.Tensor]:
+    """Inputs of examples around the median length, repeated where the reported split is small."""
     from transformers import DataCollatorWithPadding
 
-    plain = dataset.remove_columns([name for name in dataset.column_names if name not in tokenizer.model_input_names])
+    plain = prepared.splits.report
     lengths = [len(ids) for ids in plain["input_ids"]]
     by_length = sorted(range(len(plain)), key=lengths.__getitem__)
     start = max(0, len(by_length) // 2 - BATCH // 2)
     middle = by_length[start : start + BATCH]
     rows = [plain[middle[index % len(middle)]] for index in range(BATCH)]
-    return dict(DataCollatorWithPadding(tokenizer)(rows))
+    collate = prepared.task.collator(prepared.tokenizer) or DataCollatorWithPadding(prepared.tokenizer)
+    return prepared.task.inputs(collate(rows), prepared.teacher)
 
 
 def _bytes(model: PreTrainedModel, folder: Path | None) -> int:

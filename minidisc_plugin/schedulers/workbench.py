@@ -18,6 +18,7 @@ from minidisc_plugin.processes import is_writer
 from minidisc_plugin.reporting.records import Candidate
 from minidisc_plugin.schedulers.journal import Journal
 from minidisc_plugin.selection import MetricRange, to_unit
+from minidisc_plugin.tasks import task_of_model
 from minidisc_plugin.training.arguments import for_stage, tokenizer_argument
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader
     from transformers import PreTrainedModel, Trainer, TrainingArguments
 
+    from minidisc_plugin.tasks import Task
     from minidisc_plugin.training.objectives import Objective
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class Workbench:
             DistillationTrainer by name.
         objective: The distillation objective.
         allocation: See NestedModel.
+        task: What the teacher does; told by its class when left out.
         resume: Go on from what `args.output_dir` holds.
         callbacks: As `Trainer` takes them, for every training stage.
     """
@@ -70,6 +73,7 @@ class Workbench:
         preprocess_logits_for_metrics: Callable[..., Any] | None = None,
         make_distiller: Callable[..., Trainer] | None = None,
         allocation: Allocation = "global",
+        task: Task | None = None,
         resume: bool = False,
         callbacks: Sequence[Any] = (),
     ) -> None:
@@ -82,6 +86,7 @@ class Workbench:
         self.resume = resume
         self.folder = Path(str(args.output_dir))
         self.journal = Journal(self.folder, resume=resume)
+        self.task = task or task_of_model(teacher)
         self._objective = objective
         self._trainer_arguments: dict[str, Any] = {
             "train_dataset": train_dataset,
@@ -109,7 +114,9 @@ class Workbench:
             if is_writer():
                 self.folder.mkdir(parents=True, exist_ok=True)
                 with atomic_path(file) as temporary:
-                    save_file({name: value.contiguous() for name, value in ranking.tensors().items()}, temporary)
+                    save_file(
+                        {name: value.clone().contiguous() for name, value in ranking.tensors().items()}, temporary
+                    )
         return nested
 
     def rank(self, nested: NestedModel) -> Ranking:
@@ -117,7 +124,7 @@ class Workbench:
         from tqdm.auto import tqdm
 
         quiet = self.args.disable_tqdm or not is_writer()
-        batches = self._batches(self.selection_dataset)
+        batches = [self.task.labelled(batch) for batch in self._batches(self.selection_dataset)]
         return nested.rank(tqdm(batches, desc="importance", disable=quiet, leave=False))
 
     def specify(self, scheduler: str, nested: NestedModel, scales: Sequence[float]) -> list[Candidate]:
@@ -199,18 +206,25 @@ class Workbench:
         return float(metrics[key])
 
     def metric_in_runtime(self, model: Any, dataset: Dataset) -> float:
-        """The metric, in this process alone, of whatever is called with a batch by name and returns `logits`."""
+        """The metric, in this process alone, of whatever takes a batch by name and returns its outputs by name."""
         import torch
         from transformers import EvalPrediction
+        from transformers.trainer_pt_utils import nested_concat, nested_numpify
 
+        reduce = self._trainer_arguments["preprocess_logits_for_metrics"]
         device = model.device if isinstance(model, torch.nn.Module) else torch.device("cpu")
-        outputs, labels = [], []
+        predictions: Any = None
+        labels: Any = None
         for batch in self._batches(dataset):
-            inputs = {name: value.to(device) for name, value in batch.items()}
-            labels.append(inputs.pop("labels").cpu())
+            inputs = {name: value.to(device) for name, value in self.task.inputs(batch, self.teacher).items()}
+            wanted = tuple(batch[name] for name in self.task.label_names if name in batch)
+            wanted = wanted[0] if len(wanted) == 1 else wanted
             with torch.inference_mode():
-                outputs.append(torch.as_tensor(model(**inputs)["logits"]).float().cpu())
-        prediction = EvalPrediction(torch.cat(outputs).numpy(), torch.cat(labels).numpy())
+                found = _plain(self.task.logits(model(**inputs)))
+                found = found if reduce is None else reduce(found, wanted)
+            predictions = found if predictions is None else nested_concat(predictions, found, padding_index=-100)
+            labels = wanted if labels is None else nested_concat(labels, wanted, padding_index=-100)
+        prediction = EvalPrediction(nested_numpify(predictions), nested_numpify(labels))
         metrics = self._trainer_arguments["compute_metrics"](prediction)
         return float(metrics[self.metric])
 
@@ -224,11 +238,11 @@ class Workbench:
 
     def evaluator(self, model: PreTrainedModel, stage: str, dataset: Dataset | None = None) -> Trainer:
         """A plain Trainer that evaluates `model`, on the selection split unless told."""
-        from transformers import Trainer
+        from minidisc_plugin.training.evaluation import TaskTrainer
 
         arguments = {**self._trainer_arguments, "train_dataset": None}
         arguments["eval_dataset"] = self.selection_dataset if dataset is None else dataset
-        return Trainer(model=model, args=for_stage(self.args, stage), **arguments)
+        return TaskTrainer(model=model, args=for_stage(self.args, stage), **arguments)
 
     def _train(
         self,
@@ -275,10 +289,18 @@ class Workbench:
                 shutil.rmtree(leftover)
 
 
+def _plain(logits: Any) -> Any:
+    """Of whatever runtime, in single precision on the CPU; a tuple of them likewise."""
+    import torch
+
+    if isinstance(logits, tuple):
+        return tuple(_plain(part) for part in logits)
+    return torch.as_tensor(logits).float().cpu()
+
+
 def default_objective(teacher: PreTrainedModel) -> Objective:
     """The paper's objective, for the task that the teacher's config tells."""
     from minidisc_plugin.config import DistillationConfig
-    from minidisc_plugin.tasks import is_regression
     from minidisc_plugin.training.objectives import MiniDiscObjective
 
-    return MiniDiscObjective(DistillationConfig(), regression=is_regression(teacher.config))
+    return MiniDiscObjective(DistillationConfig(), regression=task_of_model(teacher).regression(teacher.config))

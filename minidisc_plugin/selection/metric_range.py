@@ -24,11 +24,14 @@ _UNIT_NAMES = frozenset(
         "exact_match",
         "roc_auc",
         "average_precision",
+        "seqeval",
+        "bits_saved",
     }
 )
 _SYMMETRIC_NAMES = frozenset(
     {"matthews_correlation", "mcc", "pearson", "pearsonr", "spearman", "spearmanr", "spearmanr_correlation"}
 )
+_PERCENT_NAMES = frozenset({"squad", "squad_v2"})
 _LOWER_IS_BETTER = frozenset(
     {
         "loss",
@@ -71,6 +74,7 @@ class MetricRange:
 
 _UNIT = MetricRange(0.0, 1.0)
 _SYMMETRIC = MetricRange(-1.0, 1.0)
+_PERCENT = MetricRange(0.0, 100.0)
 
 
 def _plain_name(metric: str) -> str:
@@ -80,8 +84,10 @@ def _plain_name(metric: str) -> str:
 
 
 def known_range(metric_name: str) -> MetricRange | None:
-    """Tell the range of a well-known metric: [0, 1], [-1, 1], or None where the name says nothing."""
+    """Tell the range of a well-known metric: [0, 1], [-1, 1], [0, 100], or None where the name says nothing."""
     name = _plain_name(metric_name)
+    if name in _PERCENT_NAMES:
+        return _PERCENT
     if name in _UNIT_NAMES:
         return _UNIT
     return _SYMMETRIC if name in _SYMMETRIC_NAMES else None
@@ -111,7 +117,7 @@ def _source_range(numbers: Sequence[float], metric: str, declared: MetricRange |
     finite = [number for number in numbers if not math.isnan(number)]
     known = known_range(metric)
     ranges = [declared] if declared else [known or _UNIT]
-    if known and not declared:
+    if known and not declared and known is not _PERCENT:
         ranges.append(MetricRange(100 * known.low, 100 * known.high))
     outside: list[float] = []
     for source in ranges:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Trainer
 
 from minidisc_plugin.training.dependable import DependableTraining
+from minidisc_plugin.training.evaluation import TaskTrainer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from minidisc_plugin.training.objectives import Objective
 
 
-class DistillationTrainer(DependableTraining, Trainer):  # type: ignore[misc]
+class DistillationTrainer(DependableTraining, TaskTrainer):
     """Trains `model` to follow `teacher`; everything else is `transformers.Trainer`.
 
     Args:
@@ -49,10 +49,10 @@ class DistillationTrainer(DependableTraining, Trainer):  # type: ignore[misc]
         if not model.training:
             return super().compute_loss(model, inputs, return_outputs=return_outputs)
         batch = dict(inputs)
-        features = {name: value for name, value in batch.items() if name not in ("labels", "length")}
+        features = {**self.task.inputs(batch, self.teacher), **self.task.options}
         teacher = self.teacher_outputs(features)
         student = model(**features, output_hidden_states=self.objective.needs_hidden_states)
-        loss = self.objective(student, teacher, batch)
+        loss = self.objective(*self.task.compared(student, teacher, batch))
         return (loss, student) if return_outputs else loss
 
     def teacher_outputs(self, features: dict[str, Tensor]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -39,14 +39,27 @@ class Objective(ABC):
         """The scalar loss of a batch.
 
         Args:
-            student: The student's model output: `logits` (batch, labels) and, where needed, `hidden_states`.
+            student: The student's output: `logits` (terms, classes), a row for each example, labelled token, or
+                start or end of an answer, and, where needed, `hidden_states` (of an encoder-decoder model
+                `encoder_hidden_states` and `decoder_hidden_states`).
             teacher: The teacher's, without gradient.
-            batch: What both were given, with `attention_mask` (batch, tokens) and `labels` where there are any.
+            batch: What both were given, with `attention_mask` (batch, tokens) and `labels` (terms,) where there are
+                any; `decoder_attention_mask` for states of a decoder; `logits_mask` (terms, classes) where some
+                logits stand for nothing.
         """
 
 
-def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """Cross entropy of (batch, labels) logits against the teacher's distribution, both at `temperature`."""
+def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float, mask: Tensor | None = None) -> Tensor:
+    """Cross entropy of (terms, classes) logits against the teacher's distribution, both at `temperature`.
+
+    Classes that are false in `mask` (terms, classes) do not exist; it is 0 where there are no terms.
+    """
+    if not len(student):
+        return student.sum()
+    if mask is not None:
+        target = functional.softmax((teacher / temperature).masked_fill(~mask, -torch.inf), dim=-1)
+        likely = functional.log_softmax((student / temperature).masked_fill(~mask, -torch.inf), dim=-1)
+        return -(target * likely.masked_fill(~mask, 0.0)).sum(-1).mean()
     target = functional.softmax(teacher / temperature, dim=-1)
     return -(target * functional.log_softmax(student / temperature, dim=-1)).sum(-1).mean()
 
@@ -60,11 +73,25 @@ def masked_mean_squared_error(student: Tensor, teacher: Tensor, mask: Tensor | N
     return (difference * weight).sum() / weight.sum().clamp_min(1)
 
 
+def _mean(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean of the values that stand for something."""
+    return values.mean() if mask is None else values[mask].mean()
+
+
 def compared_layers(layers: int) -> list[int]:
     """Indices into `hidden_states` that the paper compares: the embeddings and every (layers / 6)-th layer."""
     if layers <= 6:
         return list(range(layers + 1))
     return sorted({round(step * layers / 6) for step in range(7)})
+
+
+def _stacks(student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> Iterator[tuple[Any, Any, Tensor | None]]:
+    """Hidden states of both, with their mask: one stack of layers, or those of encoder and decoder."""
+    if getattr(teacher, "decoder_hidden_states", None) is None:
+        yield student.hidden_states, teacher.hidden_states, batch.get("attention_mask")
+        return
+    yield student.encoder_hidden_states, teacher.encoder_hidden_states, batch.get("attention_mask")
+    yield student.decoder_hidden_states, teacher.decoder_hidden_states, batch.get("decoder_attention_mask")
 
 
 class MiniDiscObjective(Objective):
@@ -88,18 +115,18 @@ class MiniDiscObjective(Objective):
 
     def __call__(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> Tensor:
         """See Objective."""
-        mask = batch.get("attention_mask")
-        compared = compared_layers(len(teacher.hidden_states) - 1)
         hidden = torch.stack(
             [
-                masked_mean_squared_error(student.hidden_states[layer], teacher.hidden_states[layer], mask)
-                for layer in compared
+                masked_mean_squared_error(mine[layer], theirs[layer], mask)
+                for mine, theirs, mask in _stacks(student, teacher, batch)
+                for layer in compared_layers(len(theirs) - 1)
             ]
         ).mean()
         if self.regression:
             logits = functional.mse_loss(student.logits, teacher.logits)
         else:
-            logits = soft_cross_entropy(student.logits, teacher.logits, self.settings.temperature)
+            mask = batch.get("logits_mask")
+            logits = soft_cross_entropy(student.logits, teacher.logits, self.settings.temperature, mask)
         return (hidden + logits) / 2
 
 
@@ -127,30 +154,36 @@ class KnowledgeDistillation(Objective):
 
     def __call__(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> Tensor:
         """See Objective."""
+        mask = batch.get("logits_mask")
         loss: Tensor = student.logits.new_zeros(())
+        if not len(student.logits):
+            empty: Tensor = student.logits.sum()
+            return empty
         if self.label_weight:
-            loss = loss + self.label_weight * self._against_labels(student.logits, batch["labels"])
+            loss = loss + self.label_weight * self._against_labels(student.logits, batch["labels"], mask)
         if self.teacher_weight:
-            loss = loss + self.teacher_weight * self._against_teacher(student.logits, teacher.logits)
+            loss = loss + self.teacher_weight * self._against_teacher(student.logits, teacher.logits, mask)
         return loss
 
-    def _against_labels(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def _against_labels(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
         if self.label_type == "CE":
-            return functional.cross_entropy(logits, labels)
+            return functional.cross_entropy(logits if mask is None else logits.masked_fill(~mask, -torch.inf), labels)
         if self.regression:
             return functional.mse_loss(logits.squeeze(-1), labels.to(logits.dtype))
-        return functional.mse_loss(logits, functional.one_hot(labels, logits.shape[-1]).to(logits.dtype))
+        return _mean((logits - functional.one_hot(labels, logits.shape[-1]).to(logits.dtype)).pow(2), mask)
 
-    def _against_teacher(self, logits: Tensor, teacher: Tensor) -> Tensor:
+    def _against_teacher(self, logits: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:
         temperature = self.settings.temperature
         if self.teacher_type == "MSE":
-            return functional.mse_loss(logits, teacher)
+            return _mean((logits - teacher).pow(2), mask)
         if self.teacher_type == "CE":
-            return temperature**2 * soft_cross_entropy(logits, teacher, temperature)
+            return temperature**2 * soft_cross_entropy(logits, teacher, temperature, mask)
+        if mask is not None:
+            logits, teacher = logits.masked_fill(~mask, -1e4), teacher.masked_fill(~mask, -1e4)
         divergence = functional.kl_div(
             functional.log_softmax(logits / temperature, dim=-1),
             functional.log_softmax(teacher / temperature, dim=-1),
             reduction="none",
             log_target=True,
         )
-        return temperature**2 * divergence.mean()  # over examples and labels, as INC does
+        return temperature**2 * _mean(divergence, mask)  # over examples and labels, as INC does

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel
 
-TASK = "text-classification"
 
-
-def quantize(model: PreTrainedModel, folder: Path, examples: Dataset | None, tokenizer: Any) -> None:
+def quantize(
+    model: PreTrainedModel, folder: Path, examples: Dataset | None, tokenizer: Any, task: str = "text-classification"
+) -> None:
     """Quantize linear layers to 8 bits and save as Optimum Intel does.
 
     Args:
@@ -33,9 +33,10 @@ def quantize(model: PreTrainedModel, folder: Path, examples: Dataset | None, tok
         examples: Calibration data with the model's inputs only: activations are quantised by its ranges (static).
             None: by the ranges of each batch (dynamic).
         tokenizer: Pads the calibration's batches.
+        task: Optimum's name of what the model does.
     """
     approach = "dynamic" if examples is None else "static"
-    quantizer = INCQuantizer.from_pretrained(as_stock(copy.deepcopy(model).cpu()), task=TASK)
+    quantizer = INCQuantizer.from_pretrained(as_stock(copy.deepcopy(model).cpu()), task=task)
     with atomic_folder(folder) as temporary, workspace():
         quantizer.quantize(
             quantization_config=PostTrainingQuantConfig(approach=approach),

@@ -1,0 +1,217 @@
+"""What a task is: how a dataset becomes features, how a model is scored, and which of its outputs count."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from minidisc_plugin.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from torch import Tensor
+    from transformers import EvalPrediction, PretrainedConfig
+
+    from minidisc_plugin.config import DatasetConfig, MetricConfig
+
+IGNORED = -100
+"""The label of what does not count, as everywhere in transformers."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """A model's output, reduced to what an objective compares.
+
+    Attributes:
+        logits: (terms, classes), one row per term that counts.
+        hidden_states: (batch, tokens, width) each; of an encoder-decoder model None.
+        encoder_hidden_states: Of an encoder-decoder model.
+        decoder_hidden_states: Of an encoder-decoder model.
+    """
+
+    logits: Tensor
+    hidden_states: Sequence[Tensor] | None = None
+    encoder_hidden_states: Sequence[Tensor] | None = None
+    decoder_hidden_states: Sequence[Tensor] | None = None
+
+
+class Task(ABC):
+    """One task of Optimum's; an object belongs to one run, as it may keep what the metric needs of its examples.
+
+    Attributes:
+        name: What the key `task` may hold.
+        auto_class: The Auto class of transformers that loads its models.
+        runtime_classes: Its class in "openvino" and "onnx"; empty where the student is not exported.
+        text_columns: What `dataset.text` lists, one name per column.
+        label_names: Labels in a batch, in the order in which a metric is given them.
+        own_labels: Those that a model does not take.
+        options: What its models are told in training and evaluation.
+        metric_example: A metric that fits.
+        hosted: Whether Neural Compressor's losses can distil it.
+        pads_with_end: Whether a tokenizer without a padding token may pad with the end of the text.
+    """
+
+    name: ClassVar[str]
+    auto_class: ClassVar[str]
+    runtime_classes: ClassVar[Mapping[str, str]] = {}
+    text_columns: ClassVar[tuple[str, ...]]
+    label_names: ClassVar[tuple[str, ...]] = ("labels",)
+    own_labels: ClassVar[frozenset[str]] = frozenset()
+    options: ClassVar[Mapping[str, Any]] = {}
+    metric_example: ClassVar[str]
+    hosted: ClassVar[bool] = False
+    pads_with_end: ClassVar[bool] = False
+
+    @abstractmethod
+    def check(self, split: Dataset, where: str, columns: DatasetConfig, config: PretrainedConfig) -> Dataset:
+        """The split with checked columns only, not yet tokenised.
+
+        Raises:
+            DataError: a column is missing, or holds what the model cannot learn.
+        """
+
+    @abstractmethod
+    def features(self, examples: Dataset, tokenizer: Any, max_length: int) -> Dataset:
+        """Features of checked examples: what the model takes, and the columns of `label_names`."""
+
+    @abstractmethod
+    def compute_metrics(
+        self, metric: MetricConfig, config: PretrainedConfig
+    ) -> Callable[[EvalPrediction], dict[str, float]]:
+        """As `Trainer` takes it, for predictions that went through `reduce`.
+
+        Raises:
+            MetricError: the metric cannot be loaded, or does not fit the task.
+        """
+
+    @abstractmethod
+    def perfect_predictions(self, config: PretrainedConfig) -> EvalPrediction:
+        """A few predictions that hit every label, to try a metric on."""
+
+    def collator(self, tokenizer: Any) -> Callable[[list[Any]], Any] | None:
+        """Makes a batch of features; None is `Trainer`'s own."""
+        return None
+
+    def tokenizer_options(self, config: PretrainedConfig) -> dict[str, Any]:
+        """What the tokenizer is loaded with."""
+        return {}
+
+    def regression(self, config: PretrainedConfig) -> bool:
+        """Whether a model of this config predicts real numbers."""
+        return False
+
+    def count_examples(self, features: Dataset) -> int:
+        """How many examples of the dataset these features are of."""
+        return len(features)
+
+    def logits(self, output: Any) -> Any:
+        """The predictions in a model's output: a tensor, or a tuple of them."""
+        return output["logits"]
+
+    def reduce(self, logits: Any, labels: Any) -> Any:
+        """`preprocess_logits_for_metrics`: what the metric needs of a batch."""
+        return logits
+
+    def inputs(self, batch: Mapping[str, Any], model: Any) -> dict[str, Any]:
+        """What `model` takes of a batch, without labels."""
+        left = {*self.label_names, "labels", "length"}
+        return {name: value for name, value in batch.items() if name not in left}
+
+    def labelled(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """What a model takes of a batch to compute its own loss."""
+        return {name: value for name, value in batch.items() if name not in self.own_labels}
+
+    def terms(self, batch: Mapping[str, Tensor]) -> int:
+        """Over how many terms a model's own loss is the mean.
+
+        Raises:
+            DataError: the batch has no labels.
+        """
+        return len(self.labels_of(batch))
+
+    def labels_of(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """The labels of a batch, the first where there are several.
+
+        Raises:
+            DataError: it has none.
+        """
+        labels = batch.get(self.label_names[0])
+        if labels is None:
+            raise DataError(f"importance needs labelled batches: add `{self.label_names[0]}` to every batch")
+        return labels
+
+    def compared(
+        self, student: Any, teacher: Any, batch: Mapping[str, Tensor]
+    ) -> tuple[Any, Any, Mapping[str, Tensor]]:
+        """Both outputs and the batch as an objective compares them: padding and ignored labels are gone.
+
+        Logits become (terms, classes) and `labels` (terms,). A batch may gain `decoder_attention_mask`, of the
+        decoder's hidden states, and `logits_mask` (terms, classes), of logits that stand for nothing.
+        """
+        return student, teacher, batch
+
+
+def text_of(split: Dataset, where: str, task: Task, columns: DatasetConfig) -> tuple[str, ...]:
+    """The text columns of a config, as many as the task has.
+
+    Raises:
+        ConfigError: too few or too many.
+        DataError: a column is not in the split.
+    """
+    wanted = task.text_columns
+    if len(columns.text) != len(wanted):
+        raise ConfigError(f"dataset.text: {columns.text} does not fit task {task.name}; list {', '.join(wanted)}")
+    for column in columns.text:
+        require_column(split, where, "text", column)
+    return tuple(columns.text)
+
+
+def require_column(split: Dataset, where: str, key: str, column: str) -> None:
+    """Refuse a split without a column, or without rows."""
+    if column not in split.column_names:
+        raise DataError(
+            f"dataset.{key}: column {column!r} is not in split {where!r}; columns: {', '.join(split.column_names)}"
+        )
+    if not len(split):
+        raise DataError(f"dataset: split {where!r} is empty")
+
+
+def require_text(split: Dataset, where: str, column: str, key: str = "text") -> None:
+    """Refuse a column that does not hold text."""
+    kind = getattr(split.features[column], "dtype", "")
+    if kind not in ("string", "large_string", "null"):
+        kind = kind or type(split.features[column]).__name__
+        raise DataError(f"dataset.{key}: column {column!r} of split {where!r} holds {kind}, not text")
+
+
+class PaddingCollator:
+    """Pads a tokenizer's columns as it does, to the right, and others with a value of their own.
+
+    Args:
+        tokenizer: Pads; it is not changed.
+        values: Column of lists -> what to pad it with.
+    """
+
+    def __init__(self, tokenizer: Any, values: Mapping[str, int]) -> None:
+        self.tokenizer = tokenizer
+        self.values = dict(values)
+
+    def __call__(self, rows: list[Any]) -> dict[str, Tensor]:
+        """Tensors (rows, longest) of every column of lists, (rows,) of every other."""
+        import torch
+
+        names = [name for name in rows[0] if name in self.tokenizer.model_input_names]
+        side, self.tokenizer.padding_side = self.tokenizer.padding_side, "right"
+        try:
+            batch = dict(self.tokenizer.pad([{name: row[name] for name in names} for row in rows], return_tensors="pt"))
+        finally:
+            self.tokenizer.padding_side = side
+        for name in rows[0].keys() - set(names):
+            column = [row[name] for row in rows]
+            if name in self.values:
+                longest = max(map(len, column))
+                column = [[*values, *[self.values[name]] * (longest - len(values))] for values in column]
+            batch[name] = torch.tensor(column)
+        return batch

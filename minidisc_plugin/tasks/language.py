@@ -1,0 +1,176 @@
+"""Language models: text generation, and text from text. A term is a token that a model is to predict."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from minidisc_plugin.errors import DataError
+from minidisc_plugin.tasks.base import IGNORED, Outputs, PaddingCollator, Task, require_column, require_text, text_of
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from torch import Tensor
+    from transformers import EvalPrediction, PretrainedConfig
+
+    from minidisc_plugin.config import DatasetConfig, MetricConfig
+
+logger = logging.getLogger(__name__)
+
+
+class _LanguageModelling(Task):
+    """What both have in common: predictions are reduced to two numbers a token before they are gathered."""
+
+    options = {"use_cache": False}  # noqa: RUF012
+    metric_example = "bits_saved"
+    pads_with_end = True
+    _ahead = 0
+    """By how many places a token's logits stand before its label."""
+
+    def collator(self, tokenizer: Any) -> Callable[[list[Any]], Any]:
+        """See Task."""
+        return PaddingCollator(tokenizer, {"labels": IGNORED})
+
+    def terms(self, batch: Mapping[str, Tensor]) -> int:
+        """See Task."""
+        return int((self.labels_of(batch)[:, self._ahead :] != IGNORED).sum())
+
+    def reduce(self, logits: Any, labels: Any) -> Any:
+        """(batch, tokens) token that is predicted, and log probability of the label, aligned with the labels."""
+        import torch
+
+        logits = logits[0] if isinstance(logits, tuple) else logits
+        tokens = labels.shape[1] - self._ahead
+        targets = labels[:, self._ahead :]
+        found = torch.full_like(labels, IGNORED)
+        likely = torch.full(labels.shape, float(IGNORED), device=labels.device)
+        for row in range(len(labels)):  # never a second copy of (batch, tokens, vocabulary)
+            scores = logits[row, :tokens].float()
+            of_label = scores.gather(1, targets[row].clamp_min(0)[:, None])[:, 0]
+            found[row, self._ahead :] = scores.argmax(-1)
+            likely[row, self._ahead :] = of_label - scores.logsumexp(-1)
+        return found, likely
+
+    def compute_metrics(
+        self, metric: MetricConfig, config: PretrainedConfig
+    ) -> Callable[[EvalPrediction], dict[str, float]]:
+        """See Task."""
+        from minidisc_plugin.metrics import LoadedMetric
+
+        loaded = LoadedMetric(metric.name, metric.options)
+
+        def compute(prediction: EvalPrediction) -> dict[str, float]:
+            import numpy as np
+
+            found, likely = (np.asarray(part) for part in prediction.predictions)
+            labels = np.asarray(prediction.label_ids)
+            counted = labels != IGNORED
+            counted[:, : self._ahead] = False
+            if not np.isfinite(likely[counted]).all():
+                return {loaded.key: float("nan")}
+            if loaded.key == "bits_saved":
+                return loaded(likely[counted], labels[counted], vocabulary=int(config.vocab_size))
+            return loaded(found[counted], labels[counted])
+
+        return compute
+
+    def perfect_predictions(self, config: PretrainedConfig) -> EvalPrediction:
+        """See Task."""
+        import numpy as np
+        from transformers import EvalPrediction
+
+        labels = np.arange(4)[None]
+        return EvalPrediction((labels, np.zeros(labels.shape)), labels)
+
+    def _of_terms(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return logits[:, : labels.shape[1] - self._ahead][labels[:, self._ahead :] != IGNORED]
+
+
+class TextGeneration(_LanguageModelling):
+    """Each token but the first is predicted from those before it; texts are truncated, not joined into blocks."""
+
+    name = "text-generation"
+    auto_class = "AutoModelForCausalLM"
+    text_columns = ("the text",)
+    _ahead = 1
+
+    def check(self, split: Dataset, where: str, columns: DatasetConfig, config: PretrainedConfig) -> Dataset:
+        """See Task."""
+        (text,) = text_of(split, where, self, columns)
+        require_text(split, where, text)
+        return split.select_columns([text])
+
+    def features(self, examples: Dataset, tokenizer: Any, max_length: int) -> Dataset:
+        """See Task; texts of fewer than two tokens predict nothing and are left out."""
+        (text,) = examples.column_names
+
+        def tokenise(batch: dict[str, list[Any]]) -> dict[str, Any]:
+            found = dict(tokenizer([part or "" for part in batch[text]], truncation=True, max_length=max_length))
+            kept = [row for row, ids in enumerate(found["input_ids"]) if len(ids) > 1]
+            features = {name: [values[row] for row in kept] for name, values in found.items()}
+            return {**features, "labels": features["input_ids"]}
+
+        features = examples.map(tokenise, batched=True, remove_columns=examples.column_names, desc="tokenising")
+        if len(features) < len(examples):
+            logger.info("%d texts of fewer than two tokens left out", len(examples) - len(features))
+        if not len(features):
+            raise DataError(f"dataset.text: column {text!r} has no text of at least two tokens; add some")
+        return features
+
+    def compared(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> tuple[Any, Any, Any]:
+        """See Task."""
+        labels = batch["labels"]
+        views = [Outputs(self._of_terms(output.logits, labels), output.hidden_states) for output in (student, teacher)]
+        following = labels[:, 1:]
+        return views[0], views[1], {**batch, "labels": following[following != IGNORED]}
+
+
+class TextToText(_LanguageModelling):
+    """Each token of the target is predicted from the source and the target's tokens before it (teacher forcing)."""
+
+    name = "text2text-generation"
+    auto_class = "AutoModelForSeq2SeqLM"
+    text_columns = ("the source",)
+
+    def check(self, split: Dataset, where: str, columns: DatasetConfig, config: PretrainedConfig) -> Dataset:
+        """See Task."""
+        (source,) = text_of(split, where, self, columns)
+        require_text(split, where, source)
+        require_column(split, where, "label", columns.label)
+        require_text(split, where, columns.label, "label")
+        from datasets import Dataset
+
+        sources, targets = ([text or "" for text in split[column]] for column in (source, columns.label))
+        return Dataset.from_dict({"source": sources, "target": targets})
+
+    def features(self, examples: Dataset, tokenizer: Any, max_length: int) -> Dataset:
+        """See Task."""
+
+        def tokenise(batch: dict[str, list[Any]]) -> dict[str, Any]:
+            found = tokenizer([text or "" for text in batch["source"]], truncation=True, max_length=max_length)
+            targets = tokenizer(text_target=batch["target"], truncation=True, max_length=max_length)
+            return {**found, "labels": targets["input_ids"]}
+
+        return examples.map(tokenise, batched=True, remove_columns=examples.column_names, desc="tokenising")
+
+    def inputs(self, batch: Mapping[str, Any], model: Any) -> dict[str, Any]:
+        """See Task; a decoder without labels is given its inputs."""
+        found = super().inputs(batch, model)
+        if "decoder_input_ids" not in found and batch.get("labels") is not None:
+            found["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=batch["labels"])
+        return found
+
+    def compared(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> tuple[Any, Any, Any]:
+        """See Task."""
+        labels = batch["labels"]
+        mine, theirs = (
+            Outputs(
+                self._of_terms(output.logits, labels),
+                encoder_hidden_states=output.encoder_hidden_states,
+                decoder_hidden_states=output.decoder_hidden_states,
+            )
+            for output in (student, teacher)
+        )
+        counted = labels != IGNORED
+        return mine, theirs, {**batch, "labels": labels[counted], "decoder_attention_mask": counted}

@@ -1,0 +1,39 @@
+"""Tasks by name, and the task of a model."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from minidisc_plugin.tasks.base import Task
+from minidisc_plugin.tasks.language import TextGeneration, TextToText
+from minidisc_plugin.tasks.question_answering import QuestionAnswering
+from minidisc_plugin.tasks.text_classification import TextClassification
+from minidisc_plugin.tasks.token_classification import TokenClassification
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TASKS: dict[str, type[Task]] = {
+    task.name: task for task in (TextClassification, TokenClassification, QuestionAnswering, TextGeneration, TextToText)
+}
+
+
+def task_of_class(name: str) -> Task | None:
+    """The task of a model class of transformers, or of its narrow variant; None where it has none of ours."""
+    name = name.removeprefix("Narrow")
+    return next((task() for task in TASKS.values() if name in _class_names(task.auto_class)), None)
+
+
+def task_of_model(model: nn.Module) -> Task:
+    """The task of a model, by the classes it is made of; that of whole examples where they say nothing."""
+    found = (task_of_class(kind.__name__) for kind in type(model).__mro__)
+    return next((task for task in found if task is not None), TextClassification())
+
+
+@cache
+def _class_names(auto_class: str) -> frozenset[str]:
+    from transformers.models.auto import modeling_auto
+
+    listed = getattr(modeling_auto, auto_class)._model_mapping._model_mapping.values()
+    return frozenset(name for names in listed for name in ((names,) if isinstance(names, str) else names))

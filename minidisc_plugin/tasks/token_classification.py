@@ -1,0 +1,130 @@
+"""Classification of words: named entities, parts of speech."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from minidisc_plugin.errors import DataError
+from minidisc_plugin.tasks.base import IGNORED, Outputs, PaddingCollator, Task, require_column, text_of
+from minidisc_plugin.tasks.labels import label_ids
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from torch import Tensor
+    from transformers import EvalPrediction, PretrainedConfig
+
+    from minidisc_plugin.config import DatasetConfig, MetricConfig
+
+
+class TokenClassification(Task):
+    """The first word piece of a word bears its label; other pieces, special tokens and padding do not count."""
+
+    name = "token-classification"
+    auto_class = "AutoModelForTokenClassification"
+    runtime_classes = {  # noqa: RUF012
+        "openvino": "OVModelForTokenClassification",
+        "onnx": "ORTModelForTokenClassification",
+    }
+    text_columns = ("the column of word lists",)
+    metric_example = "seqeval"
+
+    def tokenizer_options(self, config: PretrainedConfig) -> dict[str, Any]:
+        """Tokenizers that see a space as part of a word must put one before the first."""
+        return {"add_prefix_space": True} if config.model_type in ("gpt2", "roberta", "deberta", "bart") else {}
+
+    def check(self, split: Dataset, where: str, columns: DatasetConfig, config: PretrainedConfig) -> Dataset:
+        """See Task."""
+        (text,) = text_of(split, where, self, columns)
+        require_column(split, where, "label", columns.label)
+        words, tags = list(split[text]), list(split[columns.label])
+        for row, (mine, theirs) in enumerate(zip(words, tags, strict=True)):
+            if not isinstance(mine, list) or not isinstance(theirs, list) or len(mine) != len(theirs):
+                raise DataError(
+                    f"dataset.label: row {row} (from 0) of split {where!r} needs a list of words in {text!r} and as "
+                    f"many labels in {columns.label!r}; correct it, or leave the row out"
+                )
+        flat = iter(label_ids([tag for row in tags for tag in row], config, f"{columns.label!r} of split {where!r}"))
+        ids = [[int(next(flat)) for _ in row] for row in tags]
+        from datasets import Dataset
+
+        return Dataset.from_dict({"words": words, "tags": ids})
+
+    def features(self, examples: Dataset, tokenizer: Any, max_length: int) -> Dataset:
+        """See Task."""
+        if not getattr(tokenizer, "is_fast", False):
+            raise DataError(f"tokenizer: {type(tokenizer).__name__} cannot tell words apart; give a fast tokenizer")
+
+        def tokenise(batch: dict[str, list[Any]]) -> dict[str, Any]:
+            found = tokenizer(batch["words"], is_split_into_words=True, truncation=True, max_length=max_length)
+            labels = [word_labels(found.word_ids(row), tags) for row, tags in enumerate(batch["tags"])]
+            return {**found, "labels": labels}
+
+        return examples.map(tokenise, batched=True, remove_columns=examples.column_names, desc="tokenising")
+
+    def collator(self, tokenizer: Any) -> Callable[[list[Any]], Any]:
+        """See Task."""
+        return PaddingCollator(tokenizer, {"labels": IGNORED})
+
+    def reduce(self, logits: Any, labels: Any) -> Any:
+        """(batch, tokens) classes; -1 where a logit is NaN, which argmax would turn into a class."""
+        logits = logits[0] if isinstance(logits, tuple) else logits
+        return logits.argmax(-1).masked_fill(logits.isnan().any(-1), -1)
+
+    def compute_metrics(
+        self, metric: MetricConfig, config: PretrainedConfig
+    ) -> Callable[[EvalPrediction], dict[str, float]]:
+        """See Task."""
+        from minidisc_plugin.metrics import LoadedMetric
+
+        loaded = LoadedMetric(metric.name, metric.options)
+        names = {int(index): str(name) for index, name in config.id2label.items()}
+
+        def compute(prediction: EvalPrediction) -> dict[str, float]:
+            import numpy as np
+
+            found, labels = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+            counted = labels != IGNORED
+            if (found[counted] < 0).any():
+                return {loaded.key: float("nan")}
+            if not loaded.takes_sequences:
+                return loaded(found[counted], labels[counted])
+            rows = list(zip(found, labels, counted, strict=True))
+            return loaded(
+                [[names[index] for index in row[mask]] for row, _, mask in rows],
+                [[names[index] for index in row[mask]] for _, row, mask in rows],
+            )
+
+        return compute
+
+    def perfect_predictions(self, config: PretrainedConfig) -> EvalPrediction:
+        """See Task."""
+        import numpy as np
+        from transformers import EvalPrediction
+
+        labels = np.arange(config.num_labels)[None]
+        return EvalPrediction(labels, labels)
+
+    def terms(self, batch: Mapping[str, Tensor]) -> int:
+        """See Task."""
+        return int((self.labels_of(batch) != IGNORED).sum())
+
+    def compared(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> tuple[Any, Any, Any]:
+        """See Task."""
+        counted = batch["labels"] != IGNORED
+        views = [Outputs(output.logits[counted], output.hidden_states) for output in (student, teacher)]
+        return views[0], views[1], {**batch, "labels": batch["labels"][counted]}
+
+
+def word_labels(words: Sequence[int | None], tags: Sequence[int]) -> list[int]:
+    """One label per token: that of its word on the first piece, -100 elsewhere.
+
+    Args:
+        words: Per token, the word that it is a piece of; None for special tokens.
+        tags: Per word, its label.
+    """
+    labels, before = [], None
+    for word in words:
+        labels.append(IGNORED if word is None or word == before else tags[word])
+        before = word
+    return labels

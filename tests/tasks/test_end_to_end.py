@@ -1,0 +1,32 @@
+"""Each task through the whole pipeline: what the student learned is above chance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from minidisc_plugin import CompressionConfig, compress
+from tests.tasks.making import make_task_run
+
+
+@pytest.mark.parametrize(
+    "task, kind, metric, chance",
+    [
+        ("token-classification", "token-classification", "seqeval", 0.3),  # entities: chance is near 0
+        ("question-answering", "question-answering", "squad", 45.0),  # one word in four to nine
+        ("text-generation", "gpt2", "bits_saved", 0.2),
+        ("text-generation", "llama", "bits_saved", 0.2),
+        ("text2text-generation", "t5", "bits_saved", 0.2),
+        ("text2text-generation", "bart", "accuracy", 0.4),  # the two special tokens alone give a third
+    ],
+)
+def test_the_student_is_above_chance(task: str, kind: str, metric: str, chance: float, tmp_path: Path) -> None:
+    result = compress(CompressionConfig.model_validate(make_task_run(tmp_path, task, kind, metric)))
+    teacher, student = result.results.row("teacher"), result.results.row("student")
+    assert teacher is not None and student is not None and student.metric is not None
+    assert [candidate.scale for candidate in result.schedule.candidates] == [0.8, 0.6]
+    assert all(candidate.metric is not None for candidate in result.schedule.candidates)
+    assert student.metric > chance, (teacher.metric, student.metric)
+    assert student.macs is not None and student.latency_ms_batch1 is not None
+    assert result.results.examples == 64

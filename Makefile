@@ -5,6 +5,9 @@ TORCH ?= torch==2.13.0
 # pip prints errors only; PIP_QUIET= shows everything.
 PIP_QUIET ?= -qq
 
+# One test process a core; a file's tests stay together, for what they share.
+PARALLEL ?= --numprocesses auto --dist loadfile
+
 INC := .venv/bin
 LATEST := .venv-latest/bin
 DEMO := examples/demo
@@ -32,14 +35,14 @@ lint: .venv/.ready ## ruff (rules and format) and mypy
 	$(INC)/mypy
 
 test: lint ## lint, then the quick tests on the Intel stack
-	$(INC)/python -m pytest -m "not slow"
+	$(INC)/python -m pytest $(PARALLEL) -m "not slow"
 
 test-latest: .venv-latest/.ready ## the quick tests on the newest stack
-	$(LATEST)/python -m pytest -m "not slow"
+	$(LATEST)/python -m pytest $(PARALLEL) -m "not slow"
 
 test-all: lint .venv-latest/.ready ## lint, then every test (slow ones too) on both stacks
-	$(INC)/python -m pytest
-	$(LATEST)/python -m pytest
+	$(INC)/python -m pytest $(PARALLEL)
+	$(LATEST)/python -m pytest $(PARALLEL)
 
 # STACK names the extra and the file of exact versions that a virtual environment is made from.
 .venv/.ready: STACK := inc

@@ -119,7 +119,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         for candidate in planned:
             nested.set_scale(candidate.scale)
             one = {name: value[:1] for name, value in features.items()}
-            sizes.append({"scale": candidate.scale, "parameters": candidate.parameters, "macs": macs(nested.model, one)})
+            sizes.append(
+                {"scale": candidate.scale, "parameters": candidate.parameters, "macs": macs(nested.model, one)}
+            )
     with stages.stage("importance"):
         nested.rank([batch])
     with stages.stage("sandwich"), tempfile.TemporaryDirectory() as folder:

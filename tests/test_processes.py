@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 import minidisc_plugin
@@ -17,10 +18,12 @@ from tests.tiny import make_config
 TRAINERS = ["transformers", *(["inc"] if available("inc") else [])]
 
 
-def torchrun(files: Path, folder: Path, processes: int, **changes: object) -> str:
-    """A run of the command line; returns what it printed."""
+def torchrun(
+    files: Path, folder: Path, processes: int, training: dict[str, object] | None = None, **changes: object
+) -> str:
+    """A run of the command line; `training` adds to that section. Returns what it printed."""
     data = make_config(files, output_dir=str(folder / "out"), **changes)
-    data["training"] |= {"use_cpu": True, "per_device_train_batch_size": 24 // processes}
+    data["training"] |= {"use_cpu": True, "per_device_train_batch_size": 24 // processes, **(training or {})}
     config = folder / "config.yaml"
     config.write_text(yaml.safe_dump(data), encoding="utf-8")
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
@@ -59,3 +62,21 @@ def test_importance_does_not_depend_on_the_number_of_processes(run_files: Path, 
         torchrun(run_files, folder, processes, scheduler="direct", trainer="transformers")
         sizes.append(minidisc_plugin.load(folder / "out" / "student").config.layer_sizes)
     assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize("training", [{}, {"gradient_checkpointing": True, "gradient_accumulation_steps": 2}])
+def test_shards_learn_what_whole_copies_learn(training: dict[str, object], run_files: Path, tmp_path: Path) -> None:
+    """FSDP against two copies: every weight of assistant and student, and the metrics that chose."""
+    models, metrics = [], []
+    for name, sharding in (("whole", {}), ("shards", {"fsdp": True})):
+        folder = tmp_path / name
+        folder.mkdir()
+        torchrun(run_files, folder, 2, training={**training, **sharding}, trainer="transformers")
+        out = folder / "out"
+        models.append([minidisc_plugin.load(out / kind).state_dict() for kind in ("assistant", "student")])
+        metrics.append([candidate.metric for candidate in read_schedule(out).candidates])
+    assert metrics[0] == pytest.approx(metrics[1], abs=0.05)
+    for whole, shards in zip(*models, strict=True):
+        assert whole.keys() == shards.keys()
+        for name, value in whole.items():
+            torch.testing.assert_close(shards[name], value, atol=2e-4, rtol=1e-3, msg=name)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,25 +64,27 @@ def test_importance_does_not_depend_on_the_number_of_processes(run_files: Path, 
     assert sizes[0] == sizes[1]
 
 
-@pytest.mark.parametrize("training", [{}, {"gradient_checkpointing": True, "gradient_accumulation_steps": 2}])
-def test_shards_learn_what_whole_copies_learn(training: dict[str, object], run_files: Path, tmp_path: Path) -> None:
-    """FSDP against two copies: every weight of assistant and student, and the metrics that chose."""
-    files = tmp_path / "files"
-    shutil.copytree(run_files, files)
-    config = files / "teacher" / "config.json"
-    still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    config.write_text(json.dumps(json.loads(config.read_text(encoding="utf-8")) | still), encoding="utf-8")
+@pytest.mark.parametrize(
+    "scheduler, made, training",
+    [
+        ("minidisc", "assistant", {}),
+        ("minidisc", "assistant", {"gradient_checkpointing": True, "gradient_accumulation_steps": 2}),
+        ("direct", "student", {}),
+    ],
+)
+def test_shards_learn_what_whole_copies_learn(
+    scheduler: str, made: str, training: dict[str, object], run_files: Path, tmp_path: Path
+) -> None:
+    """FSDP against two copies: every weight that the sandwich, or a plain distillation, has trained."""
     plain = {"optim": "sgd", "learning_rate": 0.05, **training}  # Adam makes steps of noise where there is no gradient
-    models, metrics = [], []
+    models = []
     for name, sharding in (("whole", {}), ("shards", {"fsdp": True})):
         folder = tmp_path / name
         folder.mkdir()
-        torchrun(files, folder, 2, training={**plain, **sharding}, trainer="transformers")
-        out = folder / "out"
-        models.append([minidisc_plugin.load(out / kind).state_dict() for kind in ("assistant", "student")])
-        metrics.append([candidate.metric for candidate in read_schedule(out).candidates])
-    assert metrics[0] == pytest.approx(metrics[1])
-    for whole, shards in zip(*models, strict=True):
-        assert whole.keys() == shards.keys()
-        for name, value in whole.items():
-            torch.testing.assert_close(shards[name], value, atol=1e-6, rtol=1e-4)
+        torchrun(run_files, folder, 2, {**plain, **sharding}, trainer="transformers", scheduler=scheduler)
+        models.append(minidisc_plugin.load(folder / "out" / made).state_dict())
+        assert read_results(folder / "out").row("student") is not None
+    whole, shards = models
+    assert whole.keys() == shards.keys()
+    for name, value in whole.items():
+        torch.testing.assert_close(shards[name], value, atol=1e-6, rtol=1e-4)

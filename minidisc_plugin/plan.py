@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.preparation import Prepared, prepare
@@ -15,6 +16,7 @@ from minidisc_plugin.run_directory import FILES, RunDirectory
 
 if TYPE_CHECKING:
     from minidisc_plugin.nested.model import NestedModel
+    from minidisc_plugin.reporting.memory import Memory
 
 # A backward pass costs about two forward passes.
 PASSES_OF_A_TRAINED_EXAMPLE = 3
@@ -46,6 +48,7 @@ class Plan:
         teacher: The teacher's sizes.
         macs: Multiply-accumulates of one example by scale, at `sequence_length` tokens.
         sequence_length: The median length of the reported split.
+        memory: Of each device while the stage with the largest network trains.
         stages: With steps and cost; stages after the choice are priced as if the largest candidate won.
         output_dir: Where a run would write.
         writes: Names there, and what each is.
@@ -57,6 +60,7 @@ class Plan:
     teacher: Candidate
     macs: dict[float, int]
     sequence_length: int
+    memory: Memory
     stages: list[StageCost]
     output_dir: Path
     writes: dict[str, str]
@@ -86,10 +90,22 @@ def make_plan(config: CompressionConfig) -> Plan:
         teacher=teacher,
         macs=macs,
         sequence_length=batch["input_ids"].shape[1],
+        memory=_memory(prepared, nested, batch),
         stages=_stage_costs(prepared, macs),
         output_dir=RunDirectory(config.output_dir).root,
         writes=FILES | {name: what for step in prepared.steps for name, what in step.writes.items()},
     )
+
+
+def _memory(prepared: Prepared, nested: NestedModel, batch: Mapping[str, Any]) -> Memory:
+    """Of the stage with the largest network, to which `nested` is trimmed."""
+    from minidisc_plugin.processes import process_count
+    from minidisc_plugin.reporting.memory import training_memory
+    from minidisc_plugin.training.sharding import wants_sharding
+
+    nested.trim(max(scale for stage in prepared.scheduler.stages() for scale in stage.passes))
+    devices = process_count() if wants_sharding(prepared.config.training) else 1
+    return training_memory(prepared.teacher, nested.model, batch, prepared.args, devices)
 
 
 def _stage_costs(prepared: Prepared, macs: dict[float, int]) -> list[StageCost]:

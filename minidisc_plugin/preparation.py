@@ -104,16 +104,20 @@ def _trainer(config: CompressionConfig) -> str:
     """
     from minidisc_plugin.integrations.hosts import available, require
     from minidisc_plugin.tasks import TASKS
+    from minidisc_plugin.training.sharding import wants_sharding
 
     hosted = TASKS[config.task].hosted
     if config.trainer == "inc" and not hosted:
         raise ConfigError(f"trainer: 'inc' has no loss for task {config.task}; set trainer: transformers")
+    sharded = wants_sharding(config.training)
+    if config.trainer == "inc" and sharded:
+        raise ConfigError("trainer: 'inc' does not shard by FSDP; set trainer: transformers, or remove training.fsdp")
     if config.trainer == "inc":
         require("inc")
     if config.trainer is not None:
         return config.trainer
     has_loss = config.distillation.objective in ("minidisc", "knowledge_distillation")
-    return "inc" if hosted and has_loss and available("inc") else "transformers"
+    return "inc" if hosted and not sharded and has_loss and available("inc") else "transformers"
 
 
 def _distiller(trainer: str | None) -> Any:

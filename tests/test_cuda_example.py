@@ -8,6 +8,7 @@ from pathlib import Path
 
 from minidisc_plugin.config_file import read_config
 from minidisc_plugin.reporting.records import read_results
+from minidisc_plugin.training.sharding import wants_sharding
 from tests.tiny import make_overrides
 
 CONFIG = Path(__file__).resolve().parent.parent / "examples" / "cuda" / "compression.yaml"
@@ -25,3 +26,10 @@ def test_it_runs_on_a_tiny_model(run_files: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     student = read_results(tmp_path / "out").row("student")
     assert student is not None and student.metric is not None and student.metric > 0.8
+
+
+def test_the_language_model_is_sharded() -> None:
+    config = read_config(CONFIG.with_name("causal_lm.yaml"))
+    assert config.task == "text-generation" and config.scheduler == "minidisc"
+    assert wants_sharding(config.training)
+    assert config.training["bf16"] is True and config.training["gradient_checkpointing"] is True

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 import minidisc_plugin
@@ -17,10 +18,12 @@ from tests.tiny import make_config
 TRAINERS = ["transformers", *(["inc"] if available("inc") else [])]
 
 
-def torchrun(files: Path, folder: Path, processes: int, **changes: object) -> str:
-    """A run of the command line; returns what it printed."""
+def torchrun(
+    files: Path, folder: Path, processes: int, training: dict[str, object] | None = None, **changes: object
+) -> str:
+    """A run of the command line; `training` adds to that section. Returns what it printed."""
     data = make_config(files, output_dir=str(folder / "out"), **changes)
-    data["training"] |= {"use_cpu": True, "per_device_train_batch_size": 24 // processes}
+    data["training"] |= {"use_cpu": True, "per_device_train_batch_size": 24 // processes, **(training or {})}
     config = folder / "config.yaml"
     config.write_text(yaml.safe_dump(data), encoding="utf-8")
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
@@ -59,3 +62,29 @@ def test_importance_does_not_depend_on_the_number_of_processes(run_files: Path, 
         torchrun(run_files, folder, processes, scheduler="direct", trainer="transformers")
         sizes.append(minidisc_plugin.load(folder / "out" / "student").config.layer_sizes)
     assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize(
+    "scheduler, made, training",
+    [
+        ("minidisc", "assistant", {}),
+        ("minidisc", "assistant", {"gradient_checkpointing": True, "gradient_accumulation_steps": 2}),
+        ("direct", "student", {}),
+    ],
+)
+def test_shards_learn_what_whole_copies_learn(
+    scheduler: str, made: str, training: dict[str, object], run_files: Path, tmp_path: Path
+) -> None:
+    """FSDP against two copies: every weight that the sandwich, or a plain distillation, has trained."""
+    plain = {"optim": "sgd", "learning_rate": 0.05, **training}  # Adam makes steps of noise where there is no gradient
+    models = []
+    for name, sharding in (("whole", {}), ("shards", {"fsdp": True})):
+        folder = tmp_path / name
+        folder.mkdir()
+        torchrun(run_files, folder, 2, {**plain, **sharding}, trainer="transformers", scheduler=scheduler)
+        models.append(minidisc_plugin.load(folder / "out" / made).state_dict())
+        assert read_results(folder / "out").row("student") is not None
+    whole, shards = models
+    assert whole.keys() == shards.keys()
+    for name, value in whole.items():
+        torch.testing.assert_close(shards[name], value, atol=1e-6, rtol=1e-4)

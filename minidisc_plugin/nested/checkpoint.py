@@ -38,11 +38,13 @@ class NarrowCheckpoint:
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
         """Save as `PreTrainedModel.save_pretrained` does, with the modelling file beside the weights."""
-        base = _stock_class(type(self))
+        # FSDP puts a class of its own before a model's while it trains.
+        own = next(kind for kind in type(self).__mro__ if kind.__module__ == __name__)
+        base = _stock_class(own)
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         self.config.auto_map = {  # type: ignore[attr-defined]
-            auto: f"{Path(CODE_FILE).stem}.{type(self).__name__}" for auto in _auto_classes(base, self.family)
+            auto: f"{Path(CODE_FILE).stem}.{own.__name__}" for auto in _auto_classes(base, self.family)
         }
         write_text(folder / CODE_FILE, _modelling_code(base, self.family))
         super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from minidisc_plugin.plan import PASSES_OF_A_TRAINED_EXAMPLE, Plan
 from minidisc_plugin.reporting.console import standard_output
-from minidisc_plugin.reporting.rows import count
+from minidisc_plugin.reporting.rows import count, size
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from minidisc_plugin.reporting.memory import Memory
 
 
 def print_plan(plan: Plan, console: Console | None = None) -> None:
@@ -49,6 +51,25 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
         f"{PASSES_OF_A_TRAINED_EXAMPLE} forward passes an example. An assistant that is not chosen yet "
         "is priced as the largest it can be.\n"
     )
+    _print_memory(plan.memory, console)
     console.print(f"would write into {plan.output_dir}:", highlight=False, markup=False)
     for name, content in plan.writes.items():
         console.print(f"  {name:<22}{content}", highlight=False)
+
+
+def _print_memory(memory: Memory, console: Console) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title="memory of each device, largest stage", title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("teacher", "network", "gradients", "optimizer", "activations"):
+        table.add_column(name, justify="right")
+    kept = (memory.teacher, memory.network, memory.gradients, memory.optimizer)
+    table.add_row(*map(size, kept), size(memory.activations))
+    console.print(table)
+    shared = f", divided over {memory.devices} by FSDP" if memory.devices > 1 else ""
+    console.print(
+        f"Weights, gradients and optimizer states in the types of the weights{shared}. Activations: of the largest "
+        f"scale, {memory.examples} x {memory.tokens} tokens, without gradient checkpointing; they grow with both. The "
+        "teacher's passing ones, and what libraries take, come on top.\n"
+    )

@@ -14,7 +14,7 @@ from minidisc_plugin.errors import MetricError
 from minidisc_plugin.nested.model import Allocation, NestedModel
 from minidisc_plugin.nested.ranking import Ranking
 from minidisc_plugin.plugins import event
-from minidisc_plugin.processes import is_writer
+from minidisc_plugin.processes import is_writer, wait_for_all
 from minidisc_plugin.reporting.records import Candidate
 from minidisc_plugin.schedulers.journal import Journal
 from minidisc_plugin.selection import MetricRange, to_unit
@@ -153,19 +153,13 @@ class Workbench:
         from minidisc_plugin.training.sandwich import SandwichTrainer, ScaleSampler
 
         sampler = ScaleSampler(scales, random_scales, self.args.seed)
-        self._train(
-            nested.model,
-            stage,
-            lambda **arguments: SandwichTrainer(nested, sampler, **arguments),
-            teacher,
-        )
+        self._train(nested, stage, lambda network, **arguments: SandwichTrainer(network, sampler, **arguments), teacher)
 
     def distil(self, student: PreTrainedModel, teacher: PreTrainedModel, stage: str) -> None:
         """Distil a standalone model from a frozen teacher, in place."""
         from minidisc_plugin.training.distil import DistillationTrainer
 
-        make_trainer = self._make_distiller or DistillationTrainer
-        self._train(student, stage, lambda **arguments: make_trainer(student, **arguments), teacher)
+        self._train(student, stage, self._make_distiller or DistillationTrainer, teacher)
 
     def evaluate(
         self, nested: NestedModel, candidates: Sequence[Candidate], scheduler: str, stage: str = "selection"
@@ -242,11 +236,13 @@ class Workbench:
 
         arguments = {**self._trainer_arguments, "train_dataset": None}
         arguments["eval_dataset"] = self.selection_dataset if dataset is None else dataset
-        return TaskTrainer(model=model, args=for_stage(self.args, stage), **arguments)
+        trainer = TaskTrainer(model=model, args=for_stage(self.args, stage), **arguments)
+        trainer.is_fsdp_enabled = False  # accelerate shards what is trained only
+        return trainer
 
     def _train(
         self,
-        model: PreTrainedModel,
+        network: NestedModel | PreTrainedModel,
         stage: str,
         make_trainer: Callable[..., Trainer],
         teacher: PreTrainedModel,
@@ -256,7 +252,9 @@ class Workbench:
         from transformers.trainer_utils import get_last_checkpoint
 
         from minidisc_plugin.training.progress import show_progress
+        from minidisc_plugin.training.sharding import is_sharded
 
+        model: Any = network.model if isinstance(network, NestedModel) else network
         weights = self.folder / stage / "weights.safetensors"
         if self.journal.finished(stage):
             load_model(model, weights)
@@ -266,8 +264,11 @@ class Workbench:
             shutil.rmtree(folder, ignore_errors=True)
         checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
         logger.info("stage %s%s", stage, f", from {Path(checkpoint).name}" if checkpoint else "")
+        sharded = is_sharded(self.args)
         with self.journal.stage(stage):
             trainer = make_trainer(
+                # Sharding takes the modules' parameters from them for good.
+                copy.deepcopy(network) if sharded else network,
                 args=for_stage(self.args, stage),
                 teacher=teacher,
                 objective=self._objective,
@@ -276,14 +277,22 @@ class Workbench:
             )
             show_progress(trainer, stage)
             trainer.train(resume_from_checkpoint=checkpoint)
-            # Mixed precision wraps the model's forward; slices are copies of the plain model.
-            trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
+            if sharded:
+                whole = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+                if is_writer():
+                    model.load_state_dict(whole)
+            else:
+                # Mixed precision wraps the model's forward; slices are copies of the plain model.
+                trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
             trainer.accelerator.free_memory()
             model.zero_grad(set_to_none=True)
             if is_writer():
                 folder.mkdir(parents=True, exist_ok=True)
                 with atomic_path(weights) as temporary:
                     save_model(model, str(temporary))
+        if sharded:
+            wait_for_all()
+            load_model(model, weights)
         if is_writer():
             for leftover in folder.glob("checkpoint-*"):
                 shutil.rmtree(leftover)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.config_file import unknown_key
 from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.training.sharding import with_sharding
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -64,7 +65,7 @@ def training_arguments(
         if key in _OURS:
             raise ConfigError(f"training.{key}: the pipeline sets it; remove it")
     _check_numbers(settings, {key: field.type for key, field in fields.items()})
-    values = _translate(with_defaults(settings), known)
+    values = with_sharding(_translate(with_defaults(settings), known))
     for key in values:
         if key not in known:
             raise ConfigError(unknown_key(f"training.{key}", sorted(known.union(*_RENAMED.items()))))
@@ -132,6 +133,12 @@ def _translate(values: dict[str, Any], known: set[str]) -> dict[str, Any]:
     for key in ("save_strategy", "eval_strategy", "logging_strategy"):
         if values.get(key) is False:  # what YAML makes of `no`
             values[key] = "no"
+    for end in ("checkpointing", "checkpointing_kwargs"):
+        present, other = f"activation_{end}", f"gradient_{end}"
+        if present not in known:
+            present, other = other, present
+        if other in values:
+            values.setdefault(present, values.pop(other))
     if "train_sampling_strategy" in known and "group_by_length" in values:
         grouped = values.pop("group_by_length")
         values.setdefault("train_sampling_strategy", "group_by_length" if grouped else "random")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from minidisc_plugin.training.dependable import DependableTraining
 from minidisc_plugin.training.evaluation import TaskTrainer
+from minidisc_plugin.training.sharding import prepare_sharding
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -39,8 +40,16 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         super().__init__(*args, **kwargs)
         # Objectives average over the batch themselves, so Trainer divides by the accumulation steps.
         self.model_accepts_loss_kwargs = False
+        if self.args.gradient_checkpointing and self.args.gradient_checkpointing_kwargs is None:
+            # transformers 4 would take the reentrant kind, which loses gradients behind frozen embeddings.
+            self.args.gradient_checkpointing_kwargs = {"use_reentrant": False}
         self.teacher = teacher.to(self.args.device).eval()
         self.objective = objective
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """As Trainer; see prepare_sharding."""
+        super().create_accelerator_and_postprocess()
+        prepare_sharding(self)
 
     def compute_loss(
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None

@@ -114,8 +114,11 @@ class SandwichTrainer(DistillationTrainer):
         return EvalLoopOutput(outputs[scale].predictions, outputs[scale].label_ids, metrics, outputs[scale].num_samples)
 
     def _gradient_synchronisation(self, model: nn.Module, last: bool) -> AbstractContextManager[Any]:
-        """Processes exchange gradients once a step, with the last and largest scale."""
-        return nullcontext() if last else self.accelerator.no_sync(model)
+        """Processes exchange gradients once a step, with the last and largest scale.
+
+        Under FSDP they do so at every scale: gradients that wait are kept whole in every process.
+        """
+        return nullcontext() if last or self.is_fsdp_enabled else self.accelerator.no_sync(model)
 
 
 def _last(count: int) -> Iterator[bool]:

@@ -265,6 +265,9 @@ class Workbench:
         checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
         logger.info("stage %s%s", stage, f", from {Path(checkpoint).name}" if checkpoint else "")
         sharded = is_sharded(self.args)
+        # A mark of the evaluation before, copied into slices: accelerate would take the model for one that it has
+        # wrapped already, and processes would train apart.
+        model.__dict__.pop("_is_accelerate_prepared", None)
         with self.journal.stage(stage):
             trainer = make_trainer(
                 # Sharding takes the modules' parameters from them for good.

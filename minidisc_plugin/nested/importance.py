@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,6 @@ def importance(
     model: PreTrainedModel,
     structure: Structure,
     batches: Iterable[Mapping[str, Any]],
-    terms_of: Callable[[Mapping[str, Any]], int] | None = None,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Score every head and neuron on labelled batches.
 
@@ -31,8 +30,6 @@ def importance(
         model: The network at its full size; its mode, gradients and `requires_grad` flags are left as they were.
         structure: What can be sliced in it.
         batches: Mappings of tensors that hold the model's inputs and `labels`; the model's own loss is used.
-        terms_of: Over how many terms that loss is a mean, such as labelled tokens; the model's task says so when
-            left out.
 
     Returns:
         Two lists with, per place, (units,) scores on the CPU: of heads and of neurons.
@@ -44,11 +41,11 @@ def importance(
 
     places = structure.places
     all_scores = [torch.zeros(units.count, dtype=torch.float64) for units in places]
-    count = terms_of or task_of_model(model).terms
+    task = task_of_model(model)
     examples = 0
     with _frozen(model):
         for batch in batches:
-            terms = count(batch)
+            terms = task.terms(batch)
             if not terms:
                 continue  # nothing in it counts, and a mean over nothing is no number
             inputs = {name: value.to(model.device) for name, value in batch.items() if torch.is_tensor(value)}

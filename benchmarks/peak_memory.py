@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 FINE_TUNE = "--fine-tune"
 
@@ -56,13 +57,21 @@ def fine_tune(config_file: str, overrides: Sequence[str]) -> None:
     ).train()
 
 
-def peak_of(command: Sequence[str]) -> float:
+def peak_of(command: Sequence[str], log: str | os.PathLike[str] | None = None) -> float:
     """Maximum resident set of a command, in MiB.
+
+    Args:
+        command: Program and arguments.
+        log: File that takes what it prints.
 
     Raises:
         SystemExit: the command failed.
     """
-    process = os.posix_spawn(command[0], list(command), os.environ)
+    actions: list[tuple[Any, ...]] = []
+    if log is not None:
+        opened = (os.POSIX_SPAWN_OPEN, 1, os.fspath(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        actions = [opened, (os.POSIX_SPAWN_DUP2, 1, 2)]
+    process = os.posix_spawn(command[0], list(command), os.environ, file_actions=actions)
     _, status, usage = os.wait4(process, 0)
     if status:
         raise SystemExit(f"failed: {' '.join(command)}")

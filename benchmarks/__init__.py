@@ -1,0 +1,1 @@
+"""What backs the numbers in the documents; nothing here is installed."""

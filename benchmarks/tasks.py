@@ -1,0 +1,200 @@
+"""Data, teachers and configs of the benchmarks, all under one work folder; nothing comes from a hub.
+
+`movies`: rated movie-review sentences, as in the demo. `mrpc`: pairs that say the same or do not, from GLUE's files.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import io
+import random
+import subprocess
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+from benchmarks.cells import Failed
+from benchmarks.machine import ROOT
+from minidisc_plugin.atomic import write_text
+
+GLUE = ROOT.parent / "shared" / "glue"
+SPLITS = ("train", "validation", "test")
+LABEL = "label"
+MAX_LENGTH = 128
+CANDIDATES = (0.5, 0.4, 0.3, 0.2, 0.15)
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """One data set with its teacher.
+
+    Attributes:
+        work: The work folder.
+        examples: Of train, from its start; the teacher is fine-tuned on all of them.
+        epochs: Of every training stage.
+    """
+
+    work: Path
+    examples: int
+    epochs: int
+
+    name: ClassVar[str]
+    text: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def fill(self, folder: Path) -> None:
+        """Write the three splits, shuffled, as CSV files.
+
+        Raises:
+            Failed: their source is not to be had.
+        """
+
+    @property
+    def config_file(self) -> Path:
+        """What `prepare` writes `config` to."""
+        return self.work / "configs" / f"{self.name}.yaml"
+
+    @property
+    def teacher(self) -> Path:
+        """Folder of the teacher."""
+        return self.work / "teachers" / f"{self.name}-{self.examples}"
+
+    def data(self, split: str, examples: int | None = None) -> Path:
+        """File of a split, or of its first examples."""
+        return self.work / "data" / self.name / f"{split}{'' if examples is None else f'-{examples}'}.csv"
+
+    def config(self) -> dict[str, Any]:
+        """The compression config that every cell of this task starts from."""
+        files = {split: str(self.data(split, self.examples if split == "train" else None)) for split in SPLITS}
+        return {
+            "model": str(self.teacher),
+            "trainer": "transformers",  # one engine for all stages of all cells
+            "dataset": {"path": "csv", "data_files": files, "text": list(self.text), "label": LABEL},
+            "metric": "accuracy",
+            "pruning": {"target_sparsity": 0.9},
+            "distillation": {"temperature": 1.0},
+            "scheduler": "minidisc",
+            "scheduler_config": {"lambda": 0.2, "candidates": list(CANDIDATES)},
+            "training": {
+                "num_train_epochs": self.epochs,
+                "learning_rate": 2e-4,
+                "per_device_train_batch_size": 16,
+                "seed": 0,
+                "disable_tqdm": True,
+            },
+            "max_length": MAX_LENGTH,
+            "output_dir": str(self.work / "scratch" / self.name),
+        }
+
+    def prepare(self, *heads: int) -> None:
+        """Make what is missing: data, with files of the first examples for each of `heads`, teacher, config.
+
+        Raises:
+            Failed: something cannot be made.
+        """
+        if not all(self.data(split).is_file() for split in SPLITS):
+            self.data("train").parent.mkdir(parents=True, exist_ok=True)
+            self.fill(self.data("train").parent)
+        for count in (self.examples, *heads):
+            _write_head(self.data("train"), self.data("train", count), count)
+        if not self.teacher.is_dir():
+            print(f"{self.name}: fine-tuning the teacher on {self.examples:,} examples", flush=True)
+            command = [sys.executable, "-m", "benchmarks.teacher", str(self.data("train", self.examples))]
+            # Another process, so that this one stays small (see measure.py).
+            if subprocess.run([*command, str(self.teacher), "--text", *self.text], check=False).returncode:
+                raise Failed(f"{self.name}: the teacher could not be fine-tuned")
+        self.config_file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(self.config_file, yaml.safe_dump(self.config(), sort_keys=False))
+
+
+@dataclass(frozen=True)
+class Movies(Task):
+    """Sentences of movie reviews, positive or negative, as the demo makes them.
+
+    Attributes:
+        archive: Source distribution of vadersentiment, if it is on disk.
+    """
+
+    archive: Path | None = None
+
+    name = "movies"
+    text = ("sentence",)
+
+    def fill(self, folder: Path) -> None:
+        """See Task."""
+        preparation = demo()
+        try:
+            preparation.prepare_data(folder, self.archive, preparation.SPLITS["train"])
+        except SystemExit as error:
+            raise Failed(f"{self.name}: {error.code}") from None
+
+
+@dataclass(frozen=True)
+class Mrpc(Task):
+    """Microsoft's paraphrases from GLUE's files; the test split is GLUE's dev, as GLUE's test has no labels.
+
+    Attributes:
+        glue: Folder that holds MRPC.
+    """
+
+    glue: Path = GLUE
+
+    name = "mrpc"
+    text = ("sentence1", "sentence2")
+
+    def fill(self, folder: Path) -> None:
+        """See Task; as many examples as there are to test on are taken from train to validate on."""
+        train, test = _read_mrpc(self.glue, "train"), _read_mrpc(self.glue, "dev")
+        random.Random(0).shuffle(train)
+        splits = {"train": train[: -len(test)], "validation": train[-len(test) :], "test": test}
+        for split, rows in splits.items():
+            _write_csv(folder / f"{split}.csv", [[*self.text, LABEL], *rows])
+
+
+def has_mrpc(glue: Path) -> bool:
+    """Whether GLUE's files are there."""
+    return all((glue / "MRPC" / f"{name}.tsv").is_file() for name in ("train", "dev"))
+
+
+def demo() -> Any:
+    """The module examples/demo/prepare.py, which is no part of a package."""
+    spec = importlib.util.spec_from_file_location("demo_prepare", ROOT / "examples" / "demo" / "prepare.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _read_mrpc(glue: Path, name: str) -> list[list[str]]:
+    # A quotation mark in these files is text, and the first column's name follows a byte order mark.
+    with (glue / "MRPC" / f"{name}.tsv").open(encoding="utf-8-sig", newline="") as stream:
+        rows = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
+        return [[row["#1 String"], row["#2 String"], row["Quality"]] for row in rows]
+
+
+def _write_head(source: Path, target: Path, count: int) -> None:
+    """The first `count` examples of a CSV file as one of their own, unless it is there.
+
+    Raises:
+        Failed: there are fewer.
+    """
+    if target.is_file():
+        return
+    with source.open(encoding="utf-8", newline="") as stream:
+        rows = list(islice(csv.reader(stream), count + 1))
+    if len(rows) <= count:
+        raise Failed(f"{source} holds {len(rows) - 1:,} examples, {count:,} are asked for")
+    _write_csv(target, rows)
+
+
+def _write_csv(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    write_text(path, text.getvalue())

@@ -8,12 +8,15 @@ PIP_QUIET ?= -qq
 # One test process a core; a file's tests stay together, for what they share.
 PARALLEL ?= --numprocesses auto --dist loadfile
 
+# Options of `make bench`: BENCH=--help explains them, BENCH=--report prints what was measured.
+BENCH ?=
+
 INC := .venv/bin
 LATEST := .venv-latest/bin
 DEMO := examples/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lint test test-latest test-all setup setup-latest
+.PHONY: help bench demo lint test test-latest test-all setup setup-latest
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -28,6 +31,9 @@ demo: .venv/.ready ## compress a small classifier with and without a teacher ass
 	$(INC)/minidisc run $(DEMO)/compression.yaml --overwrite
 	$(INC)/minidisc run $(DEMO)/compression.yaml --overwrite --set scheduler=direct --set output_dir=runs/demo-direct
 	$(INC)/minidisc report runs/demo runs/demo-direct
+
+bench: .venv/.ready ## measure speed against the published protocol; takes hours, goes on where it was stopped
+	$(INC)/python -m benchmarks.speed $(BENCH)
 
 lint: .venv/.ready ## ruff (rules and format) and mypy
 	$(INC)/ruff check .

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Protocol = Literal["fast", "published"]
 
 
 class Section(BaseModel):
@@ -94,6 +95,41 @@ class DistillationConfig(Section):
         return self
 
 
+class EngineConfig(Section):
+    """How training stages spend their time; what is left out is as `protocol` says."""
+
+    padding: Literal["longest", "max_length"] | None = Field(
+        None, description="Pad a batch to its longest example, or every batch to `max_length`."
+    )
+    tokens_per_batch: int | None = Field(
+        None,
+        ge=1,
+        description="Batches of examples of one length, as many as fit into so many tokens, padding included; in "
+        "place of `training.per_device_train_batch_size` examples.",
+    )
+    dropout: bool | None = Field(
+        None, description="Whether networks that follow a teacher drop out, by the rates of the model's config."
+    )
+    teacher_cache: Literal["auto"] | bool | None = Field(
+        None,
+        description="Compute a frozen teacher's outputs once per training example, and read them from disk from then "
+        "on. `auto`: where a stage takes more than one epoch and they fit into `teacher_cache_gib`.",
+    )
+    teacher_cache_gib: Positive = Field(
+        8.0, description="Largest size on disk of one teacher's cached outputs, and of all in `teacher_cache_dir`."
+    )
+    teacher_cache_dir: str | None = Field(
+        None,
+        description="A folder in which runs share cached outputs; the oldest go first. Default: in the run's "
+        "checkpoints, gone when it ends.",
+    )
+    half_precision: Literal["auto"] | bool | None = Field(
+        None,
+        description="Train and evaluate in bf16 autocast. `auto`: on a GPU that computes in bf16; `training.bf16` and "
+        "`training.fp16` are left alone where they are set.",
+    )
+
+
 class ExportConfig(Section):
     """The step `export`: the student for other runtimes."""
 
@@ -144,6 +180,12 @@ class CompressionConfig(Section):
     scheduler_config: dict[str, Any] = Field(
         default_factory=dict, description="Settings of the scheduler; see its own table."
     )
+    protocol: Protocol = Field(
+        "fast",
+        description="What keys default to that decide about time: `fast`, or `published` as in the paper (every "
+        "candidate in every step, padding to `max_length`, no cache, evaluations every 10 steps).",
+    )
+    engine: EngineConfig = Field(default_factory=lambda: EngineConfig(), description="How stages spend their time.")
     training: dict[str, Any] = Field(
         default_factory=dict, description="Keys of `transformers.TrainingArguments`, for every training stage."
     )

@@ -13,6 +13,7 @@ from minidisc_plugin.config_file import settings_of, unknown_key, validate
 from minidisc_plugin.doctor import installed_versions
 from minidisc_plugin.errors import ConfigError
 from minidisc_plugin.plugins import host, pick
+from minidisc_plugin.protocol import with_protocol
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainingArguments
@@ -83,7 +84,7 @@ class Prepared:
             args=self.args,
             compute_metrics=task.compute_metrics(metric, self.teacher.config),
             preprocess_logits_for_metrics=task.reduce,
-            data_collator=task.collator(self.tokenizer),
+            data_collator=self._collator(),
             task=task,
             metric=result_key(metric.name),
             metric_range=metric.range,
@@ -91,9 +92,22 @@ class Prepared:
             processing_class=self.tokenizer,
             make_distiller=_distiller(self.config.trainer),
             allocation=self.scheduler.allocation,
+            engine=self.config.engine,
             resume=resume,
             callbacks=[] if patience is None else [EarlyStoppingCallback(patience)],
         )
+
+    def _collator(self) -> Any:
+        """The task's; None is Trainer's own, which pads as the tokenizer does."""
+        from minidisc_plugin.training.padding import PaddedTo
+
+        collator = self.task.collator(self.tokenizer)
+        if self.config.engine.padding != "max_length":
+            return collator
+        from transformers import DataCollatorWithPadding
+
+        collator = collator or DataCollatorWithPadding(self.tokenizer)
+        return PaddedTo(collator, self.config.max_length, self.tokenizer.pad_token_id)
 
 
 def _trainer(config: CompressionConfig) -> str:
@@ -168,6 +182,7 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     Raises:
         MinidiscError: something in it cannot be used; the message names it.
     """
+    config = with_protocol(config)
     scheduler = make_scheduler(config.scheduler, config.scheduler_config, config.pruning.target_sparsity)
     registered = host().steps()
     for name in _MAIN_STEPS:
@@ -186,8 +201,10 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     from minidisc_plugin.nested.family import family_of
     from minidisc_plugin.tasks import TASKS, load_teacher, load_tokenizer
     from minidisc_plugin.training.arguments import training_arguments, with_defaults
+    from minidisc_plugin.training.precision import with_precision
 
     load_metric(config.metric.name)
+    config = with_precision(config)
     args = training_arguments(
         config.training, checkpoints, config.early_stopping_patience, result_key(config.metric.name)
     )

@@ -20,3 +20,8 @@ def wait_for_all() -> None:
 def process_count() -> int:
     """How many processes the launcher started."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def process_index() -> int:
+    """Which of them this is, from 0."""
+    return int(os.environ.get("RANK", "0"))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, TrainingArguments
 
+    from minidisc_plugin.config import EngineConfig
     from minidisc_plugin.schedulers.workbench import Workbench
     from minidisc_plugin.training.objectives import Objective
 
@@ -117,6 +118,7 @@ class Scheduler(BaseModel, ABC):
         data_collator: Any = None,
         preprocess_logits_for_metrics: Callable[..., Any] | None = None,
         objective: Objective | None = None,
+        engine: EngineConfig | None = None,
         resume: bool = False,
     ) -> Schedule:
         """Choose the assistants in a script of one's own.
@@ -135,11 +137,13 @@ class Scheduler(BaseModel, ABC):
             data_collator: As `Trainer` takes it.
             preprocess_logits_for_metrics: As `Trainer` takes it.
             objective: The distillation objective; the paper's when left out.
+            engine: How stages spend their time; as the protocol `fast` says when left out.
             resume: Go on from checkpoints in `args.output_dir`.
 
         Raises:
             MinidiscError: a setting, the data, the metric or the model cannot be used.
         """
+        from minidisc_plugin.protocol import engine_of
         from minidisc_plugin.schedulers.workbench import Workbench
         from minidisc_plugin.splits import carve
 
@@ -160,6 +164,7 @@ class Scheduler(BaseModel, ABC):
             preprocess_logits_for_metrics=preprocess_logits_for_metrics,
             objective=objective or _default_objective(teacher),
             allocation=self.allocation,
+            engine=engine and engine_of(engine, "fast"),
             resume=resume,
         )
         return self.run(bench)

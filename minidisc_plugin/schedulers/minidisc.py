@@ -12,6 +12,7 @@ from minidisc_plugin.hookspecs import hookimpl
 from minidisc_plugin.schedulers.base import PlannedStage, Schedule, Scheduler
 from minidisc_plugin.schedulers.candidates import candidate_scales, conclude, judged, tradeoff_rule
 from minidisc_plugin.selection import choose
+from minidisc_plugin.training.scale_sampler import ScaleSampler
 
 if TYPE_CHECKING:
     from minidisc_plugin.schedulers.workbench import Workbench
@@ -33,11 +34,13 @@ class MiniDisc(Scheduler):
         None, description="Scales to try. Default: tenths from 0.7 down, strictly above the student's scale."
     )
     assistants: int = Field(1, ge=1, description="Assistants in a row, from the largest to the smallest.")
-    sampling: Literal["all", "sandwich"] = Field(
-        "sandwich",
-        description="Scales trained each step: `all`, as published, or the largest, the smallest and some at random.",
+    sampling: Literal["all", "sandwich", "cost_aware"] = Field(
+        "cost_aware",
+        description="Scales trained each step: `all`, as published; `sandwich`, the largest, the smallest and some at "
+        "random; or `cost_aware`, the smallest and some of all others, cheap ones oftener. Losses are weighted so that "
+        "each step follows the mean of all scales, in expectation.",
     )
-    random_candidates: int = Field(1, ge=0, description="How many at random, with `sampling: sandwich`.")
+    random_candidates: int = Field(1, ge=1, description="How many at random, unless `sampling` is `all`.")
 
     def candidate_scales(self) -> tuple[float, ...]:
         """See Scheduler."""
@@ -51,9 +54,7 @@ class MiniDisc(Scheduler):
     def stages(self) -> list[PlannedStage]:
         """See Scheduler; an assistant not chosen yet is priced as the largest candidate."""
         scales = self.candidate_scales()
-        inner = len(scales) - 1
-        share = 1.0 if self._random_scales is None or not inner else min(1.0, self._random_scales / inner)
-        passes = {scale: 1.0 if scale == scales[0] else share for scale in scales} | {self.target_scale: 1.0}
+        passes = self._sampler(0).probabilities()
         later = [
             PlannedStage(f"assistant-{number}", scales[number - 2], {scales[number - 1]: 1.0, self.target_scale: 1.0})
             for number in range(2, self.assistants + 1)
@@ -70,7 +71,8 @@ class MiniDisc(Scheduler):
         nested = bench.ranked_network()
         candidates = bench.specify(self.name, nested, scales)
         nested.trim(scales[0])
-        bench.train(nested, [*scales, self.target_scale], bench.teacher, "sandwich", self._random_scales)
+        sampler = self._sampler(bench.args.seed)
+        bench.train(nested, sampler.scales, bench.teacher, "sandwich", sampler)
 
         candidates = bench.evaluate(nested, candidates, self.name)
         metrics = {candidate.scale: candidate.metric for candidate in candidates if candidate.metric is not None}
@@ -92,9 +94,9 @@ class MiniDisc(Scheduler):
             lam=self.lam,
         )
 
-    @property
-    def _random_scales(self) -> int | None:
-        return None if self.sampling == "all" else self.random_candidates
+    def _sampler(self, seed: int) -> ScaleSampler:
+        scales = [*self.candidate_scales(), self.target_scale]
+        return ScaleSampler(scales, self.sampling, self.random_candidates, seed)
 
 
 @hookimpl

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +17,23 @@ from minidisc_plugin.nested.model import Allocation, NestedModel
 from minidisc_plugin.nested.ranking import Ranking
 from minidisc_plugin.plugins import event
 from minidisc_plugin.processes import is_writer, wait_for_all
+from minidisc_plugin.protocol import FAST_ENGINE
 from minidisc_plugin.reporting.records import Candidate
 from minidisc_plugin.schedulers.journal import Journal
 from minidisc_plugin.selection import MetricRange, to_unit
 from minidisc_plugin.tasks import task_of_model
-from minidisc_plugin.training.arguments import for_stage, tokenizer_argument
+from minidisc_plugin.training.arguments import evaluates, for_stage, tokenizer_argument
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from torch.utils.data import DataLoader
     from transformers import PreTrainedModel, Trainer, TrainingArguments
 
+    from minidisc_plugin.config import EngineConfig
     from minidisc_plugin.tasks import Task
     from minidisc_plugin.training.objectives import Objective
+    from minidisc_plugin.training.scale_sampler import ScaleSampler
+    from minidisc_plugin.training.teacher_cache import TeacherCache
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +57,7 @@ class Workbench:
             DistillationTrainer by name.
         objective: The distillation objective.
         allocation: See NestedModel.
+        engine: How stages spend their time; the preset `fast` when left out.
         task: What the teacher does; told by its class when left out.
         resume: Go on from what `args.output_dir` holds.
         callbacks: As `Trainer` takes them, for every training stage.
@@ -73,12 +80,16 @@ class Workbench:
         preprocess_logits_for_metrics: Callable[..., Any] | None = None,
         make_distiller: Callable[..., Trainer] | None = None,
         allocation: Allocation = "global",
+        engine: EngineConfig | None = None,
         task: Task | None = None,
         resume: bool = False,
         callbacks: Sequence[Any] = (),
     ) -> None:
         self.teacher = teacher
-        self.selection_dataset = selection_dataset
+        # Its order is nobody's concern, and batches of similar length pad little.
+        from minidisc_plugin.training.batches import sorted_by_length
+
+        self.selection_dataset = sorted_by_length(selection_dataset)
         self.args = args
         self.metric = metric
         self.allocation: Allocation = allocation
@@ -87,7 +98,10 @@ class Workbench:
         self.folder = Path(str(args.output_dir))
         self.journal = Journal(self.folder, resume=resume)
         self.task = task or task_of_model(teacher)
+        self.engine = engine or FAST_ENGINE
         self._objective = objective
+        if validation_dataset is None and evaluates(args):
+            validation_dataset = self.selection_dataset
         self._trainer_arguments: dict[str, Any] = {
             "train_dataset": train_dataset,
             "eval_dataset": validation_dataset,
@@ -139,7 +153,7 @@ class Workbench:
         scales: Sequence[float],
         teacher: PreTrainedModel,
         stage: str,
-        random_scales: int | None = None,
+        sampler: ScaleSampler | None = None,
     ) -> None:
         """Train the scales of a nested network together against a frozen teacher.
 
@@ -148,12 +162,13 @@ class Workbench:
             scales: Scales that share it.
             teacher: The model to follow.
             stage: Name of the stage; its checkpoints live in a folder of that name.
-            random_scales: See ScaleSampler.
+            sampler: Which of the scales a step trains; all when left out.
         """
-        from minidisc_plugin.training.sandwich import SandwichTrainer, ScaleSampler
+        from minidisc_plugin.training.sandwich import SandwichTrainer
+        from minidisc_plugin.training.scale_sampler import ScaleSampler
 
-        sampler = ScaleSampler(scales, random_scales, self.args.seed)
-        self._train(nested, stage, lambda network, **arguments: SandwichTrainer(network, sampler, **arguments), teacher)
+        drawn = sampler or ScaleSampler(scales)
+        self._train(nested, stage, lambda network, **arguments: SandwichTrainer(network, drawn, **arguments), teacher)
 
     def distil(self, student: PreTrainedModel, teacher: PreTrainedModel, stage: str) -> None:
         """Distil a standalone model from a frozen teacher, in place."""
@@ -172,9 +187,9 @@ class Workbench:
         if not self.journal.finished(stage):
             with self.journal.stage(stage) as result:
                 logger.info("metric of %d candidates on %d examples", len(candidates), len(self.selection_dataset))
-                for candidate in candidates:
-                    nested.set_scale(candidate.scale)
-                    result[f"{candidate.scale:g}"] = self.metric_of(nested.model, stage)
+                scales = [candidate.scale for candidate in candidates]
+                metrics = self.metrics_of(nested, scales, stage)
+                result.update({f"{scale:g}": metric for scale, metric in zip(scales, metrics, strict=True)})
         found = self.journal.result(stage)
         return self.record_metrics(candidates, [found[f"{c.scale:g}"] for c in candidates], scheduler)
 
@@ -191,11 +206,19 @@ class Workbench:
 
     def metric_of(self, model: PreTrainedModel, stage: str, dataset: Dataset | None = None) -> float:
         """The metric of a model, on the selection split or on `dataset`, as the metric reports it."""
-        trainer = self.evaluator(model, stage, dataset)
-        metrics = trainer.evaluate(metric_key_prefix="eval")
-        key = f"eval_{self.metric}"
+        found = self.evaluator(model, stage, dataset).evaluate(metric_key_prefix="eval")
+        return self._selecting(found, f"eval_{self.metric}")
+
+    def metrics_of(self, nested: NestedModel, scales: Sequence[float], stage: str) -> list[float]:
+        """The metric of each scale on the selection split, as the metric reports it, in one pass over the data."""
+        from minidisc_plugin.training.scales_evaluation import ScalesEvaluator
+
+        found = self._evaluator(partial(ScalesEvaluator, nested, scales), stage, None).evaluate()
+        return [self._selecting(found, f"eval_{self.metric}@{scale:g}") for scale in scales]
+
+    def _selecting(self, metrics: Mapping[str, float], key: str) -> float:
         if key not in metrics:
-            computed = sorted(name.removeprefix("eval_") for name in metrics)
+            computed = sorted({name.removeprefix("eval_").partition("@")[0] for name in metrics})
             raise MetricError(f"metric: {self.metric!r} is not computed; computed: {', '.join(computed)}")
         return float(metrics[key])
 
@@ -234,11 +257,44 @@ class Workbench:
         """A plain Trainer that evaluates `model`, on the selection split unless told."""
         from minidisc_plugin.training.evaluation import TaskTrainer
 
+        return self._evaluator(partial(TaskTrainer, model=model), stage, dataset)
+
+    def _evaluator(self, make: Callable[..., Trainer], stage: str, dataset: Dataset | None) -> Trainer:
         arguments = {**self._trainer_arguments, "train_dataset": None}
         arguments["eval_dataset"] = self.selection_dataset if dataset is None else dataset
-        trainer = TaskTrainer(model=model, args=for_stage(self.args, stage), **arguments)
+        trainer = make(args=for_stage(self.args, stage), **arguments)
         trainer.is_fsdp_enabled = False  # accelerate shards what is trained only
         return trainer
+
+    def _teacher_cache(self, teacher: PreTrainedModel, stage: str) -> TeacherCache | None:
+        """The teacher's outputs for the training set, where they save more than they cost."""
+        from minidisc_plugin.training.teacher_store import Examples, TeacherStore
+
+        wanted, args = self.engine.teacher_cache, self.args
+        dataset = self._trainer_arguments["train_dataset"]
+        steps_an_epoch = len(dataset) / (args.train_batch_size * args.world_size * args.gradient_accumulation_steps)
+        epochs = args.max_steps / steps_an_epoch if args.max_steps > 0 else args.num_train_epochs
+        if not wanted or (wanted == "auto" and epochs <= 1):
+            return None
+        trainer = self.evaluator(teacher, stage, dataset)
+        examples = Examples(
+            trainer._remove_unused_columns(dataset, "training"),
+            trainer.data_collator,
+            args.per_device_eval_batch_size,
+            self.task,
+        )
+        store = TeacherStore(
+            Path(self.engine.teacher_cache_dir or self.folder / "teachers"), self.engine.teacher_cache_gib * 2**30
+        )
+        with self.journal.stage(f"{stage}-teacher"):
+            return store.cache(
+                teacher.to(args.device).eval(),
+                examples,
+                states=self._objective.needs_hidden_states,
+                compared=self._objective.compared_states,
+                required=wanted is True,
+                quiet=args.disable_tqdm or not is_writer(),
+            )
 
     def _train(
         self,
@@ -251,6 +307,7 @@ class Workbench:
         from safetensors.torch import load_model, save_model
         from transformers.trainer_utils import get_last_checkpoint
 
+        from minidisc_plugin.training.dropout import without_dropout
         from minidisc_plugin.training.progress import show_progress
         from minidisc_plugin.training.sharding import is_sharded
 
@@ -268,7 +325,10 @@ class Workbench:
         # A mark of the evaluation before, copied into slices: accelerate would take the model for one that it has
         # wrapped already, and processes would train apart.
         model.__dict__.pop("_is_accelerate_prepared", None)
-        with self.journal.stage(stage):
+        own: dict[str, Any] = {}
+        if getattr(make_trainer, "reads_cache", True):
+            own = {"cache": self._teacher_cache(teacher, stage), "tokens_per_batch": self.engine.tokens_per_batch}
+        with self.journal.stage(stage), nullcontext() if self.engine.dropout else without_dropout(model):
             trainer = make_trainer(
                 # Sharding takes the modules' parameters from them for good.
                 copy.deepcopy(network) if sharded else network,
@@ -276,6 +336,7 @@ class Workbench:
                 teacher=teacher,
                 objective=self._objective,
                 callbacks=copy.deepcopy(self._callbacks),
+                **own,
                 **self._trainer_arguments,
             )
             show_progress(trainer, stage)
@@ -288,6 +349,8 @@ class Workbench:
                 # Mixed precision wraps the model's forward; slices are copies of the plain model.
                 trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
             trainer.accelerator.free_memory()
+            if own.get("cache") is not None:
+                own["cache"].close()
             model.zero_grad(set_to_none=True)
             if is_writer():
                 folder.mkdir(parents=True, exist_ok=True)

@@ -121,6 +121,11 @@ def for_stage(args: TrainingArguments, stage: str) -> TrainingArguments:
     return own
 
 
+def evaluates(args: TrainingArguments) -> bool:
+    """Whether training stops now and then to evaluate."""
+    return bool(getattr(args.eval_strategy, "value", args.eval_strategy) != "no")
+
+
 def tokenizer_argument() -> str:
     """Name of Trainer's argument, and attribute, for the tokenizer: `processing_class` from transformers 4.46 on."""
     from transformers import Trainer

@@ -6,25 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.trainer_pt_utils import LengthGroupedSampler
+from torch.utils.data import IterableDataset
 
 from minidisc_plugin.errors import NonFiniteLossError
-
-
-class RepeatableLengthGroups(LengthGroupedSampler):  # type: ignore[misc]
-    """Batches of similar length in an order that depends on seed and epoch alone, so a resumed run repeats it.
-
-    Transformers' own draws from the process's generator, whose state at the start of an epoch no checkpoint holds.
-    """
-
-    def __init__(self, batch_size: int, lengths: list[int], seed: int) -> None:
-        super().__init__(batch_size, lengths=lengths, generator=torch.Generator())
-        self.seed = seed
-        self.set_epoch(0)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Start the order of an epoch; the data loader calls it."""
-        self.generator.manual_seed(self.seed * 1_000_003 + epoch)
+from minidisc_plugin.training.batches import train_loader
 
 
 class DependableTraining:
@@ -32,14 +17,17 @@ class DependableTraining:
 
     Attributes:
         label: What is trained, for messages: "student", or a scale.
+        tokens_per_batch: See GlobalBatches; None makes batches of `per_device_train_batch_size` examples.
 
     Raises:
         NonFiniteLossError: while training, when the loss is NaN or infinite; before the weights are touched.
     """
 
     label = "student"
+    tokens_per_batch: int | None = None
     args: Any
     state: Any
+    train_dataset: Any
 
     def training_step(self, model: nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
         """One step; stops the run when the loss is not finite."""
@@ -52,9 +40,8 @@ class DependableTraining:
             )
         return loss
 
-    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
-        sampler = super()._get_train_sampler(*args, **kwargs)  # type: ignore[misc]
-        if type(sampler) is not LengthGroupedSampler:
-            return sampler
-        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        return RepeatableLengthGroups(sampler.batch_size, sampler.lengths, seed)
+    def get_train_dataloader(self) -> Any:
+        """Batches that depend on seed and epoch alone, the same in any number of processes."""
+        if self.train_dataset is None or isinstance(self.train_dataset, IterableDataset):
+            return super().get_train_dataloader()  # type: ignore[misc]
+        return train_loader(self, self.tokens_per_batch)

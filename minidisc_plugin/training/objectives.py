@@ -34,6 +34,10 @@ class Objective(ABC):
         self.settings = settings
         self.regression = regression
 
+    def compared_states(self, count: int) -> list[int]:
+        """Which of `count` hidden states (the first is the embeddings) it compares; a cache keeps these."""
+        return list(range(count))
+
     @abstractmethod
     def __call__(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> Tensor:
         """The scalar loss of a batch.
@@ -112,6 +116,10 @@ class MiniDiscObjective(Objective):
                     f"distillation.{key}: the objective 'minidisc' does not use it; "
                     "leave it out, or set distillation.objective: knowledge_distillation"
                 )
+
+    def compared_states(self, count: int) -> list[int]:
+        """See Objective."""
+        return compared_layers(count - 1)
 
     def __call__(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> Tensor:
         """See Objective."""

@@ -74,7 +74,7 @@ class Bench:
         self, nested: NestedModel, random_scales: int | None = None, trainer: Any = None, **changes: Any
     ) -> SandwichTrainer:
         """A trainer of SCALES; `trainer` changes its arguments, `changes` those of training."""
-        sampler = ScaleSampler(SCALES, random_scales, seed=3)
+        sampler = ScaleSampler(SCALES, "all" if random_scales is None else "sandwich", random_scales or 1, seed=3)
         return SandwichTrainer(nested, sampler, **self._parts(trainer, changes))
 
     def distil(self, student: nn.Module, trainer: Any = None, **changes: Any) -> DistillationTrainer:

@@ -35,6 +35,8 @@ class INCDistiller(DependableTraining, ScheduledINCTrainer):
         ConfigError: Neural Compressor has no loss for the objective.
     """
 
+    reads_cache = False  # the host runs its teacher itself
+
     def __init__(
         self,
         student: PreTrainedModel,

@@ -1,0 +1,171 @@
+"""Which examples make a batch: the same global batches in any number of processes, in an order that can be repeated."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import torch
+from torch.utils.data import Sampler
+
+# Batches of a group are made of examples of similar length; between groups chance decides.
+_BATCHES_OF_A_GROUP = 50
+
+
+class GlobalBatches(Sampler[list[int]]):
+    """Batches of all processes together, of which each takes its share; an epoch's depend on seed and epoch alone.
+
+    Args:
+        lengths: Tokens of each example.
+        size: Examples of a batch, in all processes together.
+        seed: Of the order.
+        grouped: Whether the examples of a batch are of similar length.
+        tokens: Instead of `size`: how many tokens a batch may hold, padding included. Examples of all the data are
+            then sorted by length, and cut; chance decides between those of one length, and on the order of batches.
+        together: Batches in a row that make one optimizer step, of similar length too.
+        rank: Which process this is.
+        processes: How many there are.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        size: int,
+        seed: int,
+        *,
+        grouped: bool = True,
+        tokens: int | None = None,
+        together: int = 1,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.lengths = lengths
+        self.size = size
+        self.seed = seed
+        self.grouped = grouped
+        self.tokens = tokens
+        self.together = together
+        self.rank = rank
+        self.processes = processes
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose batches come next; the data loader calls it."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Batches of an epoch, the same in every epoch and process."""
+        if self.tokens is not None:
+            return sum(1 for _ in self._cut_by_tokens(sorted(range(len(self.lengths)), key=self.lengths.__getitem__)))
+        return -(-len(self.lengths) // self.size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self.global_batches():
+            yield self._share(batch)
+
+    def global_batches(self) -> list[list[int]]:
+        """Indices of every batch of the epoch; the one with the longest example is among the first."""
+        chance = random.Random(self.seed * 1_000_003 + self.epoch)
+        order = list(range(len(self.lengths)))
+        chance.shuffle(order)
+        if self.tokens is not None:
+            order.sort(key=self.lengths.__getitem__)
+            batches = list(self._cut_by_tokens(order))
+            chance.shuffle(batches)
+        elif self.grouped:
+            group = self.size * self.together * _BATCHES_OF_A_GROUP
+            groups = [order[start : start + group] for start in range(0, len(order), group)]
+            batches = list(chain.from_iterable(self._similar(part, chance) for part in groups))
+        else:
+            return list(_cut(order, self.size))
+        # What does not fit into memory shows at once.
+        longest = max(range(len(batches)), key=lambda index: max(self.lengths[example] for example in batches[index]))
+        first = longest - longest % self.together
+        return batches[first : first + self.together] + batches[:first] + batches[first + self.together :]
+
+    def _similar(self, examples: list[int], chance: random.Random) -> Iterator[list[int]]:
+        """Batches of one group: examples sorted by length, then steps shuffled; an incomplete step stays last."""
+        examples.sort(key=self.lengths.__getitem__, reverse=True)
+        steps = list(_cut(list(_cut(examples, self.size)), self.together))
+        whole = [step for step in steps if len(step) == self.together and len(step[-1]) == self.size]
+        rest = [step for step in steps if len(step) != self.together or len(step[-1]) != self.size]
+        chance.shuffle(whole)
+        return chain.from_iterable(whole + rest)
+
+    def _cut_by_tokens(self, examples: Sequence[int]) -> Iterator[list[int]]:
+        batch: list[int] = []
+        for example in examples:  # ascending, so each example sets the width of its batch
+            if batch and (len(batch) + 1) * self.lengths[example] > (self.tokens or 0):
+                yield batch
+                batch = []
+            batch.append(example)
+        if batch:
+            yield batch
+
+    def _share(self, batch: list[int]) -> list[int]:
+        """Examples of this process; where there are fewer than processes, some come twice."""
+        whole = batch + [batch[place % len(batch)] for place in range(self.processes - len(batch))]
+        return whole[self.rank :: self.processes]
+
+
+def _cut(items: Sequence[Any], size: int) -> Iterator[Any]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def train_loader(trainer: Any, tokens: int | None = None) -> Any:
+    """The loader of a `transformers.Trainer`'s training set, in global batches.
+
+    Args:
+        trainer: Not of an iterable dataset.
+        tokens: See GlobalBatches.
+    """
+    from accelerate.data_loader import DataLoaderShard
+    from transformers.trainer_utils import seed_worker
+
+    args, accelerator = trainer.args, trainer.accelerator
+    dataset = trainer._remove_unused_columns(trainer.train_dataset, description="training")
+    batches = GlobalBatches(
+        example_lengths(dataset),
+        trainer._train_batch_size * accelerator.num_processes,
+        args.seed if args.data_seed is None else args.data_seed,
+        grouped=is_grouped(args),
+        tokens=None if tokens is None else tokens * accelerator.num_processes,
+        together=args.gradient_accumulation_steps,
+        rank=accelerator.process_index,
+        processes=accelerator.num_processes,
+    )
+    loader = DataLoaderShard(
+        dataset,
+        device=accelerator.device,
+        batch_sampler=batches,
+        collate_fn=trainer.data_collator,
+        num_workers=args.dataloader_num_workers,
+        pin_memory=args.dataloader_pin_memory,
+        persistent_workers=args.dataloader_persistent_workers,
+        prefetch_factor=args.dataloader_prefetch_factor,
+        worker_init_fn=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
+    )
+    accelerator._dataloaders.append(loader)
+    return loader
+
+
+def example_lengths(dataset: Any) -> list[int]:
+    """Tokens of each example."""
+    return [len(ids) for ids in dataset["input_ids"]]
+
+
+def is_grouped(args: Any) -> bool:
+    """Whether training arguments ask for batches of similar length, in either release's words."""
+    return bool(getattr(args, "group_by_length", False)) or (
+        getattr(args, "train_sampling_strategy", None) == "group_by_length"
+    )
+
+
+def sorted_by_length(dataset: Any) -> Any:
+    """A `datasets.Dataset` from the longest to the shortest example, so that batches in its order pad little."""
+    lengths = torch.tensor(example_lengths(dataset))
+    return dataset.select(torch.argsort(lengths, descending=True, stable=True).tolist())

@@ -1,0 +1,97 @@
+"""Evaluation of all scales of a nested network in one pass over the data: each batch is made and moved once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers.trainer_utils import EvalLoopOutput, EvalPrediction, denumpify_detensorize
+
+from minidisc_plugin.training.evaluation import TaskTrainer
+
+if TYPE_CHECKING:
+    from minidisc_plugin.nested.model import NestedModel
+
+
+class ScalesEvaluation(TaskTrainer):
+    """A Trainer whose metrics come once per scale (`eval_accuracy@0.3`), and as their mean.
+
+    Attributes:
+        nested: The network; `Trainer` sees its inner model.
+        evaluated: The scales; the network is left at its largest.
+    """
+
+    nested: NestedModel
+    evaluated: Sequence[float]
+    compute_metrics: Any
+    preprocess_logits_for_metrics: Any
+
+    def prediction_step(
+        self, model: nn.Module, inputs: Any, prediction_loss_only: bool, ignore_keys: list[str] | None = None
+    ) -> tuple[Any, Any, Any]:
+        """Predictions of every scale for one batch, as a metric takes them, then the losses (examples, scales)."""
+        inputs = self._prepare_inputs(inputs)
+        predictions, losses, labels = [], [], None
+        for scale in self.evaluated:
+            self.nested.set_scale(scale)
+            loss, logits, labels = super().prediction_step(model, inputs, False, ignore_keys)
+            reduce = self._reduce
+            predictions.append(logits if reduce is None or logits is None else reduce(logits, labels))
+            losses.append(torch.full((), math.nan) if loss is None else loss.float())
+        self.nested.set_scale(self.nested.largest_scale)
+        stacked = torch.stack(losses)
+        size = len(next(value for value in inputs.values() if isinstance(value, torch.Tensor)))
+        return stacked.mean(), (*predictions, stacked.expand(size, -1).contiguous()), labels
+
+    def evaluation_loop(
+        self,
+        dataloader: Any,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        """See Trainer; the metrics are those of the scales."""
+        compute, self._reduce = self.compute_metrics, self.preprocess_logits_for_metrics
+        self.compute_metrics = self.preprocess_logits_for_metrics = None  # they take one model's predictions
+        try:
+            found = super().evaluation_loop(dataloader, description, False, ignore_keys, metric_key_prefix)
+        finally:
+            self.compute_metrics, self.preprocess_logits_for_metrics = compute, self._reduce
+        *predictions, losses = found.predictions
+        metrics = {
+            name: value
+            for name, value in (found.metrics or {}).items()
+            if name.removeprefix(f"{metric_key_prefix}_") != "loss"
+        }
+        of_scales: list[dict[str, float]] = []
+        for place, scale in enumerate(self.evaluated):
+            values = {"loss": float(losses[:, place].mean())}
+            if compute is not None and found.label_ids is not None:
+                prediction = EvalPrediction(predictions=predictions[place], label_ids=found.label_ids)
+                values |= denumpify_detensorize(compute(prediction))
+            of_scales.append({f"{metric_key_prefix}_{name}": value for name, value in values.items()})
+            metrics |= {f"{name}@{scale:g}": value for name, value in of_scales[-1].items()}
+        for name in of_scales[0]:
+            each = [values[name] for values in of_scales]
+            metrics[name] = float(np.mean(each)) if all(map(math.isfinite, each)) else math.nan
+        return EvalLoopOutput(predictions[-1], found.label_ids, metrics, found.num_samples)
+
+
+class ScalesEvaluator(ScalesEvaluation):
+    """Evaluates scales, and trains nothing.
+
+    Args:
+        nested: The network.
+        scales: Which to evaluate.
+        **kwargs: As `Trainer`, without `model`.
+    """
+
+    def __init__(self, nested: NestedModel, scales: Sequence[float], **kwargs: Any) -> None:
+        super().__init__(model=nested.model, **kwargs)
+        self.nested = nested
+        self.evaluated = scales

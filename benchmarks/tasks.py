@@ -37,7 +37,7 @@ class Task(ABC):
 
     Attributes:
         work: The work folder.
-        examples: Of train, from its start; the teacher is fine-tuned on all of them.
+        examples: Of train, from its start, to compress on; the teacher is fine-tuned on all of train.
         epochs: Of every training stage.
     """
 
@@ -64,7 +64,7 @@ class Task(ABC):
     @property
     def teacher(self) -> Path:
         """Folder of the teacher."""
-        return self.work / "teachers" / f"{self.name}-{self.examples}"
+        return self.work / "teachers" / self.name
 
     def data(self, split: str, examples: int | None = None) -> Path:
         """File of a split, or of its first examples."""
@@ -105,8 +105,8 @@ class Task(ABC):
         for count in (self.examples, *heads):
             _write_head(self.data("train"), self.data("train", count), count)
         if not self.teacher.is_dir():
-            print(f"{self.name}: fine-tuning the teacher on {self.examples:,} examples", flush=True)
-            command = [sys.executable, "-m", "benchmarks.teacher", str(self.data("train", self.examples))]
+            print(f"{self.name}: fine-tuning the teacher on all examples", flush=True)
+            command = [sys.executable, "-m", "benchmarks.teacher", str(self.data("train"))]
             # Another process, so that this one stays small (see measure.py).
             if subprocess.run([*command, str(self.teacher), "--text", *self.text], check=False).returncode:
                 raise Failed(f"{self.name}: the teacher could not be fine-tuned")

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def is_writer() -> bool:
@@ -25,3 +29,17 @@ def process_count() -> int:
 def process_index() -> int:
     """Which of them this is, from 0."""
     return int(os.environ.get("RANK", "0"))
+
+
+def mean_over_processes(value: Tensor) -> Tensor:
+    """The mean of a number that each process has one of; every process has to ask for it.
+
+    Gradients are averaged over processes. A sum divided by the mean of the counts becomes the mean over all.
+    """
+    from torch import distributed
+
+    if not (distributed.is_available() and distributed.is_initialized()) or distributed.get_world_size() == 1:
+        return value
+    total = value.detach().clone()
+    distributed.all_reduce(total)
+    return total / distributed.get_world_size()

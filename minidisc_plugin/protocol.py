@@ -11,7 +11,7 @@ from minidisc_plugin.config import CompressionConfig, EngineConfig, Protocol
 # the teacher run in each step, evaluations every 10 steps.
 _PUBLISHED: Mapping[str, Mapping[str, Any]] = {
     "engine": {"padding": "max_length", "dropout": True, "teacher_cache": False, "half_precision": False},
-    "scheduler_config": {"sampling": "all"},
+    "scheduler_config": {"sampling": "all", "halving": False},
     "training": {"group_by_length": False, "eval_strategy": "steps", "eval_steps": 10},
 }
 _FAST: Mapping[str, Mapping[str, Any]] = {

@@ -62,6 +62,9 @@ class Candidate(_Record):
     metric: UnitMeasured = Field(default=None, description="selection metric, brought to [0, 1]")
     raw_metric: Measured = Field(default=None, description="the same metric as it is reported")
     tradeoff: Measured = Field(default=None, description="metric + lambda * (1 - scale)")
+    dropped_after: Count | None = Field(
+        default=None, description="epoch after which it was trained no longer, for it had fallen behind"
+    )
     selected: bool = Field(default=False, description="whether it became an assistant")
 
 

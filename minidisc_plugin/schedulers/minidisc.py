@@ -40,6 +40,11 @@ class MiniDisc(Scheduler):
         "random; or `cost_aware`, the smallest and some of all others, cheap ones oftener. Losses are weighted so that "
         "each step follows the mean of all scales, in expectation.",
     )
+    halving: bool = Field(
+        True,
+        description="Train candidates no longer that fall behind: after each epoch but the last (three at most), of "
+        "the worse half those whose tradeoff is below the best by more than 1 / sqrt(selection examples).",
+    )
     random_candidates: int = Field(1, ge=1, description="How many at random, unless `sampling` is `all`.")
 
     def candidate_scales(self) -> tuple[float, ...]:
@@ -67,15 +72,26 @@ class MiniDisc(Scheduler):
 
     def run(self, bench: Workbench) -> Schedule:
         """See Scheduler."""
+        from minidisc_plugin.schedulers.halving import Halving
+
         scales = self.candidate_scales()
         nested = bench.ranked_network()
         candidates = bench.specify(self.name, nested, scales)
         nested.trim(scales[0])
         sampler = self._sampler(bench.args.seed)
-        bench.train(nested, sampler.scales, bench.teacher, "sandwich", sampler)
+        halving = Halving(bench, nested, sampler, scales, self.lam, self.assistants)
+        bench.train(nested, sampler.scales, bench.teacher, "sandwich", sampler, [halving] if self.halving else [])
+        halving.replay()  # where the stage was finished by an earlier process
 
-        candidates = bench.evaluate(nested, candidates, self.name)
-        metrics = {candidate.scale: candidate.metric for candidate in candidates if candidate.metric is not None}
+        candidates = [
+            candidate.model_copy(update={"dropped_after": halving.dropped.get(candidate.scale)})
+            for candidate in bench.evaluate(nested, candidates, self.name)
+        ]
+        metrics = {
+            candidate.scale: candidate.metric
+            for candidate in candidates
+            if candidate.metric is not None and candidate.dropped_after is None
+        }
         chosen = choose(metrics, self.lam, self.target_scale, self.assistants)
         candidates = [judged(candidate, self.lam, chosen) for candidate in candidates]
 

@@ -154,6 +154,7 @@ class Workbench:
         teacher: PreTrainedModel,
         stage: str,
         sampler: ScaleSampler | None = None,
+        callbacks: Sequence[Any] = (),
     ) -> None:
         """Train the scales of a nested network together against a frozen teacher.
 
@@ -163,12 +164,17 @@ class Workbench:
             teacher: The model to follow.
             stage: Name of the stage; its checkpoints live in a folder of that name.
             sampler: Which of the scales a step trains; all when left out.
+            callbacks: As `Trainer` takes them, beside those of every stage.
         """
         from minidisc_plugin.training.sandwich import SandwichTrainer
         from minidisc_plugin.training.scale_sampler import ScaleSampler
 
         drawn = sampler or ScaleSampler(scales)
-        self._train(nested, stage, lambda network, **arguments: SandwichTrainer(network, drawn, **arguments), teacher)
+
+        def make(network: NestedModel, **arguments: Any) -> Trainer:
+            return SandwichTrainer(network, drawn, **arguments)
+
+        self._train(nested, stage, make, teacher, callbacks)
 
     def distil(self, student: PreTrainedModel, teacher: PreTrainedModel, stage: str) -> None:
         """Distil a standalone model from a frozen teacher, in place."""
@@ -302,6 +308,7 @@ class Workbench:
         stage: str,
         make_trainer: Callable[..., Trainer],
         teacher: PreTrainedModel,
+        callbacks: Sequence[Any] = (),
     ) -> None:
         """Train, keep the final weights, drop the checkpoints; or take over the weights of a finished stage."""
         from safetensors.torch import load_model, save_model
@@ -335,7 +342,7 @@ class Workbench:
                 args=for_stage(self.args, stage),
                 teacher=teacher,
                 objective=self._objective,
-                callbacks=copy.deepcopy(self._callbacks),
+                callbacks=copy.deepcopy([*self._callbacks, *callbacks]),
                 **own,
                 **self._trainer_arguments,
             )

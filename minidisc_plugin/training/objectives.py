@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.processes import mean_over_processes
 
 if TYPE_CHECKING:
     from minidisc_plugin.config import DistillationConfig
@@ -58,28 +59,28 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float, mas
 
     Classes that are false in `mask` (terms, classes) do not exist; it is 0 where there are no terms.
     """
-    if not len(student):
-        return student.sum()
     if mask is not None:
         target = functional.softmax((teacher / temperature).masked_fill(~mask, -torch.inf), dim=-1)
         likely = functional.log_softmax((student / temperature).masked_fill(~mask, -torch.inf), dim=-1)
-        return -(target * likely.masked_fill(~mask, 0.0)).sum(-1).mean()
+        return mean_of_terms(-(target * likely.masked_fill(~mask, 0.0)).sum(-1))
     target = functional.softmax(teacher / temperature, dim=-1)
-    return -(target * functional.log_softmax(student / temperature, dim=-1)).sum(-1).mean()
+    return mean_of_terms(-(target * functional.log_softmax(student / temperature, dim=-1)).sum(-1))
 
 
-def masked_mean_squared_error(student: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean squared difference of (batch, tokens, width) states over real tokens only."""
-    difference = (student - teacher).pow(2).mean(-1)
-    if mask is None:
-        return difference.mean()
-    weight = mask.to(difference.dtype)
-    return (difference * weight).sum() / weight.sum().clamp_min(1)
+def mean_of_terms(values: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean over all processes' terms of the values that stand for something, as each process's share of it."""
+    counted = values if mask is None else values[mask]
+    count = mean_over_processes(torch.tensor(float(counted.numel()), device=values.device))
+    return counted.sum() / count.clamp_min(torch.finfo(torch.float32).tiny)
 
 
-def _mean(values: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean of the values that stand for something."""
-    return values.mean() if mask is None else values[mask].mean()
+def masked_mean_squared_error(pairs: Sequence[tuple[Tensor, Tensor]], mask: Tensor | None) -> list[Tensor]:
+    """Mean squared difference of each pair of (batch, tokens, width) states over real tokens of all processes."""
+    first = pairs[0][0]
+    kind = torch.promote_types(first.dtype, torch.float32)  # half precision cannot count
+    weight = first.new_ones(first.shape[:2], dtype=kind) if mask is None else mask.to(kind)
+    count = mean_over_processes(weight.sum()).clamp_min(torch.finfo(weight.dtype).tiny)
+    return [((mine - theirs).pow(2).mean(-1) * weight).sum() / count for mine, theirs in pairs]
 
 
 def compared_layers(layers: int) -> list[int]:
@@ -123,15 +124,16 @@ class MiniDiscObjective(Objective):
 
     def __call__(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> Tensor:
         """See Objective."""
-        hidden = torch.stack(
-            [
-                masked_mean_squared_error(mine[layer], theirs[layer], mask)
-                for mine, theirs, mask in _stacks(student, teacher, batch)
-                for layer in compared_layers(len(theirs) - 1)
-            ]
-        ).mean()
+        errors = [
+            error
+            for mine, theirs, mask in _stacks(student, teacher, batch)
+            for error in masked_mean_squared_error(
+                [(mine[layer], theirs[layer]) for layer in self.compared_states(len(theirs))], mask
+            )
+        ]
+        hidden = torch.stack(errors).mean()
         if self.regression:
-            logits = functional.mse_loss(student.logits, teacher.logits)
+            logits = mean_of_terms((student.logits - teacher.logits).pow(2))
         else:
             mask = batch.get("logits_mask")
             logits = soft_cross_entropy(student.logits, teacher.logits, self.settings.temperature, mask)
@@ -164,9 +166,6 @@ class KnowledgeDistillation(Objective):
         """See Objective."""
         mask = batch.get("logits_mask")
         loss: Tensor = student.logits.new_zeros(())
-        if not len(student.logits):
-            empty: Tensor = student.logits.sum()
-            return empty
         if self.label_weight:
             loss = loss + self.label_weight * self._against_labels(student.logits, batch["labels"], mask)
         if self.teacher_weight:
@@ -175,15 +174,16 @@ class KnowledgeDistillation(Objective):
 
     def _against_labels(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
         if self.label_type == "CE":
-            return functional.cross_entropy(logits if mask is None else logits.masked_fill(~mask, -torch.inf), labels)
+            known = logits if mask is None else logits.masked_fill(~mask, -torch.inf)
+            return mean_of_terms(functional.cross_entropy(known, labels, reduction="none"))
         if self.regression:
-            return functional.mse_loss(logits.squeeze(-1), labels.to(logits.dtype))
-        return _mean((logits - functional.one_hot(labels, logits.shape[-1]).to(logits.dtype)).pow(2), mask)
+            return mean_of_terms((logits.squeeze(-1) - labels.to(logits.dtype)).pow(2))
+        return mean_of_terms((logits - functional.one_hot(labels, logits.shape[-1]).to(logits.dtype)).pow(2), mask)
 
     def _against_teacher(self, logits: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:
         temperature = self.settings.temperature
         if self.teacher_type == "MSE":
-            return _mean((logits - teacher).pow(2), mask)
+            return mean_of_terms((logits - teacher).pow(2), mask)
         if self.teacher_type == "CE":
             return temperature**2 * soft_cross_entropy(logits, teacher, temperature, mask)
         if mask is not None:
@@ -194,4 +194,4 @@ class KnowledgeDistillation(Objective):
             reduction="none",
             log_target=True,
         )
-        return temperature**2 * _mean(divergence, mask)  # over examples and labels, as INC does
+        return temperature**2 * mean_of_terms(divergence, mask)  # over examples and labels, as INC does

@@ -1,0 +1,98 @@
+"""Successive halving while the sandwich is trained: candidates that fall behind are trained no longer."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback
+
+from minidisc_plugin.selection import losing, rungs, to_unit, tradeoff
+
+if TYPE_CHECKING:
+    from minidisc_plugin.nested.model import NestedModel
+    from minidisc_plugin.schedulers.workbench import Workbench
+    from minidisc_plugin.training.scale_sampler import ScaleSampler
+
+logger = logging.getLogger(__name__)
+
+_PREFIX = "halving-"
+_EVER = 1e9
+
+
+class Halving(TrainerCallback):  # type: ignore[misc]
+    """Compares candidates at the end of some epochs, and drops those that lose.
+
+    What a comparison found is kept in the journal, so a resumed run drops the same.
+
+    Args:
+        bench: Evaluates.
+        nested: The network of the candidates.
+        sampler: Draws candidates, and the student's scale, which is none.
+        candidates: Scales that may be chosen.
+        lam: Of the tradeoff.
+        keep: How many candidates have to be left.
+
+    Attributes:
+        dropped: By scale, the epoch after which a candidate was trained no longer.
+    """
+
+    def __init__(
+        self,
+        bench: Workbench,
+        nested: NestedModel,
+        sampler: ScaleSampler,
+        candidates: tuple[float, ...],
+        lam: float,
+        keep: int,
+    ) -> None:
+        self.bench = bench
+        self.nested = nested
+        self.sampler = sampler
+        self.left = list(candidates)
+        self.lam = lam
+        self.keep = keep
+        self.dropped: dict[float, int] = {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Halving:
+        """Itself: its sampler is the trainer's."""
+        return self
+
+    def replay(self, epochs: float = _EVER) -> None:
+        """Drop again what was dropped up to an epoch, as the journal has it."""
+        for name in self.bench.journal.seconds:
+            epoch = int(name.removeprefix(_PREFIX)) if name.startswith(_PREFIX) else math.inf
+            if epoch <= epochs and epoch not in self.dropped.values():
+                self._drop(int(epoch), self.bench.journal.result(name)["dropped"])
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Take up a run that was cut off."""
+        self.replay(state.epoch or 0)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Compare and drop."""
+        epoch = round(state.epoch)
+        if args.max_steps > 0 or epoch not in rungs(math.ceil(args.num_train_epochs)) or len(self.left) <= self.keep:
+            return
+        name = f"{_PREFIX}{epoch}"
+        if not self.bench.journal.finished(name):
+            with self.bench.journal.stage(name) as result:
+                raw = self.bench.metrics_of(self.nested, self.left, name)
+                unit = to_unit(raw, self.bench.metric, self.bench.metric_range)
+                tradeoffs = {
+                    scale: tradeoff(metric, scale, self.lam)
+                    for scale, metric in zip(self.left, unit, strict=True)
+                    if math.isfinite(metric)
+                }
+                examples = len(self.bench.selection_dataset)
+                result["dropped"] = losing(tradeoffs, examples, self.keep) if tradeoffs else []
+                result["tradeoffs"] = {f"{scale:g}": round(value, 6) for scale, value in tradeoffs.items()}
+        self._drop(epoch, self.bench.journal.result(name)["dropped"])
+
+    def _drop(self, epoch: int, scales: list[float]) -> None:
+        if scales:
+            logger.info("after epoch %d, candidates %s are trained no longer", epoch, scales)
+        self.sampler.drop(scales)
+        self.left = [scale for scale in self.left if scale not in scales]
+        self.dropped |= dict.fromkeys(scales, epoch)

@@ -32,7 +32,8 @@ from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.reporting.measure import count_parameters, macs
 from minidisc_plugin.training.arguments import training_arguments
 from minidisc_plugin.training.objectives import MiniDiscObjective
-from minidisc_plugin.training.sandwich import SandwichTrainer, ScaleSampler
+from minidisc_plugin.training.sandwich import SandwichTrainer
+from minidisc_plugin.training.scale_sampler import ScaleSampler
 
 SCALES = (0.5, 0.3)
 STUDENT = 0.1
@@ -138,7 +139,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         }
         trainer = SandwichTrainer(
             nested,
-            ScaleSampler([*SCALES, STUDENT], 1, seed=0),
+            ScaleSampler([*SCALES, STUDENT], "sandwich"),
             teacher=teacher,
             objective=MiniDiscObjective(DistillationConfig(), regression=False),
             args=training_arguments(settings, Path(folder)),

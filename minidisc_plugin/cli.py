@@ -64,6 +64,11 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
         commands, "plan", plan_command, "show candidates, steps and relative cost; trains and writes nothing"
     )
     _config_arguments(plan)
+    plan.add_argument(
+        "--no-calibration",
+        action="store_true",
+        help="price stages by MACs alone, without timing passes on this machine",
+    )
 
     select = _command(
         commands, "select", select_command, "choose again from the recorded metrics of a run; trains nothing"
@@ -123,7 +128,8 @@ def plan_command(options: argparse.Namespace) -> None:
     from minidisc_plugin.plan import make_plan
     from minidisc_plugin.reporting.plan_table import print_plan
 
-    print_plan(make_plan(read_config(options.config, options.overrides)))
+    config = read_config(options.config, options.overrides)
+    print_plan(make_plan(config, calibrated=not options.no_calibration))
 
 
 def select_command(options: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from minidisc_plugin.reporting.records import Candidate
 from minidisc_plugin.run_directory import FILES, RunDirectory
 
 if TYPE_CHECKING:
+    from minidisc_plugin.calibration import Calibration
     from minidisc_plugin.nested.model import NestedModel
     from minidisc_plugin.reporting.memory import Memory
 
@@ -30,11 +31,15 @@ class StageCost:
         name: Of the stage.
         steps: Optimizer steps.
         relative_cost: Multiply-accumulates, 1 being the fine-tuning of the teacher for as many epochs.
+        seconds: As predicted from a calibration on this machine; None without one.
+        relative_time: The same, 1 being the fine-tuning of the teacher for as many epochs.
     """
 
     name: str
     steps: int
     relative_cost: float
+    seconds: float | None = None
+    relative_time: float | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class Plan:
         macs: Multiply-accumulates of one example by scale, at `sequence_length` tokens.
         sequence_length: The median length of the reported split.
         memory: Of each device while the stage with the largest network trains.
+        calibration: What passes take on this machine; None where it was not asked for.
+        cached: Whether stages read their teacher's outputs from a cache.
         stages: With steps and cost; stages after the choice are priced as if the largest candidate won.
         output_dir: Where a run would write.
         writes: Names there, and what each is.
@@ -61,18 +68,25 @@ class Plan:
     macs: dict[float, int]
     sequence_length: int
     memory: Memory
+    calibration: Calibration | None
+    cached: bool
     stages: list[StageCost]
     output_dir: Path
     writes: dict[str, str]
 
 
-def make_plan(config: CompressionConfig) -> Plan:
+def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
     """Check a config, rank the teacher's heads and neurons, and price every stage; writes nothing.
+
+    Args:
+        config: As read.
+        calibrated: Measure what passes take on this machine, in seconds for a small model.
 
     Raises:
         MinidiscError: something in the config cannot be used.
     """
     from minidisc_plugin.reporting.results import typical_batch
+    from minidisc_plugin.training.teacher_store import reads_cache
 
     with tempfile.TemporaryDirectory() as scratch:
         prepared = prepare(config, Path(scratch))
@@ -82,7 +96,10 @@ def make_plan(config: CompressionConfig) -> Plan:
     target = prepared.scheduler.target_scale
     *candidates, student, teacher = nested.describe([*scales, target, 1.0])
     batch = typical_batch(prepared)
+    parameters = {record.scale: record.parameters for record in (*candidates, student, teacher)}
     macs = {scale: _macs(nested, scale, batch) for scale in {*scales, target, 1.0}}
+    calibration = _calibration(prepared, nested, batch) if calibrated else None
+    cached = reads_cache(prepared.config.engine.teacher_cache, prepared.args, len(prepared.splits.train))
     return Plan(
         scheduler=prepared.config.scheduler,
         candidates=candidates,
@@ -91,7 +108,9 @@ def make_plan(config: CompressionConfig) -> Plan:
         macs=macs,
         sequence_length=batch["input_ids"].shape[1],
         memory=_memory(prepared, nested, batch),
-        stages=_stage_costs(prepared, macs),
+        calibration=calibration,
+        cached=cached,
+        stages=_stage_costs(prepared, macs, parameters, calibration, cached),
         output_dir=RunDirectory(config.output_dir).root,
         writes=FILES | {name: what for step in prepared.steps for name, what in step.writes.items()},
     )
@@ -108,15 +127,55 @@ def _memory(prepared: Prepared, nested: NestedModel, batch: Mapping[str, Any]) -
     return training_memory(prepared.teacher, nested.model, batch, prepared.args, devices)
 
 
-def _stage_costs(prepared: Prepared, macs: dict[float, int]) -> list[StageCost]:
+def _calibration(prepared: Prepared, nested: NestedModel, batch: Mapping[str, Any]) -> Calibration:
+    """Of every scale that a stage trains or follows."""
+    from minidisc_plugin.calibration import calibrate
+
+    stages = prepared.scheduler.stages()
+    nested.model.to(prepared.args.device)
+    return calibrate(
+        nested,
+        batch,
+        prepared.args.per_device_train_batch_size,
+        {1.0, *(scale for stage in stages for scale in stage.passes)},
+        {stage.teacher_scale for stage in stages},
+        prepared.task.options,
+    )
+
+
+def _stage_costs(
+    prepared: Prepared,
+    macs: Mapping[float, int],
+    parameters: Mapping[float, int],
+    calibration: Calibration | None,
+    cached: bool,
+) -> list[StageCost]:
     unit = PASSES_OF_A_TRAINED_EXAMPLE * macs[1.0]
     costs = []
     for stage in prepared.scheduler.stages():
         trained = sum(PASSES_OF_A_TRAINED_EXAMPLE * macs[scale] * passes for scale, passes in stage.passes.items())
         # Only a standalone student is left to INCTrainer; nested networks are not.
         by_inc = prepared.config.trainer == "inc" and list(stage.passes) == [prepared.config.target_scale]
-        costs.append(StageCost(stage.name, _steps(prepared, by_inc), (macs[stage.teacher_scale] + trained) / unit))
+        steps = _steps(prepared, by_inc)
+        # A cache runs the teacher once for each example, and not in every epoch.
+        share = 1 / _epochs(prepared, steps) if cached and not by_inc else 1.0
+        cost = (macs[stage.teacher_scale] * share + trained) / unit
+        if calibration is None:
+            costs.append(StageCost(stage.name, steps, cost))
+            continue
+        a_step = calibration.frozen[stage.teacher_scale] * share
+        a_step += sum(calibration.trained[scale] * passes for scale, passes in stage.passes.items())
+        a_step += calibration.update * parameters[max(stage.passes)]
+        tuning = calibration.trained[1.0] + calibration.update * parameters[1.0]
+        costs.append(StageCost(stage.name, steps, cost, steps * a_step, a_step / tuning))
     return costs
+
+
+def _epochs(prepared: Prepared, steps: int) -> float:
+    """How often a stage of so many steps sees an example, at least once."""
+    args = prepared.args
+    seen = steps * args.train_batch_size * args.world_size * args.gradient_accumulation_steps
+    return max(1.0, seen / len(prepared.splits.train))
 
 
 def _steps(prepared: Prepared, by_inc: bool) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from minidisc_plugin.integrations.hosts import available
 from minidisc_plugin.reporting.records import read_results, read_schedule
 from tests.tiny import make_config
 
+ROOT = Path(__file__).parents[1]
 TRAINERS = ["transformers", *(["inc"] if available("inc") else [])]
 
 
@@ -62,6 +65,41 @@ def test_importance_does_not_depend_on_the_number_of_processes(run_files: Path, 
         torchrun(run_files, folder, processes, scheduler="direct", trainer="transformers")
         sizes.append(minidisc_plugin.load(folder / "out" / "student").config.layer_sizes)
     assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"training": {"gradient_accumulation_steps": 2, "num_train_epochs": 2}},
+        {"scheduler_config": {"sampling": "all", "halving": False}, "engine": {"teacher_cache": False}},
+        {"distillation": {"objective": "knowledge_distillation"}},
+    ],
+    ids=["fast", "accumulated", "published sampling", "knowledge_distillation"],
+)
+def test_two_processes_have_the_losses_and_the_choice_of_one(
+    changes: dict[str, Any], run_files: Path, tmp_path: Path
+) -> None:
+    found = []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        folder.mkdir()
+        data = make_config(run_files, output_dir=str(folder / "out"), trainer="transformers")
+        for key, values in changes.items():
+            data[key] = {**data.get(key, {}), **values}
+        data["training"] |= {"use_cpu": True, "per_device_train_batch_size": 24 // processes, "save_strategy": "no"}
+        config = folder / "config.yaml"
+        config.write_text(yaml.safe_dump(data), encoding="utf-8")
+        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+        command = [sys.executable, *launcher, "-m", "tests.record_losses", str(config), str(folder / "found.json")]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        found.append(json.loads((folder / "found.json").read_text(encoding="utf-8")))
+    one, two = found
+    assert len(one["losses"]) > 4
+    assert two["losses"] == pytest.approx(one["losses"], rel=1e-5, abs=0)
+    assert two["assistants"] == one["assistants"]
+    assert two["metrics"] == pytest.approx(one["metrics"])
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from minidisc_plugin.plan import PASSES_OF_A_TRAINED_EXAMPLE, Plan
+from minidisc_plugin.plan import PASSES_OF_A_TRAINED_EXAMPLE, Plan, StageCost
 from minidisc_plugin.reporting.console import standard_output
-from minidisc_plugin.reporting.rows import count, size
+from minidisc_plugin.reporting.rows import count, duration, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,21 +40,46 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
     costs.add_column("stage")
     costs.add_column("steps", justify="right")
     costs.add_column("relative cost", justify="right")
-    for stage in plan.stages:
-        costs.add_row(stage.name, f"{stage.steps:,}", f"{stage.relative_cost:.2f}")
-    costs.add_section()
-    total_steps, total_cost = sum(s.steps for s in plan.stages), sum(s.relative_cost for s in plan.stages)
-    costs.add_row("in all", f"{total_steps:,}", f"{total_cost:.2f}")
+    if plan.calibration:
+        costs.add_column("relative time", justify="right")
+        costs.add_column("about", justify="right")
+    in_all = StageCost(
+        "in all",
+        sum(stage.steps for stage in plan.stages),
+        sum(stage.relative_cost for stage in plan.stages),
+        sum(stage.seconds or 0.0 for stage in plan.stages),
+        sum(stage.relative_time or 0.0 for stage in plan.stages),
+    )
+    for stage in (*plan.stages, in_all):
+        if stage is in_all:
+            costs.add_section()
+        row = [stage.name, f"{stage.steps:,}", f"{stage.relative_cost:.2f}"]
+        if plan.calibration:
+            row += [f"{stage.relative_time:.2f}", duration(stage.seconds or 0.0)]
+        costs.add_row(*row)
     console.print(costs)
     console.print(
         "Cost by MACs; 1 is fine-tuning the teacher for as many epochs, "
         f"{PASSES_OF_A_TRAINED_EXAMPLE} forward passes an example. An assistant that is not chosen yet "
-        "is priced as the largest it can be.\n"
+        "is priced as the largest it can be. "
+        + ("Teachers run once for each example. " if plan.cached else "")
+        + _calibrated(plan)
+        + "\n"
     )
     _print_memory(plan.memory, console)
     console.print(f"would write into {plan.output_dir}:", highlight=False, markup=False)
     for name, content in plan.writes.items():
         console.print(f"  {name:<22}{content}", highlight=False)
+
+
+def _calibrated(plan: Plan) -> str:
+    if plan.calibration is None:
+        return ""
+    found = plan.calibration
+    return (
+        f"Time as measured here just now, on {found.examples} x {found.tokens} tokens: loading, importance, evaluation "
+        "and export come on top."
+    )
 
 
 def _print_memory(memory: Memory, console: Console) -> None:

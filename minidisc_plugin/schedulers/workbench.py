@@ -274,13 +274,11 @@ class Workbench:
 
     def _teacher_cache(self, teacher: PreTrainedModel, stage: str) -> TeacherCache | None:
         """The teacher's outputs for the training set, where they save more than they cost."""
-        from minidisc_plugin.training.teacher_store import Examples, TeacherStore
+        from minidisc_plugin.training.teacher_store import Examples, TeacherStore, reads_cache
 
         wanted, args = self.engine.teacher_cache, self.args
         dataset = self._trainer_arguments["train_dataset"]
-        steps_an_epoch = len(dataset) / (args.train_batch_size * args.world_size * args.gradient_accumulation_steps)
-        epochs = args.max_steps / steps_an_epoch if args.max_steps > 0 else args.num_train_epochs
-        if not wanted or (wanted == "auto" and epochs <= 1):
+        if not reads_cache(wanted, args, len(dataset)):
             return None
         trainer = self.evaluator(teacher, stage, dataset)
         examples = Examples(

@@ -21,7 +21,7 @@ from minidisc_plugin.training.teacher_cache import CacheFiles, TeacherCache, arr
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, TrainingArguments
 
     from minidisc_plugin.tasks import Task
 
@@ -32,6 +32,14 @@ _FORMAT = 1
 _UNFINISHED = ".unfinished-"
 # What objectives compare, as models call it.
 _KEPT = ("logits", "start_logits", "end_logits", "hidden_states")
+
+
+def reads_cache(wanted: bool | str | None, args: TrainingArguments, examples: int) -> bool:
+    """Whether a stage should have a cache: `auto` means that it sees each of its examples more than once."""
+    if wanted != "auto":
+        return bool(wanted)
+    steps_an_epoch = examples / (args.train_batch_size * args.world_size * args.gradient_accumulation_steps)
+    return bool((args.max_steps / steps_an_epoch if args.max_steps > 0 else args.num_train_epochs) > 1)
 
 
 @dataclass(frozen=True)

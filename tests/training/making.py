@@ -16,7 +16,8 @@ from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.training.arguments import training_arguments
 from minidisc_plugin.training.distil import DistillationTrainer
 from minidisc_plugin.training.objectives import MiniDiscObjective
-from minidisc_plugin.training.sandwich import SandwichTrainer, ScaleSampler
+from minidisc_plugin.training.sandwich import SandwichTrainer
+from minidisc_plugin.training.scale_sampler import ScaleSampler
 from tests.tiny import make_batch, make_bert
 
 OBJECTIVE = MiniDiscObjective(DistillationConfig(), regression=False)
@@ -57,6 +58,11 @@ def distillation_loss(student: nn.Module, teacher: nn.Module, batch: dict[str, T
     return OBJECTIVE(student(**features, output_hidden_states=True), wanted, batch)
 
 
+def sampler(random_scales: int | None) -> ScaleSampler:
+    """All SCALES in each step, or the largest, the smallest and some at random."""
+    return ScaleSampler(SCALES, "all" if random_scales is None else "sandwich", random_scales or 1, seed=3)
+
+
 @dataclass
 class Bench:
     """Makes trainers that work on the same data in the same folder."""
@@ -74,8 +80,7 @@ class Bench:
         self, nested: NestedModel, random_scales: int | None = None, trainer: Any = None, **changes: Any
     ) -> SandwichTrainer:
         """A trainer of SCALES; `trainer` changes its arguments, `changes` those of training."""
-        sampler = ScaleSampler(SCALES, "all" if random_scales is None else "sandwich", random_scales or 1, seed=3)
-        return SandwichTrainer(nested, sampler, **self._parts(trainer, changes))
+        return SandwichTrainer(nested, sampler(random_scales), **self._parts(trainer, changes))
 
     def distil(self, student: nn.Module, trainer: Any = None, **changes: Any) -> DistillationTrainer:
         """A trainer of one model."""

@@ -12,7 +12,7 @@ from transformers import TrainerCallback
 
 from minidisc_plugin.errors import NonFiniteLossError
 from minidisc_plugin.nested.model import NestedModel
-from minidisc_plugin.training.sandwich import ScaleSampler
+from minidisc_plugin.training.scale_sampler import Drawn
 from tests.training.making import (
     PLAIN_STEP,
     SCALES,
@@ -21,17 +21,18 @@ from tests.training.making import (
     distillation_loss,
     make_nested,
     make_teacher,
+    sampler,
     weights,
 )
 
 
-def mean_gradient(nested: NestedModel, scales: list[float], batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The gradient of the mean of the scales' losses, all in one graph."""
+def mean_gradient(nested: NestedModel, drawn: list[Drawn], batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The gradient of the weighted sum of the scales' losses, all in one graph."""
     teacher, losses = make_teacher(), []
-    for scale in scales:
-        nested.set_scale(scale)
-        losses.append(distillation_loss(nested, teacher, batch))
-    torch.stack(losses).mean().backward()
+    for draw in drawn:
+        nested.set_scale(draw.scale)
+        losses.append(draw.weight * distillation_loss(nested, teacher, batch))
+    torch.stack(losses).sum().backward()
     return {
         name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         for name, parameter in nested.model.named_parameters()
@@ -40,9 +41,9 @@ def mean_gradient(nested: NestedModel, scales: list[float], batch: dict[str, Ten
 
 @pytest.mark.parametrize("random_scales", [None, 1])
 def test_a_step_follows_the_gradient_of_the_mean_loss(bench: Bench, random_scales: int | None) -> None:
-    scales = ScaleSampler(SCALES, random_scales, seed=3).draw(0)
-    assert len(scales) == (4 if random_scales is None else 3)
-    expected = mean_gradient(make_nested(**STILL), scales, bench.collated())
+    drawn = sampler(random_scales).draw(0)
+    assert [draw.weight for draw in drawn] == ([0.25] * 4 if random_scales is None else [0.25, 0.5, 0.25])
+    expected = mean_gradient(make_nested(**STILL), drawn, bench.collated())
     nested = make_nested(**STILL)
     before = weights(nested.model)
     bench.sandwich(nested, random_scales, max_steps=1, per_device_train_batch_size=48, **PLAIN_STEP).train()

@@ -1,0 +1,77 @@
+"""Global batches: every example once an epoch, the same whatever the number of processes, within a token budget."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minidisc_plugin.training.batches import GlobalBatches
+
+lengths_of = st.lists(st.integers(1, 40), min_size=1, max_size=120)
+
+
+@given(lengths_of, st.integers(1, 9), st.booleans(), st.integers(1, 3), st.integers(0, 5))
+def test_an_epoch_has_every_example_once(
+    lengths: list[int], size: int, grouped: bool, together: int, epoch: int
+) -> None:
+    batches = GlobalBatches(lengths, size, seed=1, grouped=grouped, together=together)
+    batches.set_epoch(epoch)
+    found = list(batches)
+    assert sorted(chain.from_iterable(found)) == list(range(len(lengths)))
+    assert len(found) == len(batches) == -(-len(lengths) // size)
+    assert all(len(batch) == size for batch in found) or sum(len(batch) < size for batch in found) == 1
+    assert list(batches) == found
+
+
+@given(lengths_of, st.integers(1, 4), st.sampled_from([2, 3]), st.booleans(), st.none() | st.integers(40, 200))
+def test_processes_share_the_batches_of_one(
+    lengths: list[int], size: int, processes: int, grouped: bool, tokens: int | None
+) -> None:
+    whole = list(GlobalBatches(lengths, size * processes, seed=1, grouped=grouped, tokens=tokens))
+    parts = [
+        list(
+            GlobalBatches(lengths, size * processes, 1, grouped=grouped, tokens=tokens, rank=rank, processes=processes)
+        )
+        for rank in range(processes)
+    ]
+    for batch, shares in zip(whole, zip(*parts, strict=True), strict=True):
+        assert set(batch) == set(chain.from_iterable(shares))
+        if len(batch) >= processes:
+            assert sorted(batch) == sorted(chain.from_iterable(shares))
+        assert all(shares)
+
+
+@given(lengths_of, st.integers(40, 200), st.integers(0, 3))
+def test_no_batch_holds_more_tokens_than_allowed(lengths: list[int], tokens: int, epoch: int) -> None:
+    batches = GlobalBatches(lengths, 1, seed=1, tokens=tokens)
+    batches.set_epoch(epoch)
+    found = list(batches)
+    assert sorted(chain.from_iterable(found)) == list(range(len(lengths)))
+    assert len(found) == len(batches)
+    assert all(len(batch) * max(lengths[example] for example in batch) <= tokens for batch in found)
+
+
+def test_an_example_longer_than_the_budget_is_a_batch_of_its_own() -> None:
+    assert sorted(GlobalBatches([9, 3, 3], 1, seed=0, tokens=6)) == [[0], [1, 2]] or sorted(
+        GlobalBatches([9, 3, 3], 1, seed=0, tokens=6)
+    ) == [[0], [2, 1]]
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_the_longest_example_comes_first(together: int) -> None:
+    lengths = [(7 * place) % 31 + 1 for place in range(400)]
+    lengths[123] = 90
+    for epoch in range(3):
+        batches = GlobalBatches(lengths, 4, seed=2, together=together)
+        batches.set_epoch(epoch)
+        assert any(123 in batch for batch in list(batches)[:together])
+
+
+def test_batches_come_in_no_order_of_length() -> None:
+    lengths = list(range(1, 401))
+    widths = [max(lengths[example] for example in batch) for batch in GlobalBatches(lengths, 4, seed=2)][1:]
+    falling = sum(later <= earlier for earlier, later in zip(widths, widths[1:], strict=False))
+    assert 0.3 < falling / len(widths) < 0.7

@@ -67,7 +67,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     plan.add_argument(
         "--no-calibration",
         action="store_true",
-        help="price stages by MACs alone, without timing passes on this machine",
+        help="price stages by MACs alone; time no passes on this machine",
     )
 
     select = _command(

@@ -174,7 +174,7 @@ def _stage_costs(
 def _epochs(prepared: Prepared, steps: int) -> float:
     """How often a stage of so many steps sees an example, at least once."""
     args = prepared.args
-    seen = steps * args.train_batch_size * args.world_size * args.gradient_accumulation_steps
+    seen: int = steps * args.train_batch_size * args.world_size * args.gradient_accumulation_steps
     return max(1.0, seen / len(prepared.splits.train))
 
 

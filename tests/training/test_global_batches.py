@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, pairwise
 
 import pytest
 from hypothesis import given
@@ -73,5 +73,5 @@ def test_the_longest_example_comes_first(together: int) -> None:
 def test_batches_come_in_no_order_of_length() -> None:
     lengths = list(range(1, 401))
     widths = [max(lengths[example] for example in batch) for batch in GlobalBatches(lengths, 4, seed=2)][1:]
-    falling = sum(later <= earlier for earlier, later in zip(widths, widths[1:], strict=False))
+    falling = sum(later <= earlier for earlier, later in pairwise(widths))
     assert 0.3 < falling / len(widths) < 0.7

@@ -19,6 +19,11 @@ def check_lengths(config: CompressionConfig, splits: Splits, teacher: PreTrained
     limit = getattr(teacher.config, "max_position_embeddings", None) or 0
     if not 0 < limit < config.max_length:
         return
+    if config.engine.padding == "max_length":
+        raise ConfigError(
+            f"max_length: batches would be padded to {config.max_length} tokens, and the model has {limit} positions; "
+            f"set max_length: {limit}, or engine.padding: longest"
+        )
     parts = [split for split in (splits.train, splits.selection, splits.validation, splits.report) if split is not None]
     columns = [name for name in ("input_ids", "labels") if name == "input_ids" or teacher.config.is_encoder_decoder]
     longest = max(len(ids) for split in parts for name in columns for ids in split[name])

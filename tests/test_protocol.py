@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from minidisc_plugin.config import CompressionConfig
+from minidisc_plugin.errors import ConfigError
 from minidisc_plugin.pipeline import compress
 from minidisc_plugin.protocol import PRESETS, with_protocol
 from tests.tiny import make_config
@@ -66,7 +67,9 @@ def test_a_resolved_config_is_resolved() -> None:
 
 @pytest.mark.parametrize("protocol", list(PRESETS))
 def test_a_run_by_each_protocol(protocol: str, run_files: Path, tmp_path: Path) -> None:
-    data = make_config(run_files, output_dir=str(tmp_path / "out"), protocol=protocol, trainer="transformers")
+    data = make_config(
+        run_files, output_dir=str(tmp_path / "out"), protocol=protocol, trainer="transformers", max_length=16
+    )
     data["training"] |= {"use_cpu": True, "num_train_epochs": 2}
     result = compress(CompressionConfig.model_validate(data))
     seconds = result.results.seconds
@@ -75,3 +78,10 @@ def test_a_run_by_each_protocol(protocol: str, run_files: Path, tmp_path: Path) 
     assert resolved["engine"]["padding"] == ("longest" if protocol == "fast" else "max_length")
     assert not list((tmp_path / "out").rglob("*.bin")), "a teacher's outputs were left"
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {"student", "assistant", "results.json"}
+
+
+def test_padding_beyond_the_positions_of_the_model_is_refused(run_files: Path, tmp_path: Path) -> None:
+    data = make_config(run_files, output_dir=str(tmp_path / "out"), protocol="published")
+    with pytest.raises(ConfigError, match=r"max_length: batches would be padded to 128 tokens.* 32 positions"):
+        compress(CompressionConfig.model_validate(data))
+    assert not (tmp_path / "out").exists()

@@ -50,7 +50,8 @@ class ScaleSampler:
         always = {self.scales[0], self.scales[-1]} if self.sampling == "sandwich" else {self.scales[0]}
         pool = [scale for scale in self.scales if scale not in always]
         wanted = {scale: 1.0 if self.sampling == "sandwich" else scale**-0.5 for scale in pool}
-        return {scale: 1.0 for scale in always} | _inclusion(wanted, self.count)
+        found = dict.fromkeys(always, 1.0) | _inclusion(wanted, self.count)
+        return {scale: found[scale] for scale in self.scales}
 
     def draw(self, step: int) -> list[Drawn]:
         """Scales of a step, ascending; the weights' expectation is 1 / (number of scales) each."""

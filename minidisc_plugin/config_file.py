@@ -18,7 +18,7 @@ from minidisc_plugin.errors import ConfigError
 from minidisc_plugin.inc_config import from_inc_config, is_inc_config
 
 Model = TypeVar("Model", bound=BaseModel)
-_LISTED = 20
+_LISTED = 25
 _EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
 
 

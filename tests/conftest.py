@@ -51,6 +51,16 @@ def no_litter() -> Iterator[None]:
     assert not left, f"tests left files behind: {left}"
 
 
+@pytest.fixture(autouse=True)
+def same_environment() -> Iterator[None]:
+    """Give each test the environment of the first: `TrainingArguments(bf16=True)` leaves its mark there for good."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
 @pytest.fixture
 def bert():
     """A tiny BERT classifier with three labels."""

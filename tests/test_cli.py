@@ -129,12 +129,20 @@ def test_plan_writes_nothing_and_agrees_with_the_run(
     # 216 examples in batches of 20, two batches a step: 11 batches, 6 steps an epoch, of which INCTrainer takes 5.
     assert finished.steps == {"sandwich": 12, "student": 10 if available("inc") else 12}
     for stage, steps in finished.steps.items():
-        assert re.search(rf"^ *{stage} +{steps} +\d+\.\d\d *$", printed, flags=re.MULTILINE), printed
+        row = rf"^ *{stage} +{steps} +\d+\.\d\d +\d+\.\d\d +\d.* s *$"
+        assert re.search(row, printed, flags=re.MULTILINE), printed
     assert "would write into new/out:" in printed and "config.resolved.yaml" in printed
+
+
+def test_a_plan_without_calibration_times_nothing(finished: Finished, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(finished.config), "--no-calibration"]) == 0
+    printed = capsys.readouterr().out
+    assert "relative cost" in printed and "relative time" not in printed and "measured here" not in printed
 
 
 def test_the_plan_has_the_sizes_and_steps_of_the_run(finished: Finished) -> None:
     plan = make_plan(read_config(finished.config))
+    assert all(stage.seconds > 0 and stage.relative_time > 0 for stage in plan.stages)
     assert {stage.name: stage.steps for stage in plan.stages} == finished.steps
     recorded = read_schedule(finished.output).candidates
     assert [c.parameters for c in plan.candidates] == [c.parameters for c in recorded]

@@ -138,8 +138,10 @@ class Workbench:
         from tqdm.auto import tqdm
 
         quiet = self.args.disable_tqdm or not is_writer()
-        batches = [self.task.labelled(batch) for batch in self._batches(self.selection_dataset)]
-        return nested.rank(tqdm(batches, desc="importance", disable=quiet, leave=False))
+        nested.model.to(self.args.device)
+        loader = self._batches(self.selection_dataset)
+        batches = (self.task.labelled(batch) for batch in loader)
+        return nested.rank(tqdm(batches, "importance", len(loader), disable=quiet, leave=False))
 
     def specify(self, scheduler: str, nested: NestedModel, scales: Sequence[float]) -> list[Candidate]:
         """Candidate records without metrics, announced to plug-ins."""

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Any
 
 import torch
+from datasets import Dataset
 from torch.utils.data import Sampler
 
 # Batches of a group are made of examples of similar length; between groups chance decides.
@@ -120,7 +121,7 @@ def train_loader(trainer: Any, tokens: int | None = None) -> Any:
     """The loader of a `transformers.Trainer`'s training set, in global batches.
 
     Args:
-        trainer: Not of an iterable dataset.
+        trainer: Of a dataset that has_lengths.
         tokens: See GlobalBatches.
     """
     from accelerate.data_loader import DataLoaderShard
@@ -153,6 +154,11 @@ def train_loader(trainer: Any, tokens: int | None = None) -> Any:
     return loader
 
 
+def has_lengths(dataset: Any) -> bool:
+    """Whether it is a `datasets.Dataset` of tokenised examples."""
+    return isinstance(dataset, Dataset) and "input_ids" in dataset.column_names
+
+
 def example_lengths(dataset: Any) -> list[int]:
     """Tokens of each example."""
     return [len(ids) for ids in dataset["input_ids"]]
@@ -166,6 +172,8 @@ def is_grouped(args: Any) -> bool:
 
 
 def sorted_by_length(dataset: Any) -> Any:
-    """A `datasets.Dataset` from the longest to the shortest example, so that batches in its order pad little."""
+    """The dataset from the longest to the shortest example, so that batches in its order pad little, if it has any."""
+    if not has_lengths(dataset):
+        return dataset
     lengths = torch.tensor(example_lengths(dataset))
     return dataset.select(torch.argsort(lengths, descending=True, stable=True).tolist())

@@ -6,10 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import IterableDataset
 
 from minidisc_plugin.errors import NonFiniteLossError
-from minidisc_plugin.training.batches import train_loader
+from minidisc_plugin.training.batches import has_lengths, train_loader
 
 
 class DependableTraining:
@@ -42,6 +41,6 @@ class DependableTraining:
 
     def get_train_dataloader(self) -> Any:
         """Batches that depend on seed and epoch alone, the same in any number of processes."""
-        if self.train_dataset is None or isinstance(self.train_dataset, IterableDataset):
-            return super().get_train_dataloader()  # type: ignore[misc]
-        return train_loader(self, self.tokens_per_batch)
+        if has_lengths(self.train_dataset):
+            return train_loader(self, self.tokens_per_batch)
+        return super().get_train_dataloader()  # type: ignore[misc]

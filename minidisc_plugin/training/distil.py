@@ -56,7 +56,8 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         if self.args.gradient_checkpointing and self.args.gradient_checkpointing_kwargs is None:
             # transformers 4 would take the reentrant kind, which loses gradients behind frozen embeddings.
             self.args.gradient_checkpointing_kwargs = {"use_reentrant": False}
-        self.teacher = teacher.eval() if cache is not None else teacher.to(self.args.device).eval()
+        # A teacher that is read from a cache has no business on an accelerator.
+        self.teacher = teacher.to("cpu" if cache is not None else self.args.device).eval()
         self.objective = objective
 
     def create_accelerator_and_postprocess(self) -> None:

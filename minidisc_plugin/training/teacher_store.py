@@ -146,6 +146,8 @@ class TeacherStore:
         """What the files will hold, from the outputs of one example."""
         if teacher.config.is_encoder_decoder:
             raise DataError("engine.teacher_cache: an encoder-decoder's outputs are not kept; set it to false")
+        if "attention_mask" not in getattr(examples.dataset, "column_names", ()):
+            raise DataError("engine.teacher_cache: examples have no attention_mask; add it, or set it to false")
         _, batch = next(iter(examples.batches([0])))
         outputs = _outputs(teacher, examples.task, batch, states)
         arrays = arrays_of(outputs, batch["attention_mask"].bool(), compared)

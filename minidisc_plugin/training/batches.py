@@ -26,6 +26,7 @@ class GlobalBatches(Sampler[list[int]]):
         grouped: Whether the examples of a batch are of similar length.
         tokens: Instead of `size`: how many tokens a batch may hold, padding included. Examples of all the data are
             then sorted by length, and cut; chance decides between those of one length, and on the order of batches.
+        drop_last: Leave out the batch that has fewer than `size` examples.
         together: Batches in a row that make one optimizer step, of similar length too.
         rank: Which process this is.
         processes: How many there are.
@@ -39,6 +40,7 @@ class GlobalBatches(Sampler[list[int]]):
         *,
         grouped: bool = True,
         tokens: int | None = None,
+        drop_last: bool = False,
         together: int = 1,
         rank: int = 0,
         processes: int = 1,
@@ -48,6 +50,7 @@ class GlobalBatches(Sampler[list[int]]):
         self.seed = seed
         self.grouped = grouped
         self.tokens = tokens
+        self.drop_last = drop_last and tokens is None
         self.together = together
         self.rank = rank
         self.processes = processes
@@ -61,11 +64,12 @@ class GlobalBatches(Sampler[list[int]]):
         """Batches of an epoch, the same in every epoch and process."""
         if self.tokens is not None:
             return sum(1 for _ in self._cut_by_tokens(sorted(range(len(self.lengths)), key=self.lengths.__getitem__)))
-        return -(-len(self.lengths) // self.size)
+        return len(self.lengths) // self.size if self.drop_last else -(-len(self.lengths) // self.size)
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in self.global_batches():
-            yield self._share(batch)
+            if not self.drop_last or len(batch) == self.size:
+                yield self._share(batch)
 
     def global_batches(self) -> list[list[int]]:
         """Indices of every batch of the epoch; the one with the longest example is among the first."""
@@ -135,6 +139,7 @@ def train_loader(trainer: Any, tokens: int | None = None) -> Any:
         args.seed if args.data_seed is None else args.data_seed,
         grouped=is_grouped(args),
         tokens=None if tokens is None else tokens * accelerator.num_processes,
+        drop_last=args.dataloader_drop_last,
         together=args.gradient_accumulation_steps,
         rank=accelerator.process_index,
         processes=accelerator.num_processes,

@@ -26,6 +26,14 @@ def test_an_epoch_has_every_example_once(
     assert list(batches) == found
 
 
+@given(lengths_of, st.integers(1, 9), st.booleans())
+def test_an_incomplete_batch_can_be_left_out(lengths: list[int], size: int, grouped: bool) -> None:
+    batches = GlobalBatches(lengths, size, seed=1, grouped=grouped, drop_last=True)
+    found = list(batches)
+    assert len(found) == len(batches) == len(lengths) // size
+    assert all(len(batch) == size for batch in found)
+
+
 @given(lengths_of, st.integers(1, 4), st.sampled_from([2, 3]), st.booleans(), st.none() | st.integers(40, 200))
 def test_processes_share_the_batches_of_one(
     lengths: list[int], size: int, processes: int, grouped: bool, tokens: int | None

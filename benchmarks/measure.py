@@ -39,7 +39,7 @@ def run(config: Path, overrides: Sequence[str], scratch: Path) -> dict[str, Any]
         "examples": results.examples,
         "assistants": schedule.assistants,
         "candidates": [
-            candidate.model_dump(include={"scale", "metric", "tradeoff", "selected"})
+            candidate.model_dump(include={"scale", "metric", "tradeoff", "selected", "dropped_after"})
             for candidate in schedule.candidates
         ],
         "models": {row.role: row.metric for row in results.rows},

@@ -23,7 +23,8 @@ DASH = "-"
 RATIOS = (("published", "minidisc"), ("minidisc", "direct"), ("maxidisc", "minidisc"), ("maxidisc-16", "minidisc-16"))
 COUNTS = (2, 4, 8, 16)
 UNIT = 4  # candidates that the cost of others is told in
-_STAGES = ("importance", "teacher-cache", "sandwich", "trials", "selection", "student")
+CACHE = "-teacher"  # ends the names of stages in which a teacher's outputs are cached
+_STAGES = ("importance", "caches", "sandwich", "halving", "trials", "selection", "student")
 
 
 def tables(records: Records, names: Iterable[str]) -> list[Table]:
@@ -64,9 +65,9 @@ def step_table(records: Records, names: Sequence[str]) -> Table:
         if record:
             found = record.result
             ratios = [_ratio(base.result[key] if base else None, found[key]) for key in ("median", "mean")]
-            before = found["before"].get("teacher-cache")
+            before = sum(seconds for stage, seconds in found["before"].items() if stage.endswith(CACHE))
             cells = [f"{found['median']:.3f}", f"{found['mean']:.3f}", *ratios, str(len(found["seconds"]))]
-            cells.append(_number(before, ".1f"))
+            cells.append(_number(before or None, ".1f"))
         table.add_row(name, *cells)
     return table
 
@@ -89,6 +90,8 @@ def stages(records: Records, name: str) -> dict[str, float]:
     for stage, seconds in _result(records, name).get("stages", {}).items():
         if stage != REPORT:
             key = "trials" if stage.startswith("trial-") else stage
+            key = "caches" if stage.endswith(CACHE) else key
+            key = "halving" if stage.startswith("halving-") else key
             found[key] = found.get(key, 0.0) + seconds
     return found
 

@@ -25,12 +25,13 @@ class Journal:
     def __init__(self, folder: Path, *, resume: bool) -> None:
         self.file = folder / "journal.json"
         self._stages: dict[str, dict[str, Any]] = {}
+        self._within: list[float] = []  # seconds of stages inside of each that is open
         if resume and self.file.is_file():
             self._stages = json.loads(self.file.read_text(encoding="utf-8"))
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Wall time of every finished stage."""
+        """Wall time of every finished stage, without the stages inside of it: they sum to the whole."""
         return {stage: entry["seconds"] for stage, entry in self._stages.items()}
 
     def finished(self, stage: str) -> bool:
@@ -46,8 +47,14 @@ class Journal:
         """Time a stage and record it as finished when the block ends well; the dictionary is its result."""
         started = time.perf_counter()
         result: dict[str, Any] = {}
-        yield result
-        seconds = round(time.perf_counter() - started, 3)
+        self._within.append(0.0)
+        try:
+            yield result
+        finally:
+            elapsed, inside = time.perf_counter() - started, self._within.pop()
+            if self._within:
+                self._within[-1] += elapsed
+        seconds = round(elapsed - inside, 3)
         self._stages[name] = {"seconds": seconds, "result": result}
         if is_writer():
             self.file.parent.mkdir(parents=True, exist_ok=True)

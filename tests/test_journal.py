@@ -1,0 +1,35 @@
+"""The journal: what is finished, how long it took, and what it found."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from minidisc_plugin.schedulers.journal import Journal
+
+
+def test_seconds_of_stages_sum_to_the_whole(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, resume=False)
+    started = time.perf_counter()
+    with journal.stage("outer"):
+        time.sleep(0.02)
+        with journal.stage("inner"):
+            time.sleep(0.05)
+    whole = time.perf_counter() - started
+    assert journal.seconds["inner"] >= 0.05
+    assert journal.seconds["outer"] >= 0.02
+    assert sum(journal.seconds.values()) == pytest.approx(whole, abs=0.02)
+
+
+def test_a_stage_that_fails_is_not_finished_and_counts_for_nobody_else(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, resume=False)
+    with pytest.raises(KeyboardInterrupt), journal.stage("cut off"):
+        raise KeyboardInterrupt
+    assert not journal.finished("cut off")
+    with journal.stage("next") as result:
+        result["found"] = 3
+    again = Journal(tmp_path, resume=True)
+    assert again.finished("next") and again.result("next") == {"found": 3} and not again.finished("cut off")
+    assert not Journal(tmp_path, resume=False).finished("next")

@@ -61,7 +61,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     )
 
     plan = _command(
-        commands, "plan", plan_command, "show candidates, steps and relative cost; trains and writes nothing"
+        commands, "plan", plan_command, "show candidates, steps, relative cost and time; trains and writes nothing"
     )
     _config_arguments(plan)
     plan.add_argument(

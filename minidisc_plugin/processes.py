@@ -1,7 +1,9 @@
-"""Several processes of one run (`torchrun`, `accelerate launch`): one of them writes, the others wait for it."""
+"""This process, and others of the same run (`torchrun`, `accelerate launch`): one writes, the others wait for it."""
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,14 @@ def process_count() -> int:
 def process_index() -> int:
     """Which of them this is, from 0."""
     return int(os.environ.get("RANK", "0"))
+
+
+def release_memory() -> None:
+    """Give freed memory back to the system: batches of many shapes leave glibc's heap in pieces that it keeps."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
+    if trim is not None:
+        trim(0)
 
 
 def mean_over_processes(value: Tensor) -> Tensor:

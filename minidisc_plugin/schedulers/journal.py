@@ -11,7 +11,7 @@ from typing import Any
 
 from minidisc_plugin.atomic import write_text
 from minidisc_plugin.plugins import event
-from minidisc_plugin.processes import is_writer
+from minidisc_plugin.processes import is_writer, release_memory
 
 
 class Journal:
@@ -45,6 +45,7 @@ class Journal:
     @contextmanager
     def stage(self, name: str) -> Iterator[dict[str, Any]]:
         """Time a stage and record it as finished when the block ends well; the dictionary is its result."""
+        release_memory()  # of the stage before
         started = time.perf_counter()
         result: dict[str, Any] = {}
         self._within.append(0.0)

@@ -72,8 +72,11 @@ def test_importance_does_not_depend_on_the_number_of_processes(run_files: Path, 
     [
         {},
         {"training": {"gradient_accumulation_steps": 2, "num_train_epochs": 2}},
-        {"scheduler_config": {"sampling": "all", "halving": False}, "engine": {"teacher_cache": False}},
-        {"distillation": {"objective": "knowledge_distillation"}},
+        pytest.param(
+            {"scheduler_config": {"sampling": "all", "halving": False}, "engine": {"teacher_cache": False}},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param({"distillation": {"objective": "knowledge_distillation"}}, marks=pytest.mark.slow),
     ],
     ids=["fast", "accumulated", "published sampling", "knowledge_distillation"],
 )

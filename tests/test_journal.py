@@ -20,7 +20,7 @@ def test_seconds_of_stages_sum_to_the_whole(tmp_path: Path) -> None:
     whole = time.perf_counter() - started
     assert journal.seconds["inner"] >= 0.05
     assert journal.seconds["outer"] >= 0.02
-    assert sum(journal.seconds.values()) == pytest.approx(whole, abs=0.02)
+    assert sum(journal.seconds.values()) <= whole + 0.002, "the inner stage counts twice"
 
 
 def test_a_stage_that_fails_is_not_finished_and_counts_for_nobody_else(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--glue", type=Path, default=GLUE, help=f"folder that holds MRPC/*.tsv ({GLUE})")
     parser.add_argument("--archive", type=Path, help="vaderSentiment-3.3.2.tar.gz, if it is on disk")
-    parser.add_argument("--movies-train", type=_count, default=2_000, metavar="N", help="examples, up to 8,318 (2,000)")
+    parser.add_argument("--movies-train", type=_count, default=2_000, metavar="N", help="examples, up to 4,318 (2,000)")
     parser.add_argument("--mrpc-train", type=_count, default=3_200, metavar="N", help="examples, up to 3,259 (3,200)")
     parser.add_argument("--timing-train", type=_count, default=800, metavar="N", help="examples of timed runs (800)")
     parser.add_argument("--epochs", type=_count, default=3, metavar="N", help="of every stage, but of step cells (3)")

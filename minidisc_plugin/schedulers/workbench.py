@@ -139,7 +139,8 @@ class Workbench:
 
         quiet = self.args.disable_tqdm or not is_writer()
         nested.model.to(self.args.device)
-        loader = self._batches(self.selection_dataset)
+        # Activations are kept for the backward pass, as in training: batches of that size.
+        loader = self._batches(self.selection_dataset, self.args.per_device_train_batch_size)
         batches = (self.task.labelled(batch) for batch in loader)
         return nested.rank(tqdm(batches, "importance", len(loader), disable=quiet, leave=False))
 
@@ -240,7 +241,7 @@ class Workbench:
         device = model.device if isinstance(model, torch.nn.Module) else torch.device("cpu")
         predictions: Any = None
         labels: Any = None
-        for batch in self._batches(dataset):
+        for batch in self._batches(dataset, self.args.per_device_eval_batch_size):
             inputs = {name: value.to(device) for name, value in self.task.inputs(batch, self.teacher).items()}
             wanted = tuple(batch[name] for name in self.task.label_names if name in batch)
             wanted = wanted[0] if len(wanted) == 1 else wanted
@@ -253,13 +254,13 @@ class Workbench:
         metrics = self._trainer_arguments["compute_metrics"](prediction)
         return float(metrics[self.metric])
 
-    def _batches(self, dataset: Dataset) -> DataLoader[Any]:
-        """All examples of a dataset in order, whole in every process."""
+    def _batches(self, dataset: Dataset, size: int) -> DataLoader[Any]:
+        """All examples of a dataset in order, `size` of them in a batch, whole in every process."""
         from torch.utils.data import DataLoader
 
         trainer = self.evaluator(self.teacher, "batches", dataset)
         columns = trainer._remove_unused_columns(dataset, "evaluation")
-        return DataLoader(columns, self.args.per_device_eval_batch_size, collate_fn=trainer.data_collator)
+        return DataLoader(columns, size, collate_fn=trainer.data_collator)
 
     def evaluator(self, model: PreTrainedModel, stage: str, dataset: Dataset | None = None) -> Trainer:
         """A plain Trainer that evaluates `model`, on the selection split unless told."""

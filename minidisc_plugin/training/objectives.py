@@ -80,7 +80,8 @@ def masked_mean_squared_error(pairs: Sequence[tuple[Tensor, Tensor]], mask: Tens
     kind = torch.promote_types(first.dtype, torch.float32)  # half precision cannot count
     weight = first.new_ones(first.shape[:2], dtype=kind) if mask is None else mask.to(kind)
     count = mean_over_processes(weight.sum()).clamp_min(torch.finfo(weight.dtype).tiny)
-    return [((mine - theirs).pow(2).mean(-1) * weight).sum() / count for mine, theirs in pairs]
+    errors = [functional.mse_loss(mine.to(kind), theirs.to(kind), reduction="none") for mine, theirs in pairs]
+    return [(error.mean(-1) * weight).sum() / count for error in errors]
 
 
 def compared_layers(layers: int) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.training.distil import DistillationTrainer
 from minidisc_plugin.training.scale_sampler import ScaleSampler
 from minidisc_plugin.training.scales_evaluation import ScalesEvaluation
+from minidisc_plugin.training.shared_lookups import SharedLookups
 
 
 class SandwichTrainer(DistillationTrainer, ScalesEvaluation):
@@ -30,6 +31,7 @@ class SandwichTrainer(DistillationTrainer, ScalesEvaluation):
         super().__init__(model=nested.model, **kwargs)
         self.nested = nested
         self.sampler = sampler
+        self._lookups = SharedLookups(nested.model)
         self._weight = 1.0
         self._teacher_outputs: Any = None
 
@@ -45,12 +47,13 @@ class SandwichTrainer(DistillationTrainer, ScalesEvaluation):
         drawn = self.sampler.draw(self.state.global_step)
         losses: list[Tensor] = []
         try:
-            for draw, last in zip(drawn, _last(len(drawn)), strict=True):
-                self.nested.set_scale(draw.scale)
-                self.label = f"the candidate of scale {draw.scale:g}"
-                self._weight = draw.weight
-                with self._gradient_synchronisation(model, last):
-                    losses.append(super().training_step(model, inputs, *args, **kwargs))
+            with self._lookups.step():
+                for draw, last in zip(drawn, _last(len(drawn)), strict=True):
+                    self.nested.set_scale(draw.scale)
+                    self.label = f"the candidate of scale {draw.scale:g}"
+                    self._weight = draw.weight
+                    with self._exchange(model, last):
+                        losses.append(super().training_step(model, inputs, *args, **kwargs))
         finally:
             self._teacher_outputs = None
             self.nested.set_scale(self.nested.largest_scale)
@@ -69,12 +72,17 @@ class SandwichTrainer(DistillationTrainer, ScalesEvaluation):
             self._teacher_outputs = super().teacher_outputs(inputs)
         return self._teacher_outputs
 
-    def _gradient_synchronisation(self, model: nn.Module, last: bool) -> AbstractContextManager[Any]:
-        """Processes exchange gradients once a step, with its last and largest scale.
+    @contextmanager
+    def _exchange(self, model: nn.Module, last: bool) -> Iterator[None]:
+        """Processes exchange gradients once a step, with its last and largest scale, and tables are given theirs then.
 
         Under FSDP they do so at every scale: gradients that wait are kept whole in every process.
         """
-        return nullcontext() if last or self.is_fsdp_enabled else self.accelerator.no_sync(model)
+        if self.is_fsdp_enabled:
+            yield
+            return
+        with nullcontext() if last else self.accelerator.no_sync(model), self._lookups.scale(last):
+            yield
 
 
 def _last(count: int) -> Iterator[bool]:

@@ -66,7 +66,7 @@ def _companion(package: str, below: str | None, why: str, optional: bool = False
 
 _NUMPY_1 = "neural-compressor 3.7.1 needs numpy 1; later releases of this package go with numpy 2"
 _CORE_LOWS = {
-    "torch": "2.4",
+    "torch": "2.6",
     "transformers": "4.45",
     "accelerate": "1.0",
     "datasets": "2.20",

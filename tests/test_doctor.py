@@ -109,9 +109,9 @@ def test_the_newest_stack_runs_the_core_only() -> None:
         ("openvino", None, "missing", "openvino>=2025.4", {"core", "inc", "onnx"}),
         ("nncf", None, "missing", "nncf>=2.19", {"core", "inc", "onnx"}),
         ("onnxruntime", None, "missing", "onnxruntime>=1.18", {"core", "inc", "openvino"}),
-        ("torch", None, "missing", "torch>=2.4", set()),
-        ("torch", "2.3.1", "too old", "torch>=2.4", set()),
-        ("torch", "nightly", "unreadable", "torch>=2.4", set()),
+        ("torch", None, "missing", "torch>=2.6", set()),
+        ("torch", "2.3.1", "too old", "torch>=2.6", set()),
+        ("torch", "nightly", "unreadable", "torch>=2.6", set()),
     ],
 )
 def test_one_wrong_package(package: str, version: str | None, verdict: str, remedy: str, left: set[str]) -> None:

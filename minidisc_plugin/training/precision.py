@@ -20,4 +20,8 @@ def with_precision(config: CompressionConfig) -> CompressionConfig:
         return config
     if wanted == "auto":
         wanted = torch.cuda.is_available() and torch.cuda.is_bf16_supported() and not config.training.get("use_cpu")
-    return config.model_copy(update={"training": {**config.training, "bf16": True}}) if wanted else config
+    if not wanted:
+        return config
+    # Without an accelerator, transformers takes bf16 only where it is told to stay on the CPU.
+    chosen = {} if torch.accelerator.is_available() else {"use_cpu": True}
+    return config.model_copy(update={"training": {**chosen, **config.training, "bf16": True}})

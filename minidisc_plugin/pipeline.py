@@ -11,7 +11,7 @@ from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.config_file import read_config
 from minidisc_plugin.plugins import host
 from minidisc_plugin.preparation import prepare
-from minidisc_plugin.processes import is_writer, wait_for_all, without_collecting_what_is_there
+from minidisc_plugin.processes import collecting_new_garbage_only, is_writer, wait_for_all
 from minidisc_plugin.reporting.records import (
     RESULTS_FILE,
     ResultsRecord,
@@ -95,7 +95,7 @@ def compress(
     wait_for_all()
 
     run = Run(prepared, prepared.workbench(resume), directory)
-    with without_collecting_what_is_there():
+    with collecting_new_garbage_only():
         for step in prepared.steps:
             step.run(run)
     wait_for_all()

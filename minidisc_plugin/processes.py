@@ -44,7 +44,7 @@ def release_memory() -> None:
 
 
 @contextmanager
-def without_collecting_what_is_there() -> Iterator[None]:
+def collecting_new_garbage_only() -> Iterator[None]:
     """Inside, garbage is looked for among new objects only: a library's million of them take a third of a second."""
     gc.collect()
     spared = not gc.get_freeze_count()

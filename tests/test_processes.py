@@ -16,7 +16,7 @@ import yaml
 
 import minidisc_plugin
 from minidisc_plugin.integrations.hosts import available
-from minidisc_plugin.processes import without_collecting_what_is_there
+from minidisc_plugin.processes import collecting_new_garbage_only
 from minidisc_plugin.reporting.records import read_results, read_schedule
 from tests.tiny import make_config
 
@@ -136,7 +136,7 @@ def test_shards_learn_what_whole_copies_learn(
 
 def test_a_run_leaves_the_garbage_collector_as_it_was() -> None:
     before = gc.get_freeze_count()
-    with pytest.raises(KeyError), without_collecting_what_is_there():
+    with pytest.raises(KeyError), collecting_new_garbage_only():
         assert gc.get_freeze_count() > 1000
         watched = weakref.ref(watchable := Watchable())
         watchable.itself = watchable

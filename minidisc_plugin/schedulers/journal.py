@@ -45,8 +45,7 @@ class Journal:
     @contextmanager
     def stage(self, name: str) -> Iterator[dict[str, Any]]:
         """Time a stage and record it as finished when the block ends well; the dictionary is its result."""
-        if not self._within:
-            release_memory()  # of the stage before
+        release_memory()  # of the stage before
         started = time.perf_counter()
         result: dict[str, Any] = {}
         self._within.append(0.0)

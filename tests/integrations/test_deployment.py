@@ -38,9 +38,12 @@ from transformers import AutoTokenizer
 folder, kind = sys.argv[1:3]
 if kind == "openvino":
     from optimum.intel import OVModelForSequenceClassification as Model
+    # On processors with bf16 instructions OpenVINO would compute in bf16.
+    settings = {"ov_config": {"INFERENCE_PRECISION_HINT": "f32"}}
 else:
     from optimum.onnxruntime import ORTModelForSequenceClassification as Model
-model = Model.from_pretrained(folder)
+    settings = {}
+model = Model.from_pretrained(folder, **settings)
 tokenizer = AutoTokenizer.from_pretrained(folder)
 batch = tokenizer(json.loads(sys.argv[3]), padding=True, return_tensors="pt")
 print(json.dumps(model(**batch).logits.tolist()))

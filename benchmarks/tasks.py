@@ -140,8 +140,8 @@ class Movies(Task):
         except SystemExit as error:
             raise Failed(f"{self.name}: {error.code}") from None
         random.Random(0).shuffle(rows)
-        test, validation, train = rows[: self.tested], rows[self.tested :][: self.validated], rows[self.tested :]
-        splits = {"train": train[self.validated :], "validation": validation, "test": test}
+        test, rest = rows[: self.tested], rows[self.tested :]
+        splits = {"train": rest[self.validated :], "validation": rest[: self.validated], "test": test}
         for split, part in splits.items():
             _write_csv(folder / f"{split}.csv", [[*self.text, LABEL], *part])
 

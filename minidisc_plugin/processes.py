@@ -45,7 +45,7 @@ def release_memory() -> None:
 
 @contextmanager
 def collecting_new_garbage_only() -> Iterator[None]:
-    """Inside, garbage is looked for among new objects only: a library's million of them take a third of a second."""
+    """Inside, garbage is looked for among new objects only: those of the libraries are many, and stay."""
     gc.collect()
     spared = not gc.get_freeze_count()
     if spared:

@@ -20,7 +20,10 @@ def test_a_processor_alone_trains_in_bf16_where_it_is_asked_to(run_files: Path, 
     data = make_config(run_files, output_dir=str(tmp_path / "out"), trainer="transformers")
     data["engine"] = {"half_precision": True}
     data["training"].pop("use_cpu", None)
-    result = compress(CompressionConfig.model_validate(data))
+    config = CompressionConfig.model_validate(data)
+    chosen = with_precision(config).training
+    assert chosen["bf16"] is True and chosen["use_cpu"] is True
+    result = compress(config)
     found = result.results.row("student")
     assert found is not None and found.metric is not None and found.metric > 0.8
 

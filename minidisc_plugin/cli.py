@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minidisc_plugin.errors import MinidiscError, NonFiniteLossError
+from minidisc_plugin.memory import restart_without_thread_cache
 
 _DESCRIPTION = """\
 Compress a fine-tuned transformer: choose the best teacher assistant in one trial, and distil a small student
@@ -35,8 +36,11 @@ exit status: 0 done; 1 training failed, or (plugins) a plug-in is broken;
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
-    return execute(make_parser().parse_args(arguments))
+    """Run the command line, this process's own when left out; returns the exit status."""
+    options = make_parser().parse_args(arguments)
+    if arguments is None and options.command is run_command:
+        restart_without_thread_cache()
+    return execute(options)
 
 
 def make_parser() -> argparse.ArgumentParser:

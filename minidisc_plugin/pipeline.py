@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.config_file import read_config
+from minidisc_plugin.memory import collecting_new_garbage_only
 from minidisc_plugin.plugins import host
 from minidisc_plugin.preparation import prepare
-from minidisc_plugin.processes import collecting_new_garbage_only, is_writer, wait_for_all
+from minidisc_plugin.processes import is_writer, wait_for_all
 from minidisc_plugin.reporting.records import (
     RESULTS_FILE,
     ResultsRecord,

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,28 +29,6 @@ def process_count() -> int:
 def process_index() -> int:
     """Which of them this is, from 0."""
     return int(os.environ.get("RANK", "0"))
-
-
-def release_memory() -> None:
-    """Give freed memory back to the system: batches of many shapes leave glibc's heap in pieces that it keeps."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
-    if trim is not None:
-        trim(0)
-
-
-@contextmanager
-def collecting_new_garbage_only() -> Iterator[None]:
-    """Inside, garbage is looked for among new objects only: those of the libraries are many, and stay."""
-    gc.collect()
-    spared = not gc.get_freeze_count()
-    if spared:
-        gc.freeze()
-    try:
-        yield
-    finally:
-        if spared:
-            gc.unfreeze()
 
 
 def mean_over_processes(value: Tensor) -> Tensor:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import subprocess
 import sys
-import weakref
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ import yaml
 
 import minidisc_plugin
 from minidisc_plugin.integrations.hosts import available
-from minidisc_plugin.processes import collecting_new_garbage_only
 from minidisc_plugin.reporting.records import read_results, read_schedule
 from tests.tiny import make_config
 
@@ -132,22 +129,3 @@ def test_shards_learn_what_whole_copies_learn(
     assert whole.keys() == shards.keys()
     for name, value in whole.items():
         torch.testing.assert_close(shards[name], value, atol=1e-6, rtol=1e-4)
-
-
-def test_a_run_leaves_the_garbage_collector_as_it_was() -> None:
-    before = gc.get_freeze_count()
-    with pytest.raises(KeyError), collecting_new_garbage_only():
-        assert gc.get_freeze_count() > 1000
-        watched = weakref.ref(watchable := Watchable())
-        watchable.itself = watchable
-        del watchable
-        gc.collect()
-        assert watched() is None, "new garbage is found"
-        raise KeyError
-    assert gc.get_freeze_count() == before
-
-
-class Watchable:
-    """What can be in a cycle, and be referred to weakly."""
-
-    itself: object = None

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from minidisc_plugin import memory
 from minidisc_plugin.atomic import write_text
 from minidisc_plugin.plugins import event
-from minidisc_plugin.processes import is_writer, release_memory
+from minidisc_plugin.processes import is_writer
 
 
 class Journal:
@@ -45,7 +46,7 @@ class Journal:
     @contextmanager
     def stage(self, name: str) -> Iterator[dict[str, Any]]:
         """Time a stage and record it as finished when the block ends well; the dictionary is its result."""
-        release_memory()  # of the stage before
+        memory.release()  # of the stage before
         started = time.perf_counter()
         result: dict[str, Any] = {}
         self._within.append(0.0)

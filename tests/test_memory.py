@@ -1,0 +1,79 @@
+"""This process's memory: the command that starts again without glibc's thread cache, and the garbage collector."""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+
+import pytest
+
+from minidisc_plugin.memory import collecting_new_garbage_only
+
+TUNABLES = "GLIBC_TUNABLES"
+# Says what this process was started with, then is the command line.
+COMMAND = f"""
+import os, sys
+print(os.environ.get("{TUNABLES}"), flush=True)
+from minidisc_plugin.cli import main
+print("status", main())
+"""
+
+on_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's setting")
+
+
+def said(folder: Path, *arguments: str, tunables: str | None = None) -> list[str]:
+    """What the command prints on standard output, line by line."""
+    environment = {name: value for name, value in os.environ.items() if name != TUNABLES}
+    if tunables is not None:
+        environment[TUNABLES] = tunables
+    command = [sys.executable, "-c", COMMAND, *arguments]
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+@on_glibc
+def test_a_run_starts_once_more_without_the_thread_cache(tmp_path: Path) -> None:
+    assert said(tmp_path, "run", "missing.yaml") == ["None", "glibc.malloc.tcache_count=0", "status 2"]
+
+
+@on_glibc
+def test_other_settings_of_glibc_are_kept(tmp_path: Path) -> None:
+    other = "glibc.malloc.mxfast=0"
+    assert said(tmp_path, "run", "missing.yaml", tunables=other) == [
+        other,
+        f"{other}:glibc.malloc.tcache_count=0",
+        "status 2",
+    ]
+
+
+def test_a_thread_cache_that_is_wanted_stays(tmp_path: Path) -> None:
+    wanted = "glibc.malloc.tcache_count=7"
+    assert said(tmp_path, "run", "missing.yaml", tunables=wanted) == [wanted, "status 2"]
+
+
+def test_commands_that_train_nothing_do_not_start_again(tmp_path: Path) -> None:
+    assert said(tmp_path, "select", "missing") == ["None", "status 2"]
+
+
+def test_a_run_leaves_the_garbage_collector_as_it_was() -> None:
+    before = gc.get_freeze_count()
+    with pytest.raises(KeyError), collecting_new_garbage_only():
+        assert gc.get_freeze_count() > 1000
+        watched = weakref.ref(watchable := Watchable())
+        watchable.itself = watchable
+        del watchable
+        gc.collect()
+        assert watched() is None, "new garbage is found"
+        raise KeyError
+    assert gc.get_freeze_count() == before
+
+
+class Watchable:
+    """What can be in a cycle, and be referred to weakly."""
+
+    itself: object = None

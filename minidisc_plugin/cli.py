@@ -37,10 +37,7 @@ exit status: 0 done; 1 training failed, or (plugins) a plug-in is broken;
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, this process's own when left out; returns the exit status."""
-    options = make_parser().parse_args(arguments)
-    if arguments is None and options.command is run_command:
-        restart_without_thread_cache()
-    return execute(options)
+    return execute(make_parser().parse_args(arguments), own_process=arguments is None)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -94,8 +91,18 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     _command(commands, "doctor", doctor_command, "check the installed versions, and say which pin would help")
 
 
-def execute(options: argparse.Namespace) -> int:
-    """Run the parsed subcommand; errors are printed in one line."""
+def execute(options: argparse.Namespace, *, own_process: bool) -> int:
+    """Run the parsed subcommand; errors are printed in one line.
+
+    Args:
+        options: What the parser found.
+        own_process: This process is for the command alone, so a run may start it again (see `memory`).
+
+    Returns:
+        The exit status.
+    """
+    if own_process and options.command is run_command:
+        restart_without_thread_cache()
     try:
         return int(options.command(options) or 0)
     except NonFiniteLossError as error:

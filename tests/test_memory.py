@@ -15,30 +15,44 @@ import pytest
 from minidisc_plugin.memory import collecting_new_garbage_only
 
 TUNABLES = "GLIBC_TUNABLES"
-# Says what this process was started with, then is the command line.
-COMMAND = f"""
-import os, sys
+# Say what this process was started with, then are the command line.
+STARTED = f"""
+import os
 print(os.environ.get("{TUNABLES}"), flush=True)
+"""
+COMMAND = f"""
+{STARTED}
 from minidisc_plugin.cli import main
 print("status", main())
+"""
+OPTIMUM_COMMAND = f"""
+{STARTED}
+from optimum.commands.optimum_cli import main
+main()
 """
 
 on_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's setting")
 
 
-def said(folder: Path, *arguments: str, tunables: str | None = None) -> list[str]:
-    """What the command prints on standard output, line by line."""
+def said(folder: Path, *arguments: str, tunables: str | None = None, command: str = COMMAND) -> list[str]:
+    """What a command prints on standard output, line by line."""
     environment = {name: value for name, value in os.environ.items() if name != TUNABLES}
     if tunables is not None:
         environment[TUNABLES] = tunables
-    command = [sys.executable, "-c", COMMAND, *arguments]
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=True)
+    words = [sys.executable, "-c", command, *arguments]
+    done = subprocess.run(words, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     return done.stdout.splitlines()
 
 
 @on_glibc
 def test_a_run_starts_once_more_without_the_thread_cache(tmp_path: Path) -> None:
     assert said(tmp_path, "run", "missing.yaml") == ["None", "glibc.malloc.tcache_count=0", "status 2"]
+
+
+@on_glibc
+def test_so_does_one_by_optimum_cli(tmp_path: Path) -> None:
+    arguments = ("compress", "run", "missing.yaml")
+    assert said(tmp_path, *arguments, command=OPTIMUM_COMMAND) == ["None", "glibc.malloc.tcache_count=0"]
 
 
 @on_glibc

@@ -30,7 +30,7 @@ class CompressCommand(BaseOptimumCLICommand):
         """
         from minidisc_plugin.cli import execute
 
-        if status := execute(self.args):
+        if status := execute(self.args, own_process=True):
             raise SystemExit(status)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +14,11 @@ from minidisc_plugin.errors import MetricError
 from minidisc_plugin.nested.model import Allocation, NestedModel
 from minidisc_plugin.nested.ranking import Ranking
 from minidisc_plugin.plugins import event
-from minidisc_plugin.processes import is_writer, wait_for_all
+from minidisc_plugin.processes import is_writer
 from minidisc_plugin.protocol import FAST_ENGINE
 from minidisc_plugin.reporting.records import Candidate
 from minidisc_plugin.schedulers.journal import Journal
+from minidisc_plugin.schedulers.stage import Stage, Stages
 from minidisc_plugin.selection import MetricRange, to_unit
 from minidisc_plugin.tasks import task_of_model
 from minidisc_plugin.training.arguments import evaluates, for_stage, tokenizer_argument
@@ -110,8 +109,17 @@ class Workbench:
             "data_collator": data_collator,
             "preprocess_logits_for_metrics": preprocess_logits_for_metrics,
         }
-        self._callbacks = list(callbacks)
         self._make_distiller = make_distiller
+        self.stages = Stages(
+            args=args,
+            journal=self.journal,
+            resume=resume,
+            objective=objective,
+            engine=self.engine,
+            callbacks=callbacks,
+            trainer_arguments=self._trainer_arguments,
+            teacher_cache=self._teacher_cache,
+        )
 
     def ranked_network(self) -> NestedModel:
         """A new nested network over a copy of the teacher, ranked by importance on the selection split."""
@@ -172,18 +180,14 @@ class Workbench:
         from minidisc_plugin.training.sandwich import SandwichTrainer
         from minidisc_plugin.training.scale_sampler import ScaleSampler
 
-        drawn = sampler or ScaleSampler(scales)
-
-        def make(network: NestedModel, **arguments: Any) -> Trainer:
-            return SandwichTrainer(network, drawn, **arguments)
-
-        self._train(nested, stage, make, teacher, callbacks)
+        make = partial(SandwichTrainer, sampler=sampler or ScaleSampler(scales))
+        self.stages.run(Stage(stage, nested, teacher, make, callbacks))
 
     def distil(self, student: PreTrainedModel, teacher: PreTrainedModel, stage: str) -> None:
         """Distil a standalone model from a frozen teacher, in place."""
         from minidisc_plugin.training.distil import DistillationTrainer
 
-        self._train(student, stage, self._make_distiller or DistillationTrainer, teacher)
+        self.stages.run(Stage(stage, student, teacher, self._make_distiller or DistillationTrainer))
 
     def evaluate(
         self, nested: NestedModel, candidates: Sequence[Candidate], scheduler: str, stage: str = "selection"
@@ -302,74 +306,6 @@ class Workbench:
                 required=wanted is True,
                 quiet=args.disable_tqdm or not is_writer(),
             )
-
-    def _train(
-        self,
-        network: NestedModel | PreTrainedModel,
-        stage: str,
-        make_trainer: Callable[..., Trainer],
-        teacher: PreTrainedModel,
-        callbacks: Sequence[Any] = (),
-    ) -> None:
-        """Train, keep the final weights, drop the checkpoints; or take over the weights of a finished stage."""
-        from safetensors.torch import load_model, save_model
-        from transformers.trainer_utils import get_last_checkpoint
-
-        from minidisc_plugin.training.dropout import without_dropout
-        from minidisc_plugin.training.progress import show_progress
-        from minidisc_plugin.training.sharding import is_sharded
-
-        model: Any = network.model if isinstance(network, NestedModel) else network
-        weights = self.folder / stage / "weights.safetensors"
-        if self.journal.finished(stage):
-            load_model(model, weights)
-            return
-        folder = self.folder / stage
-        if not self.resume and is_writer():
-            shutil.rmtree(folder, ignore_errors=True)
-        checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-        logger.info("stage %s%s", stage, f", from {Path(checkpoint).name}" if checkpoint else "")
-        sharded = is_sharded(self.args)
-        # A mark of the evaluation before, copied into slices: accelerate would take the model for one that it has
-        # wrapped already, and processes would train apart.
-        model.__dict__.pop("_is_accelerate_prepared", None)
-        own: dict[str, Any] = {}
-        if getattr(make_trainer, "reads_cache", True):
-            own = {"cache": self._teacher_cache(teacher, stage), "tokens_per_batch": self.engine.tokens_per_batch}
-        with self.journal.stage(stage), nullcontext() if self.engine.dropout else without_dropout(model):
-            trainer = make_trainer(
-                # Sharding takes the modules' parameters from them for good.
-                copy.deepcopy(network) if sharded else network,
-                args=for_stage(self.args, stage),
-                teacher=teacher,
-                objective=self._objective,
-                callbacks=copy.deepcopy([*self._callbacks, *callbacks]),
-                **own,
-                **self._trainer_arguments,
-            )
-            show_progress(trainer, stage)
-            trainer.train(resume_from_checkpoint=checkpoint)
-            if sharded:
-                whole = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-                if is_writer():
-                    model.load_state_dict(whole)
-            else:
-                # Mixed precision wraps the model's forward; slices are copies of the plain model.
-                trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
-            trainer.accelerator.free_memory()
-            if own.get("cache") is not None:
-                own["cache"].close()
-            model.zero_grad(set_to_none=True)
-            if is_writer():
-                folder.mkdir(parents=True, exist_ok=True)
-                with atomic_path(weights) as temporary:
-                    save_model(model, str(temporary))
-        if sharded:
-            wait_for_all()
-            load_model(model, weights)
-        if is_writer():
-            for leftover in folder.glob("checkpoint-*"):
-                shutil.rmtree(leftover)
 
 
 def _plain(logits: Any) -> Any:

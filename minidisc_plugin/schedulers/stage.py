@@ -1,0 +1,188 @@
+"""Training stages: each has a Trainer of its own, goes on from where it was cut off, and keeps its final weights."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minidisc_plugin.atomic import atomic_path
+from minidisc_plugin.nested.model import NestedModel
+from minidisc_plugin.processes import is_writer, wait_for_all
+from minidisc_plugin.schedulers.journal import Journal
+from minidisc_plugin.training.arguments import for_stage
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel, Trainer, TrainingArguments
+
+    from minidisc_plugin.config import EngineConfig
+    from minidisc_plugin.training.objectives import Objective
+    from minidisc_plugin.training.teacher_cache import TeacherCache
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage trains.
+
+    Attributes:
+        name: Of the stage, and of the folder with its checkpoints.
+        network: Trained in place.
+        teacher: The frozen model to follow.
+        make_trainer: Makes its Trainer: takes the network, and the arguments of DistillationTrainer by name.
+        callbacks: As `Trainer` takes them, beside those of every stage.
+    """
+
+    name: str
+    network: NestedModel | PreTrainedModel
+    teacher: PreTrainedModel
+    make_trainer: Callable[..., Trainer]
+    callbacks: Sequence[Any] = ()
+
+    @property
+    def model(self) -> Any:
+        """What holds the weights."""
+        return self.network.model if isinstance(self.network, NestedModel) else self.network
+
+    @property
+    def reads_cache(self) -> bool:
+        """Whether its Trainer can read the teacher's outputs from a cache."""
+        return bool(getattr(self.make_trainer, "reads_cache", True))
+
+
+class Stages:
+    """Trains the stages of one run.
+
+    Args:
+        args: Of every stage; `args.output_dir` holds a folder for each.
+        journal: Which of them are finished.
+        resume: Go on from checkpoints.
+        objective: Of the distillation.
+        engine: How stages spend their time.
+        callbacks: As `Trainer` takes them, for every stage.
+        trainer_arguments: Further arguments of every Trainer: data, metric and tokenizer.
+        teacher_cache: Gives the outputs of a teacher in the stage of a name, where keeping them pays.
+    """
+
+    def __init__(
+        self,
+        *,
+        args: TrainingArguments,
+        journal: Journal,
+        resume: bool,
+        objective: Objective,
+        engine: EngineConfig,
+        callbacks: Sequence[Any],
+        trainer_arguments: Mapping[str, Any],
+        teacher_cache: Callable[[PreTrainedModel, str], TeacherCache | None],
+    ) -> None:
+        self.args = args
+        self.journal = journal
+        self.resume = resume
+        self.objective = objective
+        self.engine = engine
+        self.callbacks = list(callbacks)
+        self.trainer_arguments = trainer_arguments
+        self.teacher_cache = teacher_cache
+
+    def trainer(self, stage: Stage, cache: TeacherCache | None = None) -> Trainer:
+        """The Trainer of a stage, which has not trained anything yet.
+
+        Args:
+            stage: What it trains.
+            cache: The teacher's outputs for the training set, read in place of running it.
+        """
+        from minidisc_plugin.training.progress import show_progress
+        from minidisc_plugin.training.sharding import is_sharded
+
+        # A mark of the evaluation before, copied into slices: accelerate would take the model for one that it has
+        # wrapped already, and processes would train apart.
+        stage.model.__dict__.pop("_is_accelerate_prepared", None)
+        own = {"cache": cache, "tokens_per_batch": self.engine.tokens_per_batch} if stage.reads_cache else {}
+        trainer = stage.make_trainer(
+            # Sharding takes the modules' parameters from them for good.
+            copy.deepcopy(stage.network) if is_sharded(self.args) else stage.network,
+            args=for_stage(self.args, stage.name),
+            teacher=stage.teacher,
+            objective=self.objective,
+            callbacks=copy.deepcopy([*self.callbacks, *stage.callbacks]),
+            **own,
+            **self.trainer_arguments,
+        )
+        show_progress(trainer, stage.name)
+        return trainer
+
+    def run(self, stage: Stage) -> None:
+        """Train, keep the final weights, drop the checkpoints; or take over the weights of a finished stage."""
+        from minidisc_plugin.training.sharding import is_sharded
+
+        folder = Path(str(self.args.output_dir)) / stage.name
+        weights = folder / "weights.safetensors"
+        if self.journal.finished(stage.name):
+            load_weights(stage.model, weights)
+            return
+        checkpoint = self._begin(folder)
+        logger.info("stage %s%s", stage.name, f", from {checkpoint.name}" if checkpoint else "")
+        cache = self.teacher_cache(stage.teacher, stage.name) if stage.reads_cache else None
+        with self.journal.stage(stage.name):
+            self._train(stage, checkpoint, cache)
+            if is_writer():
+                save_weights(stage.model, weights)
+        if is_sharded(self.args):
+            wait_for_all()
+            load_weights(stage.model, weights)
+        if is_writer():
+            for leftover in folder.glob("checkpoint-*"):
+                shutil.rmtree(leftover)
+
+    def _begin(self, folder: Path) -> Path | None:
+        """The checkpoint that a stage goes on from; what an earlier run left is removed, unless resuming."""
+        from transformers.trainer_utils import get_last_checkpoint
+
+        if not self.resume and is_writer():
+            shutil.rmtree(folder, ignore_errors=True)
+        found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+        return Path(found) if found else None
+
+    def _train(self, stage: Stage, checkpoint: Path | None, cache: TeacherCache | None) -> None:
+        """Train the model of a stage in place; its cache is closed."""
+        from minidisc_plugin.training.dropout import without_dropout
+        from minidisc_plugin.training.sharding import is_sharded
+
+        with nullcontext() if self.engine.dropout else without_dropout(stage.model):
+            trainer = self.trainer(stage, cache)
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            if is_sharded(self.args):
+                whole = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+                if is_writer():
+                    stage.model.load_state_dict(whole)
+            else:
+                # Mixed precision wraps the model's forward; slices are copies of the plain model.
+                trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
+            trainer.accelerator.free_memory()
+            if cache is not None:
+                cache.close()
+            stage.model.zero_grad(set_to_none=True)
+
+
+def save_weights(model: nn.Module, file: Path) -> None:
+    """Keep the weights of a finished stage."""
+    from safetensors.torch import save_model
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(file) as temporary:
+        save_model(model, str(temporary))
+
+
+def load_weights(model: nn.Module, file: Path) -> None:
+    """Take over the weights of a finished stage."""
+    from safetensors.torch import load_model
+
+    load_model(model, file)

@@ -154,6 +154,21 @@ def test_the_plan_has_the_sizes_and_steps_of_the_run(finished: Finished) -> None
     assert plan.sequence_length == results.sequence_length
 
 
+@pytest.mark.parametrize("scheduler", ["minidisc", "direct"])
+def test_a_plan_of_layers_without_heads_and_neurons(
+    scheduler: str, run_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = {"scheduler": scheduler, "pruning": {"target_sparsity": 0.99}}
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(make_config(run_files, output_dir=str(tmp_path / "out"), **changes)))
+    plan = make_plan(read_config(config))
+    assert min(plan.student.heads) == 0 == min(plan.student.neurons), plan.student
+    assert 0 < plan.macs[0.01] < plan.macs[1.0]
+    assert all(stage.seconds > 0 for stage in plan.stages)
+    assert main(["plan", str(config), "--no-calibration"]) == 0
+    assert f"student {plan.student.scale:g}" in capsys.readouterr().out
+
+
 def test_plugins_lists_those_of_this_package(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,9 +37,13 @@ class Constant(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (..., any) to (..., width)."""
-        # A sum over nothing: a bare view of the bias upsets tools that trace outputs.
-        nothing = features[..., :0].sum(-1, keepdim=True)
-        return nothing.expand(*nothing.shape[:-1], self.width) if self.bias is None else nothing + self.bias
+        return constant(features, self.bias, self.width)
+
+
+def constant(features: Tensor, bias: Tensor | None, width: int) -> Tensor:
+    """What a projection of no features gives, (..., width): its bias, or zeros."""
+    # A sum over nothing: a bare view of the bias upsets tools that trace outputs, and layers that write in place.
+    return features[..., :0].sum(-1, keepdim=True) + (features.new_zeros(width) if bias is None else bias)
 
 
 def find(base: Any, pattern: str) -> list[Any]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.pytorch_utils import Conv1D
 
-from minidisc_plugin.nested.narrow import prefix
+from minidisc_plugin.nested.narrow import constant, prefix
 
 
 class PrefixProjection(nn.Module):
@@ -43,9 +43,8 @@ class PrefixProjection(nn.Module):
         if not self.rows:
             return input.new_zeros(*shape, self.blocks * self.shown)
         if not self.columns:
-            width = self.blocks * self.rows
-            bias = input.new_zeros(width) if self.bias is None else prefix(self.bias, 0, self.rows, self.blocks)
-            return bias.expand(*shape, width)
+            bias = None if self.bias is None else prefix(self.bias, 0, self.rows, self.blocks)
+            return constant(input, bias, self.blocks * self.rows)
         if self.blocks == 1:
             return functional.linear(input, self.matrix()[: self.rows, : self.columns], self._bias(0, self.rows))
         size = self.matrix().shape[0] // self.blocks

@@ -49,13 +49,17 @@ def macs(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> int:
     as plain matrix products meanwhile, because fused kernels are not counted on every device.
     """
     import torch
+    from torch.func import functional_call
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
     inputs = _on(_device(model), batch)
+    # The counter hooks into the gradient of whatever asks for one: without gradients, a bare parameter, or a view of
+    # one, that one module hands to the next is an error.
+    weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
     counter = FlopCounterMode(display=False)
     with _evaluating(model), torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
-        model(**inputs)
+        functional_call(model, weights, kwargs=inputs)
     return int(counter.get_total_flops()) // 2 // _examples(inputs)
 
 

@@ -9,8 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from minidisc_plugin.calibration import calibrate
 from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.nested.ranking import Ranking, rank_units
+from minidisc_plugin.reporting.measure import macs
+from minidisc_plugin.reporting.memory import activation_bytes
 from tests.nested.crafting import random_scores
 from tests.zoo import here, make_inputs, make_model, outputs_of
 
@@ -112,3 +115,31 @@ def test_importance_reaches_every_unit(case: str) -> None:
     ranking = nested.rank([inputs])
     assert any(order.tolist() != sorted(order.tolist()) for order in ranking.neurons.order)
     torch.testing.assert_close(outputs_of(nested.model, inputs), expected, atol=1e-5, rtol=0)
+
+
+EMPTYING = (1.0, 0.25, 0.01)
+
+
+@every_case
+def test_emptied_places_are_counted_timed_and_trained(case: str) -> None:
+    """All that `minidisc plan` does with a scale, where places have nothing left: at the last, all but one."""
+    inputs, nested = make_inputs(case), make_nested(case)
+    features = {name: value for name, value in inputs.items() if name != "labels"}
+    if type(nested.model).__name__.endswith("ForConditionalGeneration"):
+        features["decoder_input_ids"] = inputs["labels"].clamp_min(0)
+    work = []
+    for scale in EMPTYING:
+        nested.set_scale(scale)
+        work.append(macs(nested.model, features))
+        assert macs(nested.extract(scale), features) == work[-1]
+        assert activation_bytes(nested.model, features) > 0
+    neurons = nested.sizes(0.25)[1]
+    assert min(neurons) == 0 or len(neurons) == 1, "no place is emptied"
+    assert work == sorted(set(work), reverse=True)
+    if "input_ids" in features:
+        found = calibrate(nested, features, 2, EMPTYING, EMPTYING, {})
+        assert all(found.trained[scale] > 0 and found.frozen[scale] > 0 for scale in EMPTYING)
+    nested.trim(0.25)
+    nested.set_scale(0.01)
+    assert macs(nested.model, features) == work[-1]
+    assert activation_bytes(nested.model, features) > 0

@@ -66,6 +66,26 @@ def test_macs_of_a_linear_layer_are_per_example(examples: int) -> None:
     assert macs(OneInput(nn.Linear(3, 5, bias=False)), batch) == 7 * 3 * 5
 
 
+class HandsOnParameters(nn.Module):
+    """A module that gives its own parameter, and a view of it, to others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.ones(4, 3))
+        self.inner = OneInput(nn.Identity())
+        self.last = nn.Linear(3, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        table = self.inner(self.table) + self.inner(self.table[:1].expand(4, 3))
+        return self.last(x + table[0])
+
+
+def test_macs_of_a_module_that_hands_on_bare_parameters() -> None:
+    model = HandsOnParameters()
+    assert macs(model, {"x": torch.zeros(2, 3)}) == 3 * 5
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+
+
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("masked", [False, True])
 def test_macs_of_a_bert_computed_by_hand(attention: str, masked: bool) -> None:

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+from minidisc_plugin.values import Distinct, FromList, OutputPath, PathText, Positive, Settings
+
 Protocol = Literal["fast", "published"]
 
 
-class Section(BaseModel):
-    """A part of the config; keys that it does not know are refused."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, validate_default=True)
-
-
-class DatasetConfig(Section):
+class DatasetConfig(Settings):
     """What `datasets.load_dataset` takes, and which columns hold what."""
 
-    path: str = Field(description="A folder, a Hub name, or a format such as `csv`, `json`, `parquet`.")
+    path: PathText = Field(description="A folder, a Hub name, or a format such as `csv`, `json`, `parquet`.")
     name: str | None = Field(None, description="The dataset's configuration, such as `mrpc` of `glue`.")
-    data_dir: str | None = Field(None, description="Folder of the data files.")
-    data_files: str | list[str] | dict[str, str | list[str]] | None = Field(
+    data_dir: PathText | None = Field(None, description="Folder of the data files.")
+    data_files: PathText | list[PathText] | dict[str, PathText | list[PathText]] | None = Field(
         None, description="Files by split, relative to the working directory."
     )
     revision: str | None = Field(None, description="Version of a dataset on the Hub.")
-    cache_dir: str | None = Field(None, description="Where datasets are cached.")
+    cache_dir: PathText | None = Field(None, description="Where datasets are cached.")
     train_split: str = Field("train", description="Split to train on; the selection split is carved from it.")
     validation_split: str | None = Field(
         None, description="Split for early stopping. Default: `validation`, where the dataset has it."
@@ -34,7 +29,7 @@ class DatasetConfig(Section):
     test_split: str | None = Field(
         None, description="Split for the report. Default: `test`, else the validation split."
     )
-    text: list[str] = Field(
+    text: Annotated[list[str], Distinct] = Field(
         min_length=1,
         max_length=2,
         description="Columns of the sentence or the pair, of the words, of question and context, of the text, or of "
@@ -54,11 +49,11 @@ class DatasetConfig(Section):
         return data
 
 
-class MetricConfig(Section):
+class MetricConfig(Settings):
     """The metric that selects and reports; a plain string stands for its name."""
 
-    name: str = Field(description="A shipped metric, or what `evaluate.load` takes.")
-    range: tuple[float, float] | None = Field(
+    name: PathText = Field(description="A shipped metric, or what `evaluate.load` takes.")
+    range: Annotated[tuple[float, float], FromList] | None = Field(
         None, description="Smallest and largest value, for a metric that is not known by name."
     )
     options: dict[str, Any] = Field(
@@ -66,7 +61,7 @@ class MetricConfig(Section):
     )
 
 
-class PruningConfig(Section):
+class PruningConfig(Settings):
     """Keys of INC's `WeightPruningConfig`."""
 
     target_sparsity: float = Field(
@@ -74,28 +69,29 @@ class PruningConfig(Section):
     )
 
 
-class DistillationConfig(Section):
+class DistillationConfig(Settings):
     """The objective, and keys of INC's `KnowledgeDistillationLossConfig`."""
 
     objective: str = Field(
         "minidisc", description="`minidisc` (hidden states and logits), `knowledge_distillation`, or a plug-in's."
     )
     temperature: Positive = Field(1.0, description="Temperature of the logits on both sides.")
-    loss_types: tuple[str, str] | None = Field(
+    loss_types: Annotated[tuple[str, str], FromList] | None = Field(
         None, description="Of `knowledge_distillation`: loss against labels (CE, MSE) and teacher (CE, KL, MSE)."
     )
-    loss_weights: tuple[float, float] | None = Field(
+    loss_weights: Annotated[tuple[float, float], FromList] | None = Field(
         None, description="Of `knowledge_distillation`: weights of the two losses; they sum to 1."
     )
 
-    @model_validator(mode="after")
-    def _weights_sum_to_one(self) -> DistillationConfig:
-        if self.loss_weights is not None and (min(self.loss_weights) < 0 or abs(sum(self.loss_weights) - 1) > 1e-6):
-            raise ValueError("loss_weights must be at least 0 and sum to 1")
-        return self
+    @field_validator("loss_weights")
+    @classmethod
+    def _weights_sum_to_one(cls, weights: tuple[float, float] | None) -> tuple[float, float] | None:
+        if weights is not None and (min(weights) < 0 or abs(sum(weights) - 1) > 1e-6):
+            raise ValueError("the weights must be at least 0 and sum to 1")
+        return weights
 
 
-class EngineConfig(Section):
+class EngineConfig(Settings):
     """How training stages spend their time; what is left out is as `protocol` says."""
 
     padding: Literal["longest", "max_length"] | None = Field(
@@ -118,7 +114,7 @@ class EngineConfig(Section):
     teacher_cache_gib: Positive = Field(
         8.0, description="Largest size on disk of one teacher's cached outputs, and of all in `teacher_cache_dir`."
     )
-    teacher_cache_dir: str | None = Field(
+    teacher_cache_dir: PathText | None = Field(
         None,
         description="A folder in which runs share cached outputs; the oldest go first. Default: in the run's "
         "checkpoints, gone when it ends.",
@@ -130,18 +126,18 @@ class EngineConfig(Section):
     )
 
 
-class ExportConfig(Section):
+class ExportConfig(Settings):
     """The step `export`: the student for other runtimes."""
 
-    formats: tuple[Literal["openvino", "onnx"], ...] = Field(
+    formats: Annotated[tuple[Literal["openvino", "onnx"], ...], FromList, Distinct] = Field(
         ("openvino",), min_length=1, description="What to write: `openvino`, `onnx`."
     )
 
 
-class QuantizationConfig(Section):
+class QuantizationConfig(Settings):
     """The step `quantization`: the student in 8 bits."""
 
-    schemes: tuple[Literal["openvino_int8", "inc_dynamic", "inc_static"], ...] = Field(
+    schemes: Annotated[tuple[Literal["openvino_int8", "inc_dynamic", "inc_static"], ...], FromList, Distinct] = Field(
         ("openvino_int8",),
         min_length=1,
         description="How: `openvino_int8` by NNCF, `inc_dynamic` or `inc_static` by Neural Compressor.",
@@ -151,11 +147,11 @@ class QuantizationConfig(Section):
     )
 
 
-class CompressionConfig(Section):
+class CompressionConfig(Settings):
     """A whole run: teacher, data, compression, scheduler, training, output."""
 
-    model: str = Field(description="The fine-tuned teacher: a folder or a Hub name.")
-    tokenizer: str | None = Field(None, description="Its tokenizer, where it is not beside the model.")
+    model: PathText = Field(description="The fine-tuned teacher: a folder or a Hub name.")
+    tokenizer: PathText | None = Field(None, description="Its tokenizer, where it is not beside the model.")
     task: Literal[
         "text-classification", "token-classification", "question-answering", "text-generation", "text2text-generation"
     ] = Field(
@@ -202,7 +198,7 @@ class CompressionConfig(Section):
         description="Share of train set apart, by seed, for importance and for the choice of the assistant.",
     )
     max_length: int = Field(128, ge=2, description="Tokens kept of each example.")
-    steps: list[str] = Field(
+    steps: Annotated[list[str], Distinct] = Field(
         default_factory=list,
         description="Further pipeline steps, between the student's distillation and the report: `export`, "
         "`quantization`, or a plug-in's.",
@@ -212,7 +208,7 @@ class CompressionConfig(Section):
         default_factory=lambda: QuantizationConfig(), description="Settings of the step `quantization`."
     )
     trust_remote_code: bool = Field(False, description="Run code that comes with the model or the tokenizer.")
-    output_dir: str = Field(description="Where everything is written.")
+    output_dir: OutputPath = Field(description="Where everything is written.")
     versions: dict[str, str] | None = Field(
         None, description="Versions that wrote a resolved config; recorded, not read."
     )

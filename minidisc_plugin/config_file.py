@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.errors import ConfigError
 from minidisc_plugin.inc_config import from_inc_config, is_inc_config
+from minidisc_plugin.values import shown
 
 Model = TypeVar("Model", bound=BaseModel)
 _LISTED = 25
@@ -145,11 +146,17 @@ def _explain(model: type[BaseModel], problems: Sequence[Any], location: tuple[st
         return unknown_key(key, _keys(model, location[:-1]))
     if problem["type"] == "missing":
         return f"{key}: missing; add it"
-    messages = [str(found["msg"]).removeprefix("Value error, ") for found in problems]
+    messages = [_in_words(str(found["msg"])) for found in problems]
     if not key:
         return messages[0]
     message = ", or ".join(f"{found[0].lower()}{found[1:]}" for found in messages)
-    return f"{key}: {problem['input']!r} cannot be used: {message}"
+    return f"{key}: {shown(problem['input'])} cannot be used: {message}"
+
+
+def _in_words(message: str) -> str:
+    """What pydantic says, without its own names and Python's."""
+    message = message.removeprefix("Value error, ").partition(" or instance of ")[0]
+    return re.sub("tuple", "list", message, flags=re.IGNORECASE).removesuffix(" after validation, not 0")
 
 
 def _keys(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:

@@ -108,7 +108,7 @@ def test_an_unknown_key_like_no_other_lists_the_known_ones(tmp_path: Path) -> No
         ({"steps": "quantize"}, ("steps", "'quantize'", "valid list")),
         ({"training": None}, ("training", "None", "valid dictionary")),
         ({"distillation": {"temperature": float("nan")}}, ("distillation.temperature", "nan", "finite number")),
-        ({"distillation": {"loss_weights": [0.5, 0.6]}}, ("distillation", "[0.5, 0.6]", "sum to 1")),
+        ({"distillation": {"loss_weights": [0.5, 0.6]}}, ("distillation.loss_weights", "[0.5, 0.6]", "sum to 1")),
         ({"metric": {"name": "f1", "range": [0, "high"]}}, ("metric.range.1", "'high'", "valid number")),
     ],
 )

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from minidisc_plugin.reporting.records import Candidate, ScheduleRecord
+from minidisc_plugin.values import Settings
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -62,13 +63,11 @@ class PlannedStage:
     passes: Mapping[float, float] = field(default_factory=dict)
 
 
-class Scheduler(BaseModel, ABC):
+class Scheduler(Settings, ABC):
     """Base of all schedulers: its fields are the keys of `scheduler_config`.
 
     A subclass sets `name`, and implements `stages` and `run`.
     """
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, validate_default=True)
 
     name: ClassVar[str]
 

@@ -27,9 +27,7 @@ class MiniDisc(Scheduler):
 
     name = "minidisc"
 
-    lam: float = Field(
-        0.2, alias="lambda", ge=0, allow_inf_nan=False, description="Weight of sparsity against the metric."
-    )
+    lam: float = Field(0.2, alias="lambda", ge=0, description="Weight of sparsity against the metric.")
     candidates: list[float] | None = Field(
         None, description="Scales to try. Default: tenths from 0.7 down, strictly above the student's scale."
     )

@@ -10,13 +10,15 @@ PARALLEL ?= --numprocesses auto --dist loadfile
 
 # Options of `make bench`: BENCH=--help explains them, BENCH=--report prints what was measured.
 BENCH ?=
+# Options of `make faults`: FAULTS=--help explains them, FAULTS=--report prints the table of what was tried.
+FAULTS ?= --jobs 2
 
 INC := .venv/bin
 LATEST := .venv-latest/bin
 DEMO := examples/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help bench demo lint test test-latest test-all setup setup-latest
+.PHONY: help bench demo faults lint test test-latest test-all setup setup-latest
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -34,6 +36,9 @@ demo: .venv/.ready ## compress a small classifier with and without a teacher ass
 
 bench: .venv/.ready ## measure speed against the published protocol; takes hours, goes on where it was stopped
 	$(INC)/python -m benchmarks.speed $(BENCH)
+
+faults: .venv/.ready ## kill runs, fill disks, break files, see what comes of it; hours, goes on where it was stopped
+	$(INC)/python -m tests.faults $(FAULTS)
 
 lint: .venv/.ready ## ruff (rules and format) and mypy
 	$(INC)/ruff check .

@@ -1,0 +1,54 @@
+"""Operations that fail: the run ends with one line and status 1 or 2, and can be gone on with.
+
+`python -m tests.faults.errors --scenario epochs --at 40 --error ENOSPC` repeats one.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+from tests.faults.cells import Case, Verdict
+from tests.faults.kill import judge, worth_trying
+from tests.faults.outcome import difference, outcome
+from tests.faults.place import Place
+from tests.faults.shim import Fault
+
+# A disk that is full or read-only stays so; one that cannot write a block may write the next.
+ERRORS = {"ENOSPC": True, "EIO": False, "EROFS": True}
+
+
+def cases(place: Place) -> Iterator[Case]:
+    """Each error at each operation that can meet it."""
+    for error, onwards in ERRORS.items():
+        for operation in worth_trying(place.recording.operations):
+            if error == "ENOSPC" and not operation.takes_space:
+                continue
+            fault = Fault(operation.number, getattr(errno, error), onwards)
+            name = place.scenario.name
+            yield Case(name, error, str(operation.number), str(operation), lambda fault=fault: failed(place, fault))
+
+
+def failed(place: Place, fault: Fault) -> Verdict:
+    """A run that meets an error, and what a user does then."""
+    place.put(place.start)
+    ended = place.run(*place.arguments[2:], fault=fault)
+    if ended.status == 0:  # nothing was lost: a flush that is only tried, or something that is not needed
+        found = place.differs()
+        return Verdict("failed", f"ended with status 0, but {found}") if found else Verdict("equal")
+    if ended.line is None:
+        return Verdict("failed", str(ended))
+    if place.scenario.replaces and difference(place.old or {}, outcome(place.out)) is None:  # the old run alone
+        again = place.run("--overwrite")
+        found = str(again) if again.status else place.differs()
+        return Verdict("failed", f"and then --overwrite: {found}") if found else Verdict("equal", ended.line)
+    verdict = judge(place, place.go_on())
+    return Verdict(verdict.result, f"{ended.line}; and then: {verdict.why}" if verdict.why else ended.line)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from tests.faults.__main__ import repeat
+
+    sys.exit(repeat("errors"))

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+TEMPORARY = ".tmp-"
+"""What the names of files and folders begin with that are not whole yet."""
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -21,17 +24,17 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         FileNotFoundError: the folder does not exist, or the block wrote nothing to the path it was given.
     """
     target = Path(path)
-    temporary = target.with_name(f".tmp-{secrets.token_hex(4)}-{target.name}")
+    temporary = target.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{target.name}")
     try:
         yield temporary
-        _flush(temporary)
+        flush(temporary)
         os.replace(temporary, target)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
     with suppress(OSError):  # makes the new name durable; not every platform lets a folder be opened
-        _flush(target.parent)
+        flush(target.parent)
 
 
 @contextmanager
@@ -41,7 +44,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     When the block raises, ``path`` is left as it was.
     """
     target = Path(path)
-    temporary = target.with_name(f".tmp-{secrets.token_hex(4)}-{target.name}")
+    temporary = target.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{target.name}")
     temporary.mkdir(parents=True)
     try:
         yield temporary
@@ -63,7 +66,8 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Have the system write a file, or the names in a folder, to the disk before anything that comes after."""
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)

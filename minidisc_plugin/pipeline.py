@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,16 +11,9 @@ from typing import TYPE_CHECKING
 from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.config_file import read_config
 from minidisc_plugin.memory import collecting_new_garbage_only
-from minidisc_plugin.plugins import host
 from minidisc_plugin.preparation import prepare
 from minidisc_plugin.processes import is_writer, wait_for_all
-from minidisc_plugin.reporting.records import (
-    RESULTS_FILE,
-    ResultsRecord,
-    ScheduleRecord,
-    read_results,
-    read_schedule,
-)
+from minidisc_plugin.reporting.records import ResultsRecord, ScheduleRecord, read_results, read_schedule
 from minidisc_plugin.run_directory import RunDirectory
 from minidisc_plugin.steps import Run
 
@@ -83,23 +77,26 @@ def compress(
     if not isinstance(config, CompressionConfig):
         config = read_config(config)
     directory = RunDirectory(config.output_dir)
-    directory.check_free(overwrite=overwrite, resume=resume)
+    directory.check(config, overwrite=overwrite, resume=resume)
     prepared = prepare(config, directory.checkpoints)
-    if resume:
-        directory.check_same(prepared.config)
-        if (directory.root / RESULTS_FILE).is_file() and not directory.checkpoints.is_dir():
-            return Result(directory.root)
+    finished = resume and directory.same_run(prepared.config, prepared.inputs)
     wait_for_all()  # each process has checked the folder
-    if is_writer():
-        written = [name for step in host().steps().values() for name in step.writes]
-        directory.open(prepared.config, resume=resume, steps=written)
-    wait_for_all()
-
-    run = Run(prepared, prepared.workbench(resume), directory)
-    with collecting_new_garbage_only():
-        for step in prepared.steps:
-            step.run(run)
-    wait_for_all()
-    if is_writer():
-        directory.close()
-    return Result(directory.root)
+    if finished:
+        if is_writer():
+            directory.settle()
+        wait_for_all()
+        RunDirectory(config.output_dir).verify()
+        return Result(directory.place)
+    opened = directory.opened(prepared.config, prepared.inputs, overwrite=overwrite, resume=resume)
+    with opened if is_writer() else nullcontext():
+        wait_for_all()
+        run = Run(prepared, prepared.workbench(resume), directory)
+        with collecting_new_garbage_only():
+            for step in prepared.steps:
+                step.run(run)
+                if is_writer():
+                    directory.adopt(step.writes)
+        wait_for_all()
+        if is_writer():
+            directory.finish()
+    return Result(directory.place)

@@ -55,6 +55,7 @@ class Prepared:
         tokenizer: Its tokenizer.
         splits: The tokenised dataset.
         args: Of every training stage.
+        inputs: Checksum of each thing that the run is made from, by what it is called in messages.
     """
 
     config: CompressionConfig
@@ -65,6 +66,7 @@ class Prepared:
     tokenizer: Any
     splits: Splits
     args: TrainingArguments
+    inputs: Mapping[str, str]
 
     def workbench(self, resume: bool = False) -> Workbench:
         """What the scheduler works with."""
@@ -197,6 +199,7 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
 
     from minidisc_plugin.checks import check_lengths, rehearse_metric
     from minidisc_plugin.data import load_splits
+    from minidisc_plugin.inputs import checksums
     from minidisc_plugin.metrics import load_metric, result_key
     from minidisc_plugin.nested.family import family_of
     from minidisc_plugin.tasks import TASKS, load_teacher, load_tokenizer
@@ -229,6 +232,7 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
             "versions": {name: installed[name] for name in VERSIONS_OF if name in installed},
         }
     )
-    prepared = Prepared(resolved, scheduler, steps, task, teacher, tokenizer, splits, args)
+    inputs = checksums(teacher, tokenizer, splits)
+    prepared = Prepared(resolved, scheduler, steps, task, teacher, tokenizer, splits, args, inputs)
     prepared.workbench()  # the objective and the metric's range are checked by making it
     return prepared

@@ -86,13 +86,15 @@ def _commands() -> Iterable[str]:
 
 
 def _output() -> Iterable[str]:
-    from minidisc_plugin.run_directory import CHECKPOINTS, FILES
+    from minidisc_plugin.run_directory import CHECKPOINTS, FILES, REPLACEMENT
 
     yield "## Output directory"
     yield _table(("file", "content"), [(f"`{name}`", content) for name, content in FILES.items()])
     yield (
         f"`{CHECKPOINTS}/` is there while a run is under way, or after one was cut off; `--resume` reads it. "
-        "`assistant/` is missing after `scheduler: direct`, `tradeoff.png` where no candidates are compared."
+        f"`{REPLACEMENT}/` holds a run that was started with `--overwrite`, until it is whole and takes "
+        "the place of the one that is here; `--resume` goes on with it. `assistant/` is missing after "
+        "`scheduler: direct`, `tradeoff.png` where no candidates are compared."
     )
 
 

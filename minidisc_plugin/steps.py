@@ -70,17 +70,19 @@ class Schedule(Step):
 
     def run(self, run: Run) -> None:
         """See Step."""
-        from minidisc_plugin.reporting.plot import plot_tradeoff
+        from minidisc_plugin.reporting.plot import PLOT_FILE, plot_tradeoff
         from minidisc_plugin.reporting.records import SCHEDULE_FILE, write_json
 
         run.schedule = run.prepared.scheduler.run(run.bench)
         if not is_writer():
             return
-        write_json(run.directory.root / SCHEDULE_FILE, run.schedule.record)
-        plot_tradeoff(run.schedule.record, run.directory.root / "tradeoff.png")
+        with run.directory.writing(SCHEDULE_FILE) as file:
+            write_json(file, run.schedule.record)
+        with run.directory.writing(PLOT_FILE) as file:
+            plot_tradeoff(run.schedule.record, file)
         count = len(run.schedule.assistants)
         for number, assistant in enumerate(run.schedule.assistants, start=1):
-            _save(run, assistant, run.directory.assistant(number, count))
+            _save(run, assistant, run.directory.assistant(number, count).name)
 
 
 class Distil(Step):
@@ -93,7 +95,7 @@ class Distil(Step):
         schedule = run.schedule
         if not schedule.distilled:
             run.bench.distil(schedule.student, schedule.assistant or run.bench.teacher, "student")
-        _save(run, schedule.student, run.directory.student)
+        _save(run, schedule.student, run.directory.student.name)
 
 
 class Report(Step):
@@ -103,7 +105,7 @@ class Report(Step):
 
     def run(self, run: Run) -> None:
         """See Step."""
-        from minidisc_plugin.reporting.card import write_model_card
+        from minidisc_plugin.reporting.card import CARD_FILE, write_model_card
         from minidisc_plugin.reporting.records import RESULTS_FILE, SCHEDULE_FILE, write_json
         from minidisc_plugin.reporting.results import measure
 
@@ -113,13 +115,25 @@ class Report(Step):
             results = measure(run)
         results = results.model_copy(update={"seconds": run.bench.journal.seconds})
         record = run.schedule.record.model_copy(update={"seconds": run.bench.journal.seconds})
-        root, config = run.directory.root, run.prepared.config
-        write_json(root / SCHEDULE_FILE, record)
-        write_json(root / RESULTS_FILE, results)
-        write_model_card(root, record, results, base_model=config.model, task=config.task, dataset=config.dataset.path)
+        config = run.prepared.config
+        for name, written in ((SCHEDULE_FILE, record), (RESULTS_FILE, results)):
+            with run.directory.writing(name) as file:
+                write_json(file, written)
+        with run.directory.writing(CARD_FILE) as file:
+            write_model_card(
+                run.directory.root,
+                record,
+                results,
+                base_model=config.model,
+                task=config.task,
+                dataset=config.dataset.path,
+                name=run.directory.place.resolve().name,
+                file=file,
+            )
 
 
-def _save(run: Run, model: PreTrainedModel, folder: object) -> None:
+def _save(run: Run, model: PreTrainedModel, name: str) -> None:
     if is_writer():
-        model.save_pretrained(str(folder))
-        run.prepared.tokenizer.save_pretrained(str(folder))
+        with run.directory.writing(name) as folder:
+            model.save_pretrained(str(folder))
+            run.prepared.tokenizer.save_pretrained(str(folder))

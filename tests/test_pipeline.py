@@ -49,6 +49,7 @@ def test_output_directory_is_complete(finished: Result) -> None:
         "assistant",
         "student",
         "README.md",
+        "run.json",
     }
     card = ModelCard.load(finished.output_dir / "README.md")
     assert "tradeoff.png" in card.text

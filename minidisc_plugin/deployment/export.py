@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from minidisc_plugin.atomic import atomic_folder
 from minidisc_plugin.deployment.artefact import Artefact
 from minidisc_plugin.doctor import Capability
 from minidisc_plugin.errors import ConfigError
@@ -41,7 +42,7 @@ class Export(Step):
     def run(self, run: Run) -> None:
         """See Step."""
         for format_name in run.prepared.config.export.formats:
-            exported(run, "student", format_name, run.directory.root / FOLDERS[format_name])
+            exported(run, "student", format_name, FOLDERS[format_name])
             exported(run, "teacher", format_name)
 
 
@@ -58,31 +59,52 @@ def refuse_task(step: str, config: CompressionConfig) -> None:
         raise ConfigError(f"steps: {step!r} is not for task {config.task} (but {', '.join(able)}); leave it out")
 
 
-def exported(run: Run, role: str, format_name: str, folder: Path | None = None) -> Path:
+def exported(run: Run, role: str, format_name: str, name: str | None = None) -> Path:
     """Export the student or the teacher once a run, and add it to what the report measures.
 
     Args:
         run: The run.
         role: "student" or "teacher".
         format_name: A key of FOLDERS.
-        folder: Where to; a scratch folder when left out.
+        name: Of the folder in the output directory; a scratch folder when left out.
 
     Returns:
         The folder that holds it.
     """
     stage = f"export-{format_name}-{role}"
-    folder = folder or run.directory.checkpoints / stage
+    folder = run.directory.root / name if name else run.directory.checkpoints / stage
     model = run.schedule.student if role == "student" else run.bench.teacher
     export, load = _exporter(format_name, run.prepared.task)
-    if not run.bench.journal.finished(stage):
-        with run.bench.journal.stage(stage):
-            if is_writer():
-                export(model, folder)
-                run.prepared.tokenizer.save_pretrained(folder)
+    make_once(run, stage, folder, lambda staged: export(model, staged))
     artefact = Artefact(role, RUNTIMES[format_name], format_name, folder, load)
     if artefact not in run.artefacts:
         run.artefacts.append(artefact)
     return folder
+
+
+def make_once(run: Run, stage: str, folder: Path, make: Callable[[Path], None]) -> None:
+    """Have a folder made, with the tokenizer in it, by the stage of that name; or check what it made earlier.
+
+    Args:
+        run: The run.
+        stage: Of the journal.
+        folder: In the output directory, or a scratch folder in the checkpoints.
+        make: Writes to the path that it is given.
+
+    Raises:
+        RunDirectoryError: what it made earlier is missing or damaged.
+    """
+    journal, scratch = run.bench.journal, folder.parent == run.directory.checkpoints
+    if journal.finished(stage):
+        journal.verify(stage)
+        run.directory.verify(folder.name)
+        return
+    # Of what lies in the output directory its own record has the checksums.
+    with journal.stage(stage, files=folder.rglob("*") if scratch else ()):
+        if is_writer():
+            with atomic_folder(folder) if scratch else run.directory.writing(folder.name) as staged:
+                make(staged)
+                run.prepared.tokenizer.save_pretrained(staged)
 
 
 def _exporter(format_name: str, task: Task) -> tuple[Callable[..., None], Callable[[Path], Any]]:

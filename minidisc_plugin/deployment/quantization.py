@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from minidisc_plugin.deployment.artefact import Artefact
-from minidisc_plugin.deployment.export import exported, refuse_task
+from minidisc_plugin.deployment.export import exported, make_once, refuse_task
 from minidisc_plugin.doctor import Capability
 from minidisc_plugin.integrations.hosts import require
-from minidisc_plugin.processes import is_writer
 from minidisc_plugin.steps import Run, Step
 
 if TYPE_CHECKING:
@@ -57,11 +57,7 @@ class Quantization(Step):
         source = exported(run, "student", "openvino", _exported_already(run))
         exported(run, "teacher", "openvino")
         folder = run.directory.root / FOLDERS[scheme]
-        if not run.bench.journal.finished(scheme):
-            with run.bench.journal.stage(scheme):
-                if is_writer():
-                    openvino.quantize(source, folder, calibration(run), kind)
-                    run.prepared.tokenizer.save_pretrained(folder)
+        make_once(run, scheme, folder, lambda staged: openvino.quantize(source, staged, calibration(run), kind))
         run.artefacts.append(
             Artefact("student", "OpenVINO int8", "openvino", folder, partial(openvino.load, kind=kind))
         )
@@ -71,14 +67,14 @@ class Quantization(Step):
 
         static = scheme == "inc_static"
         folder = run.directory.root / FOLDERS[scheme]
-        if not run.bench.journal.finished(scheme):
-            with run.bench.journal.stage(scheme):
-                if is_writer():
-                    examples = calibration(run) if static else None
-                    quantization.quantize(
-                        run.schedule.student, folder, examples, run.prepared.tokenizer, run.prepared.task.name
-                    )
-                    run.prepared.tokenizer.save_pretrained(folder)
+
+        def make(staged: Path) -> None:
+            examples = calibration(run) if static else None
+            quantization.quantize(
+                run.schedule.student, staged, examples, run.prepared.tokenizer, run.prepared.task.name
+            )
+
+        make_once(run, scheme, folder, make)
         runtime = f"torch int8, {'static' if static else 'dynamic'}"
         run.artefacts.append(Artefact("student", runtime, "torch", folder, quantization.load))
 
@@ -91,8 +87,9 @@ def calibration(run: Run) -> Dataset:
     return train.shuffle(seed=config.seed).select(range(count)).select_columns(names)
 
 
-def _exported_already(run: Run) -> Any:
-    """The folder of the step `export`, when it ran before; else none."""
+def _exported_already(run: Run) -> str | None:
+    """Name of the folder of the step `export`, when it ran before; else none."""
     return next(
-        (found.folder for found in run.artefacts if (found.role, found.runtime) == ("student", "OpenVINO fp32")), None
+        (found.folder.name for found in run.artefacts if (found.role, found.runtime) == ("student", "OpenVINO fp32")),
+        None,
     )

@@ -49,6 +49,8 @@ def write_model_card(
     base_model: str,
     task: str,
     dataset: str,
+    name: str | None = None,
+    file: Path | None = None,
 ) -> Path:
     """Write the card of a run; call it after the plot, which it shows only if it is there.
 
@@ -60,18 +62,21 @@ def write_model_card(
             last part is published.
         task: what the model does; a pipeline tag such as "text-classification", or in other words.
         dataset: name on the Hub, path or description of the data. Of a path only the last part is published.
+        name: of the model; that of the folder when left out.
+        file: where to write; the card of `run_dir` when left out.
 
     Returns:
         The path of the card.
     """
-    path = Path(run_dir) / CARD_FILE
-    front = _front_matter(path.parent, results, base_model, task, dataset)
-    body = _body(path.parent, schedule, results, _public(base_model), task, _public(dataset))
+    folder = Path(run_dir)
+    path = file or folder / CARD_FILE
+    front = _front_matter(name or folder.resolve().name, results, base_model, task, dataset)
+    body = _body(folder, schedule, results, _public(base_model), task, _public(dataset))
     write_text(path, f"---\n{front.to_yaml()}\n---\n\n{body}\n")
     return path
 
 
-def _front_matter(run_dir: Path, results: ResultsRecord, base_model: str, task: str, dataset: str) -> ModelCardData:
+def _front_matter(name: str, results: ResultsRecord, base_model: str, task: str, dataset: str) -> ModelCardData:
     """The metadata; what the Hub would refuse, such as a local path for a model, is left out."""
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -97,7 +102,7 @@ def _front_matter(run_dir: Path, results: ResultsRecord, base_model: str, task: 
         datasets=[dataset] if _on_hub(dataset) else None,
         metrics=[results.metric],
         tags=["minidisc", "knowledge-distillation", "pruning", "model-compression"],
-        model_name=run_dir.resolve().name if evaluated else None,
+        model_name=name if evaluated else None,
         eval_results=evaluated,
     )
 

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from minidisc_plugin import memory
-from minidisc_plugin.atomic import write_text
+from minidisc_plugin.atomic import write_bytes
+from minidisc_plugin.digests import sha256_of
+from minidisc_plugin.errors import RunDirectoryError
 from minidisc_plugin.plugins import event
 from minidisc_plugin.processes import is_writer
+
+JOURNAL_FILE = "journal.json"
+
+
+class _Entry(BaseModel):
+    """A finished stage: its wall time, what it found, and the SHA-256 of files that later stages read."""
+
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
+
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    result: dict[str, Any] = Field(default_factory=dict)
+    files: dict[str, str] = Field(default_factory=dict)
+
+
+_STAGES = TypeAdapter(dict[str, _Entry])
 
 
 class Journal:
@@ -21,31 +39,61 @@ class Journal:
     Args:
         folder: Where the file lives.
         resume: Keep what the file says; otherwise start with an empty one.
+
+    Raises:
+        RunDirectoryError: the file is damaged.
     """
 
     def __init__(self, folder: Path, *, resume: bool) -> None:
-        self.file = folder / "journal.json"
-        self._stages: dict[str, dict[str, Any]] = {}
+        self.folder = folder
+        self.file = folder / JOURNAL_FILE
+        self._stages: dict[str, _Entry] = {}
         self._within: list[float] = []  # seconds of stages inside of each that is open
         if resume and self.file.is_file():
-            self._stages = json.loads(self.file.read_text(encoding="utf-8"))
+            try:
+                self._stages = _STAGES.validate_json(self.file.read_bytes())
+            except ValidationError as error:
+                why = error.errors(include_url=False)[0]["msg"].splitlines()[0]
+                raise RunDirectoryError(
+                    f"{self.file} is damaged ({why}), so nobody knows which stages are finished; restore it, or start "
+                    "the run again with --overwrite"
+                ) from error
 
     @property
     def seconds(self) -> dict[str, float]:
         """Wall time of every finished stage, without the stages inside of it: they sum to the whole."""
-        return {stage: entry["seconds"] for stage, entry in self._stages.items()}
+        return {stage: entry.seconds for stage, entry in self._stages.items()}
 
     def finished(self, stage: str) -> bool:
         """Whether a stage ended."""
         return stage in self._stages
 
-    def result(self, stage: str) -> Any:
+    def result(self, stage: str) -> dict[str, Any]:
         """What a finished stage left in the journal."""
-        return self._stages[stage]["result"]
+        return self._stages[stage].result
+
+    def verify(self, stage: str) -> None:
+        """Compare the files of a finished stage with their checksums.
+
+        Raises:
+            RunDirectoryError: names the one that is missing or damaged.
+        """
+        for name, digest in self._stages[stage].files.items():
+            file = self.folder / name
+            if not file.is_file() or sha256_of(file) != digest:
+                raise RunDirectoryError(
+                    f"{file} is {'damaged' if file.is_file() else 'missing'}; restore it, or start the run again with "
+                    "--overwrite"
+                )
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[dict[str, Any]]:
-        """Time a stage and record it as finished when the block ends well; the dictionary is its result."""
+    def stage(self, name: str, files: Iterable[Path] = ()) -> Iterator[dict[str, Any]]:
+        """Time a stage and record it as finished when the block ends well; the dictionary is its result.
+
+        Args:
+            name: Of the stage.
+            files: Below the journal's folder; what the block writes, and later stages read. Folders are passed over.
+        """
         memory.release()  # of the stage before
         started = time.perf_counter()
         result: dict[str, Any] = {}
@@ -57,8 +105,11 @@ class Journal:
             if self._within:
                 self._within[-1] += elapsed
         seconds = round(elapsed - inside, 3)
-        self._stages[name] = {"seconds": seconds, "result": result}
+        entry = self._stages[name] = _Entry(seconds=seconds, result=result)
         if is_writer():
+            entry.files = {
+                file.relative_to(self.folder).as_posix(): sha256_of(file) for file in files if not file.is_dir()
+            }
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            write_text(self.file, json.dumps(self._stages, indent=2))
+            write_bytes(self.file, _STAGES.dump_json(self._stages, indent=2))
         event("minidisc_stage_finished", stage=name, seconds=seconds, output_dir=self.file.parent)

@@ -126,12 +126,13 @@ class Stages:
         folder = Path(str(self.args.output_dir)) / stage.name
         weights = folder / "weights.safetensors"
         if self.journal.finished(stage.name):
+            self.journal.verify(stage.name)
             load_weights(stage.model, weights)
             return
         checkpoint = self._begin(folder)
         logger.info("stage %s%s", stage.name, f", from {checkpoint.name}" if checkpoint else "")
         cache = self.teacher_cache(stage.teacher, stage.name) if stage.reads_cache else None
-        with self.journal.stage(stage.name):
+        with self.journal.stage(stage.name, files=[weights]):
             self._train(stage, checkpoint, cache)
             if is_writer():
                 save_weights(stage.model, weights)

@@ -128,10 +128,11 @@ class Workbench:
         nested = NestedModel(copy.deepcopy(self.teacher), allocation=self.allocation)
         file = self.folder / "ranking.safetensors"
         if self.journal.finished("importance"):
+            self.journal.verify("importance")
             nested.apply_ranking(Ranking.from_tensors(load_file(file)))
             return nested
         logger.info("importance of heads and neurons on %d examples", len(self.selection_dataset))
-        with self.journal.stage("importance"):
+        with self.journal.stage("importance", files=[file]):
             ranking = self.rank(nested)
             if is_writer():
                 self.folder.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,9 @@ def begun(run_files: Path, tmp_path: Path) -> CompressionConfig:
     """The config of a run that was begun and cut off at once."""
     config = CompressionConfig.model_validate(make_config(run_files, output_dir=str(tmp_path / "out")))
     directory = RunDirectory(config.output_dir)
-    directory.open(prepare(config, directory.checkpoints).config, resume=False)
+    prepared = prepare(config, directory.checkpoints)
+    with directory.opened(prepared.config, prepared.inputs, overwrite=False, resume=False):
+        pass
     return config
 
 
@@ -37,10 +39,10 @@ def test_another_run_is_not_touched_unasked(begun: CompressionConfig, tmp_path: 
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"training": {"seed": 1}}, "training"),
-        ({"pruning": {"target_sparsity": 0.7}, "max_length": 30}, "max_length, pruning"),
+        ({"training": {"seed": 1}}, "training.learning_rate, training.num_train_epochs"),
+        ({"pruning": {"target_sparsity": 0.7}, "max_length": 30}, "max_length, pruning.target_sparsity"),
         ({"scheduler": "direct"}, "scheduler"),
-        ({"scheduler_config": {"lambda": 0.3, "candidates": [0.6, 0.4]}}, "scheduler_config"),
+        ({"scheduler_config": {"lambda": 0.3, "candidates": [0.6, 0.4]}}, "scheduler_config.lambda;"),
     ],
 )
 def test_a_run_is_not_resumed_with_another_config(
@@ -58,8 +60,20 @@ def test_the_resolved_config_is_the_same_run(begun: CompressionConfig) -> None:
     directory = RunDirectory(begun.output_dir)
     held = read_config(directory.root / "config.resolved.yaml")
     assert held != begun
-    directory.check_same(prepare(begun, directory.checkpoints).config)
-    directory.check_same(prepare(held, directory.checkpoints).config)
+    for config in (begun, held):
+        prepared = prepare(config, directory.checkpoints)
+        assert not directory.same_run(prepared.config, prepared.inputs)
+
+
+@pytest.mark.parametrize(
+    "training",
+    [{"logging_steps": 7}, {"disable_tqdm": False}, {"save_total_limit": 3}, {"dataloader_pin_memory": False}],
+)
+def test_a_key_that_changes_no_result_forbids_nothing(training: dict[str, Any], begun: CompressionConfig) -> None:
+    changed = begun.model_copy(update={"training": {**begun.training, **training}})
+    directory = RunDirectory(begun.output_dir)
+    prepared = prepare(changed, directory.checkpoints)
+    assert not directory.same_run(prepared.config, prepared.inputs)
 
 
 def test_the_output_directory_is_a_file(run_files: Path, tmp_path: Path) -> None:
@@ -90,9 +104,12 @@ def test_there_is_no_run_to_resume(run_files: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_teacher_inside_the_folder_is_not_overwritten(run_files: Path, tmp_path: Path) -> None:
-    settings = make_config(run_files, output_dir=str(tmp_path), model=str(tmp_path / "student"))
-    (tmp_path / "student").mkdir()
-    with pytest.raises(RunDirectoryError, match="would be overwritten"):
-        RunDirectory(tmp_path).open(CompressionConfig.model_validate(settings), resume=False)
-    assert (tmp_path / "student").is_dir()
+def test_a_teacher_that_the_run_wrote_is_not_overwritten(begun: CompressionConfig, tmp_path: Path) -> None:
+    directory = RunDirectory(begun.output_dir)
+    with directory.writing("student") as folder:
+        shutil.copytree(begun.model, folder)
+    before = files(tmp_path)
+    for changes in ({"model": str(directory.student)}, {"tokenizer": str(directory.student)}):
+        with pytest.raises(RunDirectoryError, match="which would be overwritten; give another folder"):
+            compress(begun.model_copy(update=changes), overwrite=True)
+    assert files(tmp_path) == before

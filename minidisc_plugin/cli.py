@@ -6,9 +6,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
-from minidisc_plugin.errors import MinidiscError, NonFiniteLossError
+from minidisc_plugin.errors import MinidiscError
 from minidisc_plugin.memory import restart_without_thread_cache
+from minidisc_plugin.printable import one_line, printable
 
 _DESCRIPTION = """\
 Compress a fine-tuned transformer: choose the best teacher assistant in one trial, and distil a small student
@@ -35,6 +37,14 @@ exit status: 0 done; 1 training failed, or (plugins) a plug-in is broken;
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """Arguments that cannot be used are named as they are, without what a terminal would act on."""
+
+    def error(self, message: str) -> NoReturn:
+        """As argparse."""
+        super().error(one_line(message))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, this process's own when left out; returns the exit status."""
     return execute(make_parser().parse_args(arguments), own_process=arguments is None)
@@ -42,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         "minidisc", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_commands(parser)
@@ -105,15 +115,16 @@ def execute(options: argparse.Namespace, *, own_process: bool) -> int:
         restart_without_thread_cache()
     try:
         return int(options.command(options) or 0)
-    except NonFiniteLossError as error:
-        print(f"minidisc: {error}", file=sys.stderr)
-        return 1
     except MinidiscError as error:
-        print(f"minidisc: {error}", file=sys.stderr)
-        return 2
+        return _failed(str(error), error.exit_status)
     except KeyboardInterrupt:
-        print("minidisc: interrupted; `minidisc run CONFIG --resume` goes on from the last checkpoint", file=sys.stderr)
-        return 130
+        return _failed("interrupted; `minidisc run CONFIG --resume` goes on from the last checkpoint", 130)
+
+
+def _failed(message: str, status: int) -> int:
+    """Print what every failed command prints: one line."""
+    print(f"minidisc: {one_line(message)}", file=sys.stderr)
+    return status
 
 
 def run_command(options: argparse.Namespace) -> None:
@@ -130,7 +141,7 @@ def run_command(options: argparse.Namespace) -> None:
         return
     print_report([result.output_dir])
     _print_picture(result.output_dir)
-    print(f"student: {result.output_dir / 'student'}")
+    print(printable(f"student: {result.output_dir / 'student'}"))
 
 
 def plan_command(options: argparse.Namespace) -> None:
@@ -181,7 +192,7 @@ def _print_picture(run_dir: Path) -> None:
     """Say where the plot is; a run that compared no candidates has none."""
     picture = run_dir / "tradeoff.png"
     if picture.exists():
-        print(f"plot: {picture}")
+        print(printable(f"plot: {picture}"))
 
 
 def _command(
@@ -215,18 +226,15 @@ def _log_stages() -> None:
     from rich.logging import RichHandler
 
     from minidisc_plugin.processes import is_writer
+    from minidisc_plugin.reporting.console import SafeFormatter
 
     os.environ.setdefault("LOGLEVEL", "ERROR")  # Neural Compressor's
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     warnings.filterwarnings("ignore", module=r"(torch|transformers|neural_compressor|optimum|openvino|nncf)(\.|$)")
     warnings.filterwarnings("ignore", message=".*optimum.intel.neural_compressor.* is deprecated")
-    logging.basicConfig(
-        level=logging.WARNING,
-        format="%(message)s",
-        handlers=[
-            RichHandler(console=Console(stderr=True), show_path=False, show_level=False, log_time_format="%H:%M:%S")
-        ],
-    )
+    handler = RichHandler(console=Console(stderr=True), show_path=False, show_level=False, log_time_format="%H:%M:%S")
+    handler.setFormatter(SafeFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     if is_writer():
         logging.getLogger("minidisc_plugin").setLevel(logging.INFO)
 

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from minidisc_plugin import plain_data, redaction
 from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.errors import ConfigError
 from minidisc_plugin.inc_config import from_inc_config, is_inc_config
-from minidisc_plugin.values import shown
+from minidisc_plugin.plain_data import PlainDataError, checked, from_json, from_yaml, read_text
+from minidisc_plugin.printable import shortened, shown
 
 Model = TypeVar("Model", bound=BaseModel)
 _LISTED = 25
-_EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML reads `1e-4` as a string, being of YAML 1.1; here it is a number, as in JSON and in Python."""
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes a string that `_Loader` would take for a number."""
-
-
-for _side in (_Loader, _Dumper):
-    _side.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
 
 
 def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> CompressionConfig:
@@ -47,21 +34,25 @@ def read_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     """
     file = Path(path)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file)
+        data = from_json(text) if file.suffix.lower() == ".json" else from_yaml(text)
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{file}: not a text file in UTF-8: {error.reason}") from error
-    try:
-        data = json.loads(text) if file.suffix == ".json" else _load_yaml(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{file}: not valid {file.suffix.lstrip('.') or 'YAML'}: {_flat(error)}") from error
+    except PlainDataError as error:
+        raise ConfigError(f"{file}: {error}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{file}: expected keys and values, found {type(data).__name__}")
     if is_inc_config(data):
-        data = from_inc_config(data)
+        try:
+            data = from_inc_config(data)
+        except (TypeError, ValueError, AttributeError, LookupError) as error:
+            raise ConfigError(f"{file}: not an inc_config.json that can be read: {error}") from error
     for override in overrides:
         _override(data, override)
+    try:
+        redaction.remember(checked(data))
+    except PlainDataError as error:
+        raise ConfigError(f"{file}: with --set {error}") from error
     return validate(CompressionConfig, data)
 
 
@@ -74,7 +65,9 @@ def validate(model: type[Model], data: Mapping[str, Any], prefix: str = "") -> M
     try:
         return model.model_validate(dict(data))
     except ValidationError as error:
-        raise ConfigError("; ".join(_problems(model, data, error, prefix))) from None
+        problems = _problems(model, data, error, prefix)
+        more = f"; and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
+        raise ConfigError("; ".join(problems[:_LISTED]) + more) from None
 
 
 def unknown_key(key: str, known: Sequence[str]) -> str:
@@ -92,23 +85,46 @@ def settings_of(model: type[BaseModel]) -> list[str]:
 
 def to_yaml(config: CompressionConfig) -> str:
     """The config as YAML that `read_config` reads back to the same config."""
+    return plain_data.to_yaml(plain(config, marked=True))
+
+
+def plain(config: CompressionConfig, *, marked: bool) -> dict[str, Any]:
+    """The config as plain data without its secrets; two configs that are equal in it do the same.
+
+    Args:
+        config: With or without defaults.
+        marked: Whether `***` stands where a secret was; those of `training`, which change no result, go in any case.
+    """
     data = config.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
+    training = redaction.without_secrets(data["training"], marked=False)
+    return {**redaction.without_secrets(data, marked=marked), "training": training}
+
+
+def check_whole(config: CompressionConfig) -> None:
+    """Refuse a config in which `***` stands where a secret was.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    key = redaction.first_mark(config.model_dump(mode="json", by_alias=True, exclude_none=True))
+    if key is not None:
+        raise ConfigError(f"{key}: {redaction.MASK!r} stands where a secret was left out; give it again")
 
 
 def _override(data: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
+    given = f"{key}={redaction.MASK}" if redaction.names_secret(key.strip()) else shortened(override)
     if not equals or not key.strip():
-        raise ConfigError(f"--set {override!r}: expected KEY=VALUE, such as scheduler_config.lambda=0.3")
+        raise ConfigError(f"--set {given!r}: expected KEY=VALUE, such as scheduler_config.lambda=0.3")
     *parents, last = key.strip().split(".")
     for parent in parents:
         data = data.setdefault(parent, {})
         if not isinstance(data, dict):
-            raise ConfigError(f"--set {override!r}: {parent!r} holds no keys")
+            raise ConfigError(f"--set {given!r}: {parent!r} holds no keys")
     try:
-        data[last] = _load_yaml(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override!r}: {_flat(error)}") from error
+        data[last] = from_yaml(value)
+    except PlainDataError as error:
+        raise ConfigError(f"--set {given!r}: {error}") from error
 
 
 def _problems(model: type[BaseModel], data: Mapping[str, Any], error: ValidationError, prefix: str) -> list[str]:
@@ -150,7 +166,8 @@ def _explain(model: type[BaseModel], problems: Sequence[Any], location: tuple[st
     if not key:
         return messages[0]
     message = ", or ".join(f"{found[0].lower()}{found[1:]}" for found in messages)
-    return f"{key}: {shown(problem['input'])} cannot be used: {message}"
+    value = redaction.MASK if any(map(redaction.names_secret, location)) else shown(problem["input"])
+    return f"{key}: {value} cannot be used: {message}"
 
 
 def _in_words(message: str) -> str:
@@ -171,11 +188,3 @@ def _keys(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
             return []
         model = sections[0]
     return settings_of(model)
-
-
-def _load_yaml(text: str) -> Any:
-    return yaml.load(text, Loader=_Loader)  # a SafeLoader
-
-
-def _flat(error: Exception) -> str:
-    return " ".join(str(error).split())

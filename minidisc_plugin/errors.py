@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from minidisc_plugin.printable import one_line
+from minidisc_plugin.redaction import masked
+
 
 class MinidiscError(Exception):
-    """Base of all errors raised by this package; the command line prints it as one line and exits with 2."""
+    """Base of all errors raised by this package; its message is one line, printable, without secrets.
+
+    Attributes:
+        exit_status: Of the command line, which prints the message and nothing more.
+    """
+
+    exit_status: ClassVar[int] = 2
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(one_line(masked(text)) if isinstance(text, str) else text for text in args))
 
 
 class ConfigError(MinidiscError):
@@ -27,12 +41,20 @@ class PluginError(MinidiscError):
     """A plug-in is broken, missing, or claims a name that another one has."""
 
 
+class PluginFailedError(PluginError):
+    """A plug-in failed in the middle of a run."""
+
+    exit_status = 1
+
+
 class RunDirectoryError(MinidiscError):
     """The output directory holds another run, or not the run that was asked for."""
 
 
 class NonFiniteLossError(MinidiscError):
     """Training met a loss that is NaN or infinite; checkpoints written before it are kept."""
+
+    exit_status = 1
 
 
 class HostError(MinidiscError, ImportError):

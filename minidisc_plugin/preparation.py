@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.config import CompressionConfig
-from minidisc_plugin.config_file import settings_of, unknown_key, validate
+from minidisc_plugin.config_file import check_whole, settings_of, unknown_key, validate
 from minidisc_plugin.doctor import installed_versions
 from minidisc_plugin.errors import ConfigError
 from minidisc_plugin.plugins import host, pick
@@ -184,6 +184,7 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     Raises:
         MinidiscError: something in it cannot be used; the message names it.
     """
+    check_whole(config)
     config = with_protocol(config)
     scheduler = make_scheduler(config.scheduler, config.scheduler_config, config.pruning.target_sparsity)
     registered = host().steps()

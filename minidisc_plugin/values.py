@@ -9,12 +9,13 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
+from minidisc_plugin.printable import shown
+
 # Beyond these are values that no setting means, and that libraries refuse later and in worse words.
 LARGEST_INTEGER = 2**31 - 1
 LARGEST_NUMBER = 10**12
 LONGEST_TEXT = 4096
 _LONGEST_NAME = 255  # bytes of a file's name, on every file system in use
-_SHOWN = 120
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
 
 Items = TypeVar("Items", bound=Sequence[Any])
@@ -32,15 +33,6 @@ class Settings(BaseModel):
     def _sane(cls, value: Any) -> Any:
         check_sane(value)
         return value
-
-
-def shown(value: object) -> str:
-    """A value in an error message: as Python writes it, cut where it is long."""
-    try:
-        text = repr(value)
-    except ValueError:  # a whole number of thousands of digits
-        return f"a {type(value).__name__} too large to be written"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
 
 
 def check_sane(value: object) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minidisc_plugin.atomic import write_text
+from minidisc_plugin.printable import printable
+from minidisc_plugin.redaction import masked
 from minidisc_plugin.reporting.plot import PLOT_FILE, has_picture
 from minidisc_plugin.reporting.records import ModelRow, ResultsRecord, ScheduleRecord
 from minidisc_plugin.reporting.rows import choice, count, results_grid, schedule_grid, score, size
@@ -186,4 +188,4 @@ def _on_hub(name: str) -> bool:
 
 
 def _public(name: str) -> str:
-    return name if _on_hub(name) else Path(name).name or name
+    return name if _on_hub(name) else printable(masked(Path(masked(name)).name or name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from minidisc_plugin.plan import PASSES_OF_A_TRAINED_EXAMPLE, Plan, StageCost
-from minidisc_plugin.reporting.console import standard_output
+from minidisc_plugin.reporting.console import standard_output, text
 from minidisc_plugin.reporting.rows import count, duration, size
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
     from rich.table import Table
 
     console = console or standard_output()
-    sizes = Table(title=f"{plan.scheduler}: candidates", title_justify="left", box=box.SIMPLE_HEAD)
+    sizes = Table(title=text(f"{plan.scheduler}: candidates", "table.title"), title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("scale", "heads per layer", "neurons per layer", "params", "encoder params", "MACs"):
         sizes.add_column(name, justify="left" if "layer" in name else "right")
     named = [(plan.teacher, "teacher"), *((candidate, "") for candidate in plan.candidates), (plan.student, "student")]
@@ -56,7 +56,7 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
         row = [stage.name, f"{stage.steps:,}", f"{stage.relative_cost:.2f}"]
         if plan.calibration:
             row += [f"{stage.relative_time:.2f}", duration(stage.seconds or 0.0)]
-        costs.add_row(*row)
+        costs.add_row(*map(text, row))
     console.print(costs)
     console.print(
         "Cost by MACs; 1 is fine-tuning the teacher for as many epochs, "
@@ -67,9 +67,9 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
         + "\n"
     )
     _print_memory(plan.memory, console)
-    console.print(f"would write into {plan.output_dir}:", highlight=False, markup=False)
+    console.print(text(f"would write into {plan.output_dir}:"))
     for name, content in plan.writes.items():
-        console.print(f"  {name:<22}{content}", highlight=False)
+        console.print(text(f"  {name:<22}{content}"))
 
 
 def _calibrated(plan: Plan) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from minidisc_plugin.reporting.console import standard_output
+from minidisc_plugin.reporting.console import standard_output, text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,12 +17,11 @@ def print_plugins(found: Sequence[FoundPlugin], console: Console | None = None) 
     """Print every entry point with its schedulers and its distribution, or the error that kept it out."""
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("plug-in", "schedulers", "distribution", "error"):
         table.add_column(name, overflow="fold")
     for plugin in found:
         cells = (plugin.name, ", ".join(plugin.schedulers), plugin.distribution, plugin.error or "")
-        table.add_row(*map(Text, cells))  # an error may hold brackets, which are no markup
+        table.add_row(*map(text, cells))  # an error may hold brackets, which are no markup
     (console or standard_output()).print(table)

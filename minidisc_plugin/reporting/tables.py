@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minidisc_plugin.reporting.console import standard_output
+from minidisc_plugin.reporting.console import standard_output, text
 from minidisc_plugin.reporting.records import ResultsRecord, ScheduleRecord, read_results, read_schedule
 from minidisc_plugin.reporting.rows import Grid, choice, results_grid, schedule_grid
 
@@ -38,7 +38,7 @@ def print_report(run_dirs: Sequence[str | os.PathLike[str]], console: Console | 
     if len(paths) > 1:
         for path, schedule in zip(paths, schedules, strict=True):
             how = f"{schedule.scheduler}, {choice(schedule)} ({schedule.rule.rstrip('.')})"
-            console.print(f"{path}: {how}", markup=False, highlight=False)
+            console.print(text(f"{path}: {how}"))
         console.print()
     console.print(results_table(results, _names(paths)))
     _print_notes(console, results_grid(results, _names(paths)))
@@ -70,24 +70,23 @@ def print_schedule(schedule: ScheduleRecord, console: Console | None = None) -> 
     if grid.rows:
         console.print(_drawn(grid))
     else:
-        console.print(f"{schedule.scheduler}: {choice(schedule)}", style="bold", markup=False)
+        console.print(text(f"{schedule.scheduler}: {choice(schedule)}", "bold"))
     _print_notes(console, grid)
 
 
 def _print_notes(console: Console, grid: Grid) -> None:
     console.print()
     for note in grid.notes:
-        console.print(note, markup=False, highlight=False)
+        console.print(text(note))
     console.print()
 
 
 def _drawn(grid: Grid) -> Table:
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(
-        title=Text(grid.title, style="bold"),
+        title=text(grid.title, "bold"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,
@@ -96,11 +95,11 @@ def _drawn(grid: Grid) -> Table:
     )
     for place, name in enumerate(grid.header):
         table.add_column(
-            Text(name), justify="left" if place < grid.words else "right", vertical="bottom", overflow="fold"
+            text(name), justify="left" if place < grid.words else "right", vertical="bottom", overflow="fold"
         )
     for place, row in enumerate(grid.rows):
         style = "bold" if place in grid.strong else None
-        table.add_row(*map(Text, row), style=style, end_section=place in grid.ends)
+        table.add_row(*map(text, row), style=style, end_section=place in grid.ends)
     return table
 
 

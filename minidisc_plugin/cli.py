@@ -66,9 +66,13 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     run = _command(commands, "run", run_command, "choose the assistant, distil the student, measure, report")
     _config_arguments(run)
     held = run.add_mutually_exclusive_group()
-    held.add_argument("--overwrite", action="store_true", help="replace the run that output_dir holds")
     held.add_argument(
-        "--resume", action="store_true", help="go on with the run that output_dir holds, from its last checkpoint"
+        "--overwrite", action="store_true", help="replace the run that output_dir holds, once the new one is whole"
+    )
+    held.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run that output_dir holds, from its last whole checkpoint, over the same inputs",
     )
 
     plan = _command(

@@ -13,6 +13,7 @@ from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.config_file import to_yaml
 from minidisc_plugin.digests import sha256_of
 from minidisc_plugin.errors import RunDirectoryError
+from minidisc_plugin.processes import is_writer
 from minidisc_plugin.run_directory.installing import empty_folder, files_below, install, remove, remove_tree
 from minidisc_plugin.run_directory.lock import LOCK_FILE, RunLock
 from minidisc_plugin.run_directory.record import (
@@ -81,6 +82,8 @@ class RunDirectory:
                 with it, or files that no run wrote; a run is to be resumed and there is none; or the model is among
                 what is to be replaced.
         """
+        if self.place.is_symlink() and not self.place.exists():
+            raise RunDirectoryError(f"output_dir: {self.place} is a link that leads nowhere; give a folder")
         if self.place.exists() and not self.place.is_dir():
             raise RunDirectoryError(f"output_dir: {self.place} is a file; give a folder")
         parent = next(folder for folder in self.place.absolute().parents if folder.exists())
@@ -88,7 +91,8 @@ class RunDirectory:
             raise RunDirectoryError(
                 f"output_dir: {self.place} cannot be made, for {parent} is a file; give another folder"
             )
-        self._lock.refuse_if_held()
+        if is_writer():  # processes of one run that ask at once would take each other for another run
+            self._lock.refuse_if_held()
         self.root = self._choose(overwrite=overwrite, resume=resume)
         if overwrite:
             self._refuse_own_teacher(config)

@@ -15,6 +15,8 @@ from filelock import FileLock, Timeout
 from minidisc_plugin.errors import RunDirectoryError
 
 LOCK_FILE = ".lock"
+# Seconds; another start that only looks holds it for an instant.
+_PATIENCE = 0.5
 
 
 class RunLock:
@@ -62,7 +64,7 @@ class RunLock:
     def _take(self) -> FileLock:
         lock = FileLock(self.file, thread_local=False)
         try:
-            lock.acquire(blocking=False)
+            lock.acquire(timeout=_PATIENCE)
         except Timeout:
             raise RunDirectoryError(
                 f"output_dir: {self.folder} is in use by {self._holder()}; wait for it or stop it, or give another "

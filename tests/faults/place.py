@@ -12,7 +12,7 @@ from tests.faults.children import Child, Ended, import_all, steps
 from tests.faults.outcome import difference, outcome
 from tests.faults.scenarios import Scenario, write_config
 from tests.faults.shim import Fault, Operation
-from tests.faults.trees import Tree, Trees
+from tests.faults.trees import Tree, Trees, changed
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,18 @@ class Place:
         import_all(self._modules.read_text(encoding="utf-8").splitlines())
         finished = self.trees.take(self.root)
         assert len(before) == len(ended.operations)
-        unseen = {}
+        unseen: dict[int, Tree] = {}
+        mapped: set[str] = set()
         for operation, held, after in zip(ended.operations, before, [*before[1:], finished], strict=True):
             state = _before_raw_rename(operation, held, after)
             if state is not None:
                 unseen[operation.number] = state
+            elif operation.name == "map":
+                mapped.add(Path(operation.path).name)
+            elif operation.name != "rename":
+                others = changed(held, after) - {operation.path}
+                if missed := sorted(path for path in others if Path(path).name not in mapped):
+                    raise RuntimeError(f"the shim missed changes of {missed} after operation {operation}")
         return Recording(ended.operations, before, finished, outcome(self.out), unseen)
 
     def _must(self, ended: Ended) -> Ended:

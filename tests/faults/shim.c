@@ -264,9 +264,9 @@ PUBLIC ssize_t writev(int fd, const struct iovec *parts, int number) {
     /* A short write is allowed, and the caller goes on with the rest: that is the second half. */
     static __typeof__(write) *plain;
     if (!plain) plain = (__typeof__(write) *)dlsym(RTLD_NEXT, "write");
-    for (int part = 0; part < number; part++)
-        if (parts[part].iov_len > 1) return plain(fd, parts[part].iov_base, parts[part].iov_len / 2);
-    return real(fd, parts, number);
+    int first = 0;
+    while (!parts[first].iov_len) first++;
+    return plain(fd, parts[first].iov_base, (parts[first].iov_len + 1) / 2);
 }
 
 #define PWRITE(name, offset_type) \

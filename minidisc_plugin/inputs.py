@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.digests import digest_of_dataset, digest_of_model, digest_of_tokenizer
+from minidisc_plugin.digests import digest_of_dataset, digest_of_model, digest_of_tokenizer, sha256_of
 from minidisc_plugin.processes import process_count
 
 if TYPE_CHECKING:
@@ -13,13 +15,14 @@ if TYPE_CHECKING:
     from minidisc_plugin.data import Splits
 
 
-def checksums(teacher: PreTrainedModel, tokenizer: Any, splits: Splits) -> dict[str, str]:
+def checksums(teacher: PreTrainedModel, tokenizer: Any, splits: Splits, metric: Any) -> dict[str, str]:
     """Checksums by what messages call each input; the number of processes is one, for batches depend on it.
 
     Args:
         teacher: As loaded.
         tokenizer: Its tokenizer.
         splits: The tokenised dataset.
+        metric: The module that `evaluate` loaded.
     """
     return {
         "model": digest_of_model(teacher),
@@ -27,5 +30,6 @@ def checksums(teacher: PreTrainedModel, tokenizer: Any, splits: Splits) -> dict[
         "dataset (split to train on)": digest_of_dataset(splits.train, splits.selection),
         "dataset (validation split)": digest_of_dataset(splits.validation),
         "dataset (reported split)": digest_of_dataset(splits.report),
+        "metric": sha256_of(Path(inspect.getfile(type(metric)))),
         "number of processes": str(process_count()),
     }

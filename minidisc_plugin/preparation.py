@@ -207,7 +207,7 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     from minidisc_plugin.training.arguments import training_arguments, with_defaults
     from minidisc_plugin.training.precision import with_precision
 
-    load_metric(config.metric.name)
+    metric = load_metric(config.metric.name)
     config = with_precision(config)
     args = training_arguments(
         config.training, checkpoints, config.early_stopping_patience, result_key(config.metric.name)
@@ -233,7 +233,7 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
             "versions": {name: installed[name] for name in VERSIONS_OF if name in installed},
         }
     )
-    inputs = checksums(teacher, tokenizer, splits)
+    inputs = checksums(teacher, tokenizer, splits, metric)
     prepared = Prepared(resolved, scheduler, steps, task, teacher, tokenizer, splits, args, inputs)
     prepared.workbench()  # the objective and the metric's range are checked by making it
     return prepared

@@ -40,6 +40,8 @@ FILES = {
     "README.md": "model card",
     RECORD_FILE: "checksums of what the run was made from and of what it wrote; `--resume` and `--overwrite` read it",
 }
+# What a finished run has for its reader alone: not damaged when it was edited, or sent elsewhere.
+_FOR_PEOPLE = ("README.md", "tradeoff.png", RESOLVED_CONFIG)
 
 
 class RunDirectory:
@@ -123,7 +125,7 @@ class RunDirectory:
         return held.finished
 
     def verify(self, under: str = "") -> None:
-        """Compare the files of this run with their recorded checksums.
+        """Compare the files of this run with their recorded checksums, but for those that people edit.
 
         Args:
             under: Only those of this folder.
@@ -132,9 +134,9 @@ class RunDirectory:
             RunDirectoryError: names the first that is missing or damaged.
         """
         for name, digest in self._record().files.items():
-            if not f"{name}/".startswith(f"{under}/" if under else ""):
+            if name in _FOR_PEOPLE or not f"{name}/".startswith(f"{under}/" if under else ""):
                 continue
-            file = self.root / self._where(name)
+            file = self.root / name
             if not file.is_file() or sha256_of(file) != digest:
                 raise RunDirectoryError(
                     f"output_dir: {file} is {'damaged' if file.is_file() else 'missing'}; "
@@ -162,6 +164,9 @@ class RunDirectory:
             with self._lock.held():
                 self._settle()
                 self.root = self._choose(overwrite=overwrite, resume=resume)
+                held = read_record(self.root)
+                if resume and held is not None and held.finished:
+                    raise RunDirectoryError(f"output_dir: {self.place}: another process has finished the run meanwhile")
                 self._begin(config, inputs, resume=resume)
                 yield
         finally:
@@ -171,9 +176,11 @@ class RunDirectory:
 
     def settle(self) -> None:
         """Finish what a finished run was doing when it was cut off: taking its place, and removing its checkpoints."""
-        with self._lock.held():
-            self._settle()
-            self._leave_no_temporary()
+        left = [self.place / CHECKPOINTS, self.place / REPLACEMENT, self._lock.file, *self.place.glob(f"{TEMPORARY}*")]
+        if any(map(os.path.lexists, left)):  # else nothing is written: the folder may be an archive
+            with self._lock.held():
+                self._settle()
+                self._leave_no_temporary()
         self.root = self.place
 
     @contextmanager
@@ -292,13 +299,6 @@ class RunDirectory:
         for folder in (self.place, self.root):
             for leftover in folder.glob(f"{TEMPORARY}*"):
                 remove_tree(leftover)
-
-    def _where(self, name: str) -> Path:
-        """A recorded path; refuses one that leads out of the directory."""
-        path = Path(name)
-        if path.is_absolute() or ".." in path.parts:
-            raise RunDirectoryError(f"output_dir: {self.root / RECORD_FILE} lists {name!r}, which is not in the folder")
-        return path
 
     def _record(self) -> RunRecord:
         record = read_record(self.root)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from minidisc_plugin.atomic import write_text
 from minidisc_plugin.config import CompressionConfig
@@ -58,6 +58,15 @@ class RunRecord(BaseModel):
     versions: dict[str, str] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
     finished: bool = False
+
+    @field_validator("files")
+    @classmethod
+    def _inside(cls, files: dict[str, str]) -> dict[str, str]:
+        for name in files:
+            path = PurePosixPath(name)
+            if path.is_absolute() or not path.parts or ".." in path.parts:
+                raise ValueError(f"{name!r} is no path in the folder")
+        return files
 
     def differences(self, other: RunRecord) -> tuple[list[str], list[str]]:
         """Settings whose values differ, and inputs whose content does, by name."""

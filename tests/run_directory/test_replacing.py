@@ -164,9 +164,33 @@ def test_a_damaged_result_is_named(damage: str, tmp_path: Path) -> None:
     directory.verify("assistant")
 
 
+def test_what_people_edit_is_not_damaged(tmp_path: Path) -> None:
+    directory = begin(tmp_path / "out", {**OLD, "README.md": "card"})
+    (tmp_path / "out" / "README.md").write_text("a better card")
+    directory.verify()
+
+
+def test_a_run_that_was_finished_meanwhile_is_not_done_again(tmp_path: Path) -> None:
+    begin(tmp_path / "out", OLD, finish=False)
+    second, config = RunDirectory(tmp_path / "out"), config_of(tmp_path / "out")
+    second.check(config, overwrite=False, resume=True)
+    first = RunDirectory(tmp_path / "out")
+    first.check(config, overwrite=False, resume=True)
+    with first.opened(config, INPUTS, overwrite=False, resume=True):
+        first.finish()
+    with (
+        pytest.raises(RunDirectoryError, match="finished the run meanwhile"),
+        second.opened(config, INPUTS, overwrite=False, resume=True),
+    ):
+        raise AssertionError
+    assert content(tmp_path / "out") == OLD
+
+
 def test_a_record_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     begin(tmp_path / "out", OLD)
-    for text in ("", "{", "[]", '{"format": 2}', "null"):
+    valid = (tmp_path / "out" / "run.json").read_text()
+    outside = valid.replace('"student/model"', '"../mine"'), valid.replace('"student/model"', '"/mine"')
+    for text in ("", "{", "[]", '{"format": 2}', "null", *outside):
         (tmp_path / "out" / "run.json").write_text(text)
         for flags in ((False, False), (True, False), (False, True)):
             with pytest.raises(RunDirectoryError, match=r"run\.json is damaged") as caught:

@@ -11,6 +11,7 @@ from typing import NoReturn
 from minidisc_plugin.errors import MinidiscError
 from minidisc_plugin.memory import restart_without_thread_cache
 from minidisc_plugin.printable import one_line, printable
+from minidisc_plugin.standard_streams import OutputError, checked_output, say
 
 _DESCRIPTION = """\
 Compress a fine-tuned transformer: choose the best teacher assistant in one trial, and distil a small student
@@ -32,8 +33,8 @@ a config:
   training: {num_train_epochs: 4, learning_rate: 1.0e-4}
   output_dir: runs/movie
 
-exit status: 0 done; 1 training failed, or (plugins) a plug-in is broken;
-             2 the config, the data or the arguments cannot be used
+exit status: 0 done; 1 training failed, or (plugins) a plug-in is broken, or nothing can be printed;
+             2 the config, the data, the disk or the arguments cannot be used
 """
 
 
@@ -47,7 +48,12 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, this process's own when left out; returns the exit status."""
-    return execute(make_parser().parse_args(arguments), own_process=arguments is None)
+    try:
+        with checked_output():
+            options = make_parser().parse_args(arguments)
+    except OutputError as error:
+        return error.tell()
+    return execute(options, own_process=arguments is None)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -118,16 +124,26 @@ def execute(options: argparse.Namespace, *, own_process: bool) -> int:
     if own_process and options.command is run_command:
         restart_without_thread_cache()
     try:
-        return int(options.command(options) or 0)
+        with checked_output():
+            return int(options.command(options) or 0)
+    except OutputError as error:
+        return error.tell()
     except MinidiscError as error:
         return _failed(str(error), error.exit_status)
     except KeyboardInterrupt:
         return _failed("interrupted; `minidisc run CONFIG --resume` goes on from the last checkpoint", 130)
+    except Exception as error:
+        from minidisc_plugin.storage import storage_error
+
+        refused = storage_error(error)
+        if refused is None:
+            raise
+        return _failed(str(refused), refused.exit_status)
 
 
 def _failed(message: str, status: int) -> int:
     """Print what every failed command prints: one line."""
-    print(f"minidisc: {one_line(message)}", file=sys.stderr)
+    say(message)
     return status
 
 

@@ -57,5 +57,18 @@ class NonFiniteLossError(MinidiscError):
     exit_status = 1
 
 
+class StorageError(MinidiscError):
+    """A file cannot be written or read: the disk is full or read-only, a name is too long ... (see `storage`).
+
+    Attributes:
+        resumable: Training had begun; what it wrote is whole, and resuming the run goes on with it.
+    """
+
+    resumable = False
+
+    def __str__(self) -> str:
+        return super().__str__() + (", and go on with --resume (resume=True)" if self.resumable else "")
+
+
 class HostError(MinidiscError, ImportError):
     """A host (Optimum Intel, Neural Compressor, OpenVINO) is missing, or of a version that cannot work."""

@@ -16,6 +16,7 @@ from minidisc_plugin.processes import is_writer, wait_for_all
 from minidisc_plugin.reporting.records import ResultsRecord, ScheduleRecord, read_results, read_schedule
 from minidisc_plugin.run_directory import RunDirectory
 from minidisc_plugin.steps import Run
+from minidisc_plugin.storage import hugging_face_home, storage_errors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -76,9 +77,15 @@ def compress(
     """
     if not isinstance(config, CompressionConfig):
         config = read_config(config)
+    with storage_errors(config.output_dir):
+        return _compress(config, overwrite=overwrite, resume=resume)
+
+
+def _compress(config: CompressionConfig, *, overwrite: bool, resume: bool) -> Result:
     directory = RunDirectory(config.output_dir)
     directory.check(config, overwrite=overwrite, resume=resume)
-    prepared = prepare(config, directory.checkpoints)
+    with storage_errors(hugging_face_home()):
+        prepared = prepare(config, directory.checkpoints)
     finished = resume and directory.same_run(prepared.config, prepared.inputs)
     wait_for_all()  # each process has checked the folder
     if finished:
@@ -88,7 +95,7 @@ def compress(
         RunDirectory(config.output_dir).verify()
         return Result(directory.place)
     opened = directory.opened(prepared.config, prepared.inputs, overwrite=overwrite, resume=resume)
-    with opened if is_writer() else nullcontext():
+    with opened if is_writer() else nullcontext(), storage_errors(directory.root, during_run=True):
         wait_for_all()
         run = Run(prepared, prepared.workbench(resume), directory)
         with collecting_new_garbage_only():

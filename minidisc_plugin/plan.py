@@ -13,6 +13,7 @@ from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.preparation import Prepared, prepare
 from minidisc_plugin.reporting.records import Candidate
 from minidisc_plugin.run_directory import FILES, RunDirectory
+from minidisc_plugin.storage import hugging_face_home, storage_errors
 
 if TYPE_CHECKING:
     from minidisc_plugin.calibration import Calibration
@@ -88,7 +89,7 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
     from minidisc_plugin.reporting.results import typical_batch
     from minidisc_plugin.training.teacher_store import reads_cache
 
-    with tempfile.TemporaryDirectory() as scratch:
+    with storage_errors(hugging_face_home()), tempfile.TemporaryDirectory() as scratch:
         prepared = prepare(config, Path(scratch))
         bench = prepared.workbench()
         nested = bench.ranked_network()

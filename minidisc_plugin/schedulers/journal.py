@@ -16,6 +16,7 @@ from minidisc_plugin.digests import sha256_of
 from minidisc_plugin.errors import RunDirectoryError
 from minidisc_plugin.plugins import event
 from minidisc_plugin.processes import is_writer
+from minidisc_plugin.storage import storage_errors
 
 JOURNAL_FILE = "journal.json"
 
@@ -99,7 +100,8 @@ class Journal:
         result: dict[str, Any] = {}
         self._within.append(0.0)
         try:
-            yield result
+            with storage_errors(self.folder, during_run=True):
+                yield result
         finally:
             elapsed, inside = time.perf_counter() - started, self._within.pop()
             if self._within:

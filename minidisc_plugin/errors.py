@@ -60,14 +60,30 @@ class NonFiniteLossError(MinidiscError):
 class StorageError(MinidiscError):
     """A file cannot be written or read: the disk is full or read-only, a name is too long ... (see `storage`).
 
+    Args:
+        said: The path and the cause.
+        remedy: What helps, where the file is.
+        elsewhere: Another folder would help too.
+
     Attributes:
         resumable: Training had begun; what it wrote is whole, and resuming the run goes on with it.
     """
 
     resumable = False
 
+    def __init__(self, said: str, remedy: str = "", *, elsewhere: bool = False) -> None:
+        super().__init__(said, remedy)
+        self.said = said
+        self.remedy = remedy
+        self.elsewhere = elsewhere
+
     def __str__(self) -> str:
-        return super().__str__() + (", and go on with --resume (resume=True)" if self.resumable else "")
+        remedies = [self.remedy] if self.remedy else []
+        if self.resumable:
+            remedies.append("then go on with --resume (resume=True)")
+        elif self.elsewhere:
+            remedies.append("or give another folder")
+        return "; ".join([self.said, *([", ".join(remedies)] if remedies else [])])
 
 
 class HostError(MinidiscError, ImportError):

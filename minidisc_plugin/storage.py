@@ -16,34 +16,35 @@ from pathlib import Path
 
 from minidisc_plugin.errors import MinidiscError, StorageError
 
-_ROOM = "make room there, or give another folder"
+# What helps; those of _NOT_ELSEWHERE are not helped by another folder.
 _REMEDIES: Mapping[int, str] = {
-    errno.ENOSPC: _ROOM,
-    errno.EDQUOT: _ROOM,
-    errno.EFBIG: "raise the limit on the size of a file (ulimit -f), or give another folder",
-    errno.EROFS: "give a folder that can be written to",
-    errno.EACCES: "give a folder that you may read and write",
-    errno.EPERM: "give a folder that you may read and write",
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there",
+    errno.EFBIG: "raise the limit on the size of a file (ulimit -f)",
+    errno.EROFS: "make it writable",
+    errno.EACCES: "make it readable and writable for you",
+    errno.EPERM: "make it readable and writable for you",
     errno.ENAMETOOLONG: "give a shorter path",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.ENFILE: "raise the system's limit on open files",
-    errno.EIO: "the device may be failing: see the system's log, or give another folder",
+    errno.EIO: "the device may be failing: see the system's log",
     errno.ESTALE: "the network folder went away: mount it again",
-    errno.ENOENT: "it may have been removed meanwhile",
-    errno.ENOTDIR: "a part of the path is a file: give another folder",
-    errno.EISDIR: "a folder is where a file should be: give another folder",
-    errno.EEXIST: "remove it, or give another folder",
-    errno.ENOTEMPTY: "another process may be writing there: give another folder",
-    errno.ELOOP: "symbolic links go in a circle: give another folder",
-    errno.EBUSY: "another process holds it: try again",
-    errno.ETXTBSY: "another process holds it: try again",
-    errno.ENODEV: "the device went away",
-    errno.ENXIO: "the device went away",
-    errno.ENOLCK: "the filesystem cannot lock files: give another folder",
     errno.ENOTCONN: "the network folder went away: mount it again",
-    errno.EINVAL: "the filesystem cannot do it: give another folder",
-    errno.EOPNOTSUPP: "the filesystem cannot do it: give another folder",
+    errno.ENOENT: "was it removed meanwhile?",
+    errno.ENOTDIR: "a part of the path is a file: remove it",
+    errno.EISDIR: "a folder is where a file should be: remove it",
+    errno.EEXIST: "remove it",
+    errno.ENOTEMPTY: "does another process write there?",
+    errno.ELOOP: "symbolic links go in a circle: mend them",
+    errno.EBUSY: "another process holds it: end it",
+    errno.ETXTBSY: "another process holds it: end it",
+    errno.ENODEV: "the device went away: bring it back",
+    errno.ENXIO: "the device went away: bring it back",
+    errno.ENOLCK: "the filesystem cannot lock files",
+    errno.EINVAL: "the filesystem cannot do it",
+    errno.EOPNOTSUPP: "the filesystem cannot do it",
 }
+_NOT_ELSEWHERE = (errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.ENOENT)
 _OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Not of a disk: the network's and other processes' errors are OSErrors too.
 _ELSEWHERE = (ConnectionError, ProcessLookupError, ChildProcessError, InterruptedError, TimeoutError)
@@ -55,12 +56,15 @@ _TELLING = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO),
     *(errno.ENAMETOOLONG, errno.EMFILE, errno.ESTALE),
 )
-# Writers that hide the cause: torch's zip archive, a C++ stream (OpenVINO), numpy's `tofile`.
+# Writers that hide the cause: torch's zip archive, C++ streams and OpenVINO, numpy's `tofile`.
 _CAUSELESS = re.compile(
     r"inline_container\.cc:\d+\] \. (?:PytorchStreamWriter failed|unexpected pos|open file failed|file write failed)"
-    r"|basic_ios::clear|ios_base::clear|basic_filebuf|\d+ requested and \d+ written|^Parent directory .* does not exist"
+    r"|basic_ios::clear|ios_base::clear|basic_filebuf|Can't open (?:bin|xml) file"
+    r"|\d+ requested and \d+ written|^Parent directory .* does not exist"
 )
 _SHARED_MEMORY = re.compile(r"shared memory|</torch_\d+")
+# What `atomic` puts before a name while it writes.
+_TEMPORARY = re.compile(r"^\.tmp-[0-9a-f]{8}-")
 # Free room below this is taken for the cause where a library gives none.
 _LITTLE = 2**20
 
@@ -109,13 +113,13 @@ def storage_error(
         if isinstance(one, StorageError):
             return one
         if (number := _number(one)) is not None:
-            return StorageError(_message(number, _path_of(one) or path, needed))
+            return _refused(number, _path_of(one) or path, needed)
     for one in chain:
         if isinstance(one, ValueError) and "embedded null" in str(one):
             place = "" if path is None else f"{shown(path)}: "
-            return StorageError(f"{place}a path cannot hold a NUL character; give another one")
+            return StorageError(f"{place}a path cannot hold a NUL character", "remove it")
         if _CAUSELESS.search(str(one)):
-            return StorageError(_guessed(one, path, needed))
+            return _guessed(one, path, needed)
     return None
 
 
@@ -128,13 +132,9 @@ def free_bytes(path: str | os.PathLike[str]) -> int | None:
 
 
 def existing(path: str | os.PathLike[str]) -> Path:
-    """A path, or the nearest of its parents that is there.
-
-    Raises:
-        OSError: the path cannot be looked at.
-    """
+    """A path, or the nearest of its parents that is there."""
     whole = Path(path).absolute()
-    return next((place for place in (whole, *whole.parents) if place.exists()), whole)
+    return next((place for place in (whole, *whole.parents) if os.path.exists(place)), whole)
 
 
 def hugging_face_home() -> Path:
@@ -183,14 +183,15 @@ def _path_of(error: BaseException) -> str | None:
     """The path that an error names."""
     name = getattr(error, "filename2", None) or getattr(error, "filename", None)
     if isinstance(name, str | bytes | os.PathLike) and name:
-        return os.fsdecode(name)
+        folder, file = os.path.split(os.fsdecode(name))
+        return os.path.join(folder, _TEMPORARY.sub("", file))
     named = re.search(r'at path "([^"]+)"', str(error))  # safetensors
     if named:
         return named[1]
     return "/dev/shm" if _SHARED_MEMORY.search(str(error)) else None
 
 
-def _message(number: int, path: str | os.PathLike[str] | None, needed: int | None) -> str:
+def _refused(number: int, path: str | os.PathLike[str] | None, needed: int | None) -> StorageError:
     place = "" if path is None else f"{shown(path)}: "
     cause = os.strerror(number)
     parts = []
@@ -204,32 +205,48 @@ def _message(number: int, path: str | os.PathLike[str] | None, needed: int | Non
         elif free is not None:
             parts.append(f"{in_bytes(free)} are free" + (", but no more files" if _no_inodes(path) else ""))
     room = f" ({', '.join(parts)})" if parts else ""
-    return f"{place}{cause}{room}; {_REMEDIES[number]}{_cache_hint(path)}"
+    said = f"{place}{cause}{room}"
+    moved = _mover(path)
+    if moved:
+        return StorageError(said, f"{_REMEDIES[number]}, or set {moved} to another folder")
+    return StorageError(said, _REMEDIES[number], elsewhere=number not in _NOT_ELSEWHERE)
 
 
-def _guessed(error: BaseException, path: str | os.PathLike[str] | None, needed: int | None) -> str:
-    """Of an error that gives no cause: the folder is gone, the disk is full, or a file would be too large."""
-    named = re.match(r"Parent directory (.*) does not exist", str(error))
-    if named:
-        return _message(errno.ENOENT, named[1], None)
-    if path is not None and not Path(path).exists():
-        return _message(errno.ENOENT, path, None)
-    free = None if path is None else free_bytes(path)
+def _guessed(error: BaseException, path: str | os.PathLike[str] | None, needed: int | None) -> StorageError:
+    """Of an error that gives no cause: what is wrong where the file should go."""
+    text = " ".join(str(error).split())
+    gone = re.match(r"Parent directory (.*) does not exist", text)
+    if gone or path is None:
+        return (
+            _refused(errno.ENOENT, gone[1], None) if gone else StorageError(f"a file cannot be written ({text[:120]})")
+        )
+    place, free = existing(path), free_bytes(path)
+    if place not in (Path(path).absolute(), Path(path).absolute().parent):
+        return _refused(errno.ENOENT, path, None)
+    if (found := _filesystem(place)) is not None and found.f_flag & os.ST_RDONLY:
+        return _refused(errno.EROFS, path, None)
+    if not os.access(place, os.W_OK):
+        return _refused(errno.EACCES, path, None)
     if free is not None and free < max(_LITTLE, needed or 0):
-        return _message(errno.ENOSPC, path, needed)
+        return _refused(errno.ENOSPC, path, needed)
     if _size_limit() is not None:
-        return _message(errno.EFBIG, path, needed)
-    place = "a file" if path is None else shown(path)
+        return _refused(errno.EFBIG, path, needed)
     room = "" if free is None else f", {in_bytes(free)} are free"
-    return f"{place}: cannot be written ({' '.join(str(error).split())[:120]}{room}); {_ROOM}"
+    return StorageError(f"{shown(path)}: cannot be written ({text[:120]}{room})", "make room there", elsewhere=True)
 
 
 def _no_inodes(path: str | os.PathLike[str] | None) -> bool:
     """Whether a filesystem has room for bytes, but for no other file."""
-    if path is None or not hasattr(os, "statvfs"):
-        return False
-    found = os.statvfs(existing(path))
-    return found.f_files > 0 and found.f_favail == 0
+    found = None if path is None else _filesystem(path)
+    return found is not None and found.f_files > 0 and found.f_favail == 0
+
+
+def _filesystem(path: str | os.PathLike[str]) -> os.statvfs_result | None:
+    """What is known of the filesystem that a path is on, if anything."""
+    try:
+        return os.statvfs(existing(path))
+    except (AttributeError, OSError, ValueError):  # Windows has none
+        return None
 
 
 def _size_limit() -> int | None:
@@ -242,15 +259,15 @@ def _size_limit() -> int | None:
     return None if limit == resource.RLIM_INFINITY else limit
 
 
-def _cache_hint(path: str | os.PathLike[str] | None) -> str:
-    """Which variable says where a cache of Hugging Face's is, for a path in one."""
+def _mover(path: str | os.PathLike[str] | None) -> str | None:
+    """The variable that moves it, for a path in one of Hugging Face's caches."""
     if path is None:
-        return ""
+        return None
     inside = Path(path).absolute()
     for name, folder in _caches().items():
         if inside.is_relative_to(folder):
-            return f", by {name} (now {shown(folder)})"
-    return ""
+            return name
+    return None
 
 
 def _caches() -> dict[str, Path]:

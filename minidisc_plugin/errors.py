@@ -64,26 +64,27 @@ class StorageError(MinidiscError):
         said: The path and the cause.
         remedy: What helps, where the file is.
         elsewhere: Another folder would help too.
-
-    Attributes:
-        resumable: Training had begun; what it wrote is whole, and resuming the run goes on with it.
     """
-
-    resumable = False
 
     def __init__(self, said: str, remedy: str = "", *, elsewhere: bool = False) -> None:
         super().__init__(said, remedy)
-        self.said = said
-        self.remedy = remedy
         self.elsewhere = elsewhere
 
     def __str__(self) -> str:
-        remedies = [self.remedy] if self.remedy else []
-        if self.resumable:
-            remedies.append("then go on with --resume (resume=True)")
-        elif self.elsewhere:
-            remedies.append("or give another folder")
-        return "; ".join([self.said, *([", ".join(remedies)] if remedies else [])])
+        said, remedy = self.args
+        return "; ".join(part for part in (said, ", ".join(filter(None, [remedy, self._alternative()]))) if part)
+
+    def _alternative(self) -> str:
+        return "or give another folder" if self.elsewhere else ""
+
+
+class StorageFailedError(StorageError):
+    """A disk refused in the middle of a run; what the run wrote is whole, and resuming the run goes on with it."""
+
+    exit_status = 1
+
+    def _alternative(self) -> str:
+        return "then go on with --resume (resume=True)"
 
 
 class HostError(MinidiscError, ImportError):

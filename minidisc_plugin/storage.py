@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from minidisc_plugin.errors import MinidiscError, StorageError
+from minidisc_plugin.errors import MinidiscError, StorageError, StorageFailedError
+from minidisc_plugin.printable import printable
 
 # What helps; those of _NOT_ELSEWHERE are not helped by another folder.
 _REMEDIES: Mapping[int, str] = {
@@ -71,31 +72,28 @@ _LITTLE = 2**20
 
 @contextmanager
 def storage_errors(
-    path: str | os.PathLike[str], needed: int | None = None, *, resumable: bool = False
+    path: str | os.PathLike[str], needed: int | None = None, *, during_run: bool = False
 ) -> Iterator[None]:
     """Inside, what the disk refuses is raised as a StorageError; all other errors pass as they are.
 
     Args:
         path: Named where an error names no path of its own.
         needed: Bytes that are to be written, where that is known.
-        resumable: Training has begun, so that a run may be resumed.
+        during_run: Training has begun, so that the run may be resumed.
 
     Raises:
-        StorageError: something could not be read or written.
+        StorageError: something could not be read or written; a StorageFailedError during a run.
     """
     try:
         yield
-    except StorageError as error:
-        error.resumable |= resumable
-        raise
-    except MinidiscError:
+    except StorageFailedError:
         raise
     except Exception as error:
-        found = storage_error(error, path, needed)
+        told = isinstance(error, MinidiscError) and not (during_run and isinstance(error, StorageError))
+        found = None if told else storage_error(error, path, needed)
         if found is None:
             raise
-        found.resumable = resumable
-        raise found from error
+        raise (StorageFailedError(*found.args) if during_run else found) from error
 
 
 def storage_error(
@@ -149,8 +147,8 @@ def in_bytes(count: int) -> str:
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """A path for a message: in one line, without control characters, and not endless."""
-    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in os.fspath(path))
+    """A path for a message; of an endless one, both ends."""
+    text = printable(os.fspath(path))
     return text if len(text) <= 300 else f"{text[:120]}...{text[-120:]}"
 
 

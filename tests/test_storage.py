@@ -145,7 +145,7 @@ def test_the_variable_that_moves_a_cache_is_named(tmp_path: Path, monkeypatch: p
 
 
 def test_what_can_be_resumed_says_so(tmp_path: Path) -> None:
-    outer, inner = storage_errors(tmp_path / "outer", resumable=True), storage_errors(tmp_path / "inner")
+    outer, inner = storage_errors(tmp_path / "outer", during_run=True), storage_errors(tmp_path / "inner")
     with pytest.raises(StorageError) as caught, outer, inner:
         raise OSError(errno.EDQUOT, "")
     assert f"{tmp_path / 'inner'}: Disk quota exceeded (" in str(caught.value)

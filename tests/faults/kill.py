@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
 
 from tests.faults.cells import Case, Verdict
 from tests.faults.children import Ended
 from tests.faults.outcome import difference, outcome
 from tests.faults.place import Place
 from tests.faults.shim import Fault, Operation
+from tests.faults.trees import Tree
 
+_WRITES = ("write", "write-rest")  # the second half of a large one is an operation of its own
 # Of the cases that come from a state kept in memory, so many are repeated by a real SIGKILL, or killed once more.
 _REAL_EVERY = 25
 _TWICE_EVERY = 9
@@ -22,14 +26,9 @@ _TWICE_EVERY = 9
 def worth_trying(operations: list[Operation]) -> list[Operation]:
     """All but most of the many writes in a row to one file: of those the first, the middle one and the last."""
     chosen: list[Operation] = []
-    row: list[Operation] = []
-    for operation in [*operations, None]:
-        goes_on = operation is not None and operation.name == "write" and (not row or row[0].path == operation.path)
-        if not goes_on:
-            chosen += [part for place, part in enumerate(row) if place in (0, len(row) // 2, len(row) - 1)]
-            row = []
-        if operation is not None:
-            (row if operation.name == "write" else chosen).append(operation)
+    for (written, _), group in groupby(operations, lambda one: (one.name in _WRITES, one.path)):
+        row = list(group)
+        chosen += [row[place] for place in sorted({0, len(row) // 2, len(row) - 1})] if written else row
     return chosen
 
 
@@ -80,7 +79,7 @@ def judge(place: Place, ended: Ended) -> Verdict:
     return Verdict("refused", ended.line)
 
 
-def _resumed(place: Place, state) -> Verdict:
+def _resumed(place: Place, state: Tree) -> Verdict:
     place.put(state)
     return judge(place, place.go_on())
 
@@ -98,12 +97,12 @@ def _twice(place: Place, number: int) -> Verdict:
     return Verdict(verdict.result, verdict.why and f"second kill at {chosen}: {verdict.why}")
 
 
-def _replaced(place: Place, state) -> Verdict:
+def _replaced(place: Place, state: Tree) -> Verdict:
     """A run that was to replace another: one of the two is whole, and both ways on lead to the new one."""
     place.put(state)
     if not any(_whole(place, folder) for folder in [place.out, *_folders(place)]):
         return Verdict("failed", "neither the old run nor the new one is whole")
-    resumed = judge_replacement(place, place.go_on())
+    resumed = _judge_replacement(place, place.go_on())
     if resumed.result == "failed":
         return Verdict("failed", f"--resume: {resumed.why}")
     place.put(state)
@@ -112,16 +111,18 @@ def _replaced(place: Place, state) -> Verdict:
     return Verdict("failed", f"--overwrite: {found}") if found else resumed
 
 
-def judge_replacement(place: Place, ended: Ended) -> Verdict:
-    """As `judge`; the old run may also be refused as that of another config."""
+def _judge_replacement(place: Place, ended: Ended) -> Verdict:
+    """As `judge`; while the old run stands alone it is refused as that of another config, which `--overwrite` is for."""
+    if ended.status == 2 and ended.line is not None and "holds a run with another training.seed" in ended.line:
+        return Verdict("refused", ended.line)
     return judge(place, ended)
 
 
-def _folders(place: Place) -> list:
+def _folders(place: Place) -> list[Path]:
     return [folder for folder in place.root.rglob("*") if folder.is_dir() and (folder / "results.json").is_file()]
 
 
-def _whole(place: Place, folder) -> bool:
+def _whole(place: Place, folder: Path) -> bool:
     """Whether models and records of the old run or of the new one lie there, all of them."""
     found = outcome(folder) if folder.is_dir() else {}
     for wanted in (place.old, place.recording.outcome):

@@ -112,7 +112,7 @@ def _replaced(place: Place, state: Tree) -> Verdict:
 
 
 def _judge_replacement(place: Place, ended: Ended) -> Verdict:
-    """As `judge`; while the old run stands alone it is refused as that of another config, which `--overwrite` is for."""
+    """As `judge`; the old run, while it stands alone, is refused as one of another config: `--overwrite` helps."""
     if ended.status == 2 and ended.line is not None and "holds a run with another training.seed" in ended.line:
         return Verdict("refused", ended.line)
     return judge(place, ended)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from minidisc_plugin.atomic import write_text
 from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.errors import RunDirectoryError
+from minidisc_plugin.redaction import without_secrets
 
 RECORD_FILE = "run.json"
 
@@ -78,7 +79,7 @@ def deciding_settings(config: CompressionConfig) -> dict[str, Any]:
 
     Left out are places of files, whose content `RunRecord.inputs` tells, and what is printed or kept meanwhile.
     """
-    data = config.model_dump(mode="json", by_alias=True, exclude_none=True)
+    data = without_secrets(config.model_dump(mode="json", by_alias=True, exclude_none=True), marked=False)
     for key in _PLACES:
         data.pop(key, None)
     for key in _PLACES_OF_THE_CACHE:

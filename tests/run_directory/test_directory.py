@@ -13,6 +13,7 @@ from minidisc_plugin.config_file import read_config
 from minidisc_plugin.errors import RunDirectoryError
 from minidisc_plugin.preparation import prepare
 from minidisc_plugin.run_directory import RunDirectory
+from minidisc_plugin.run_directory.record import deciding_settings
 from tests.test_bad_input import files
 from tests.tiny import make_config
 
@@ -113,3 +114,11 @@ def test_a_teacher_that_the_run_wrote_is_not_overwritten(begun: CompressionConfi
         with pytest.raises(RunDirectoryError, match="which would be overwritten; give another folder"):
             compress(begun.model_copy(update=changes), overwrite=True)
     assert files(tmp_path) == before
+
+
+def test_the_record_knows_no_secret(tmp_path: Path) -> None:
+    options = {"average": "macro", "api_key": "0123456789abcdef"}
+    config = make_config(tmp_path, metric={"name": "f1", "options": options}, training={"hub_token": "hf_0123456789"})
+    settings = deciding_settings(CompressionConfig.model_validate(config))
+    assert settings["metric.options.average"] == "macro"
+    assert "0123456789" not in str(settings)

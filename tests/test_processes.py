@@ -43,6 +43,7 @@ def test_two_processes_make_one_run(trainer: str, run_files: Path, tmp_path: Pat
     out = tmp_path / "out"
     assert {path.name for path in out.iterdir()} == {
         "README.md",
+        "run.json",
         "assistant",
         "config.resolved.yaml",
         "results.json",

@@ -115,6 +115,7 @@ def test_the_output_directory_holds_no_scratch(deployed: Result) -> None:
         "student",
         "assistant",
         "README.md",
+        "run.json",
         "config.resolved.yaml",
         "schedule.json",
         "results.json",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import json
 import os
 from collections.abc import Sequence
 from importlib import resources
@@ -14,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.atomic import write_text
 from minidisc_plugin.errors import ConfigError, UnsupportedModelError
+from minidisc_plugin.model_files.folder import ModelFolder, read_folder
+from minidisc_plugin.model_files.loading import load_config, load_model
 from minidisc_plugin.nested.family import Family, family_of
+from minidisc_plugin.nested.layer_sizes import check_layer_sizes
 from minidisc_plugin.nested.narrow import narrow
 from minidisc_plugin.nested.prefix import unshare
 from minidisc_plugin.nested.stock import as_uniform
@@ -103,6 +105,8 @@ def as_stock(model: PreTrainedModel) -> PreTrainedModel:
 def load(directory: str | os.PathLike[str], **kwargs: Any) -> PreTrainedModel:
     """Load a teacher, an assistant or a student from a folder; no code of that folder is run.
 
+    Weights are in the type that most of them are saved in, unless `dtype` (or `torch_dtype`) says otherwise.
+
     Args:
         directory: A folder that `save_pretrained` wrote.
         **kwargs: Passed to `PreTrainedModel.from_pretrained`.
@@ -110,30 +114,44 @@ def load(directory: str | os.PathLike[str], **kwargs: Any) -> PreTrainedModel:
     Raises:
         ConfigError: no checkpoint there, a broken one, or one of a class that transformers does not have.
     """
-    from transformers import AutoConfig
-
-    config_file = Path(directory) / "config.json"
-    if not config_file.is_file():
-        raise ConfigError(f"no checkpoint in {os.fspath(directory)!r}: it has no config.json")
-    try:
-        architecture = (json.loads(config_file.read_text(encoding="utf-8")).get("architectures") or [""])[0]
-    except ValueError as error:
-        raise ConfigError(f"{config_file}: not valid JSON: {error}") from error
-    config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
-    return class_for(architecture, config).from_pretrained(directory, config=config, **kwargs)
+    where = repr(os.fspath(directory))
+    folder = read_folder(Path(directory), where)
+    return load_from(folder, load_config(os.fspath(directory), where, data=folder.config), **kwargs)
 
 
-def class_for(architecture: str, config: Any) -> Any:
+def load_from(folder: ModelFolder, config: Any, **kwargs: Any) -> PreTrainedModel:
+    """The model in a folder that was read, by the class that its config names.
+
+    Raises:
+        ConfigError: it is broken, or of a class that transformers does not have.
+    """
+    for key in ("dtype", "torch_dtype"):
+        if key in kwargs:
+            kwargs["dtype"] = kwargs.pop(key)
+    model_class = class_for(folder.architecture, config, folder.where)
+    if issubclass(model_class, NarrowCheckpoint):
+        check_layer_sizes(config, _stock_class(model_class), model_class.family, folder.where)
+    return load_model(model_class, os.fspath(folder.path), config, folder.where, folder=folder, **kwargs)
+
+
+def class_for(architecture: str, config: Any, where: str = "config.json") -> Any:
     """The model class of a checkpoint's config: one of transformers, or the narrow variant of one.
 
     Raises:
-        ConfigError: transformers has no such class.
+        ConfigError: transformers has no such class, or it is one of another kind of config.
     """
     import transformers
 
     base = getattr(transformers, architecture.removeprefix(_PREFIX), None)
-    if base is None:
-        raise ConfigError(f"config.json: architecture {architecture!r} is not a class of transformers")
+    if not isinstance(base, type) or not issubclass(base, transformers.PreTrainedModel):
+        raise ConfigError(
+            f"{where}: architecture {architecture!r} is not a class of transformers; give a model of a class that is"
+        )
+    if not isinstance(config, getattr(base, "config_class", None) or type(config)):
+        raise ConfigError(
+            f"{where}: config.json says model_type: {config.model_type!r} and architectures: {architecture!r}, which "
+            "do not belong together; give the config that the weights were saved with"
+        )
     if getattr(config, "layer_sizes", None) is None:
         return base
     return narrow_class(base, family_of(config))

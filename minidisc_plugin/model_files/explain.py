@@ -1,0 +1,40 @@
+"""Errors of other packages, in a line."""
+
+from __future__ import annotations
+
+import re
+
+_MOST = 300
+_CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+# These say what they are about only together with their name.
+_BARE = (KeyError, AttributeError, TypeError, AssertionError, NameError, IndexError, ZeroDivisionError, RecursionError)
+# transformers goes on to list every model type, or every converter, that it knows.
+_LISTS = (" Should have a `model_type` key", "Currently available slow->fast converters")
+
+
+def one_line(error: BaseException, most: int = _MOST) -> str:
+    """What went wrong, without line breaks, colours and lists; cut after `most` characters."""
+    text = _CONTROL.sub("", str(error))
+    for end in _LISTS:
+        text = text.partition(end)[0]
+    text = " ".join(text.split())
+    if isinstance(error, _BARE) or not text:
+        text = f"{type(error).__name__}: {text}".rstrip(": ")
+    return text if len(text) <= most else f"{text[:most].rstrip()} ..."
+
+
+def with_remedy(error: BaseException, otherwise: str) -> str:
+    """The same, and what to do about it.
+
+    Args:
+        error: Of another package.
+        otherwise: What to do where nothing better is known.
+    """
+    reason = one_line(error)
+    if "trust_remote_code" in str(error):
+        return "it needs code of its own; set trust_remote_code: true if you trust it"
+    if isinstance(error, MemoryError) or "can't allocate memory" in reason:
+        return f"there is not enough memory for it ({reason}); give a smaller model"
+    if isinstance(error, ImportError) and "install" in reason.lower():
+        return reason
+    return f"{reason.rstrip('.')}; {otherwise}"

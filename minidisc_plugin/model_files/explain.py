@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from minidisc_plugin.errors import ConfigError
+
 _MOST = 300
 _CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 # These say what they are about only together with their name.
@@ -23,18 +25,23 @@ def one_line(error: BaseException, most: int = _MOST) -> str:
     return text if len(text) <= most else f"{text[:most].rstrip()} ..."
 
 
-def with_remedy(error: BaseException, otherwise: str) -> str:
-    """The same, and what to do about it.
+def not_loaded(where: str, error: BaseException, *, local: bool, otherwise: str = "") -> ConfigError:
+    """An error of another package as one of ours: what could not be loaded, why, and what to do about it.
 
     Args:
+        where: What a message begins with, such as "model: 'teacher'".
         error: Of another package.
-        otherwise: What to do where nothing better is known.
+        local: Whether it is a folder, and not a name of the Hub.
+        otherwise: What else would do.
     """
     reason = one_line(error)
     if "trust_remote_code" in str(error):
-        return "it needs code of its own; set trust_remote_code: true if you trust it"
+        return ConfigError(f"{where} needs code of its own; set trust_remote_code: true if you trust it")
     if isinstance(error, MemoryError) or "can't allocate memory" in reason:
-        return f"there is not enough memory for it ({reason}); give a smaller model"
-    if isinstance(error, ImportError) and "install" in reason.lower():
-        return reason
-    return f"{reason.rstrip('.')}; {otherwise}"
+        return ConfigError(
+            f"{where} cannot be loaded: there is not enough memory for it; give a smaller one ({reason})"
+        )
+    if not local:
+        reason = f"there is no such folder, and on the Hub: {reason}"
+    remedy = "save it again with save_pretrained" if local else "give a folder, or a name that can be reached"
+    return ConfigError(f"{where} cannot be loaded: {reason.rstrip('.')}; {remedy}{otherwise}")

@@ -229,4 +229,6 @@ def _to_blame(model: PreTrainedModel, name: str, held: tuple[int, ...], wanted: 
     if not name.startswith(f"{model.base_model_prefix}.") and length == model.config.num_labels:
         return f" (id2label names {length} classes, and the head has {instead})"
     keys = [key for key, value in model.config.to_dict().items() if value == length and _SIZE.search(key)]
+    if not keys and getattr(model.config, "layer_sizes", None) is not None:
+        return " (layer_sizes)"
     return f" ({', '.join(keys)}: {length})" if keys else ""

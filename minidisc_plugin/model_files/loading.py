@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.errors import ConfigError, MinidiscError
-from minidisc_plugin.model_files.explain import with_remedy
+from minidisc_plugin.model_files.explain import not_loaded
 from minidisc_plugin.model_files.fit import check_fit, check_names, check_values, describe
 from minidisc_plugin.model_files.folder import ModelFolder
 from minidisc_plugin.model_files.quiet import quiet
@@ -46,7 +46,7 @@ def load_config(name: str, where: str, *, data: Mapping[str, Any] | None = None,
         with quiet():
             config = AutoConfig.from_pretrained(name, trust_remote_code=trusted)
     except Exception as error:  # each class checks its values in a way of its own, or not at all
-        raise _not_loaded(where, error, data is not None) from error
+        raise not_loaded(where, error, local=data is not None) from error
     return as_expected(config)
 
 
@@ -105,7 +105,7 @@ def load_model(
     except MinidiscError:
         raise
     except Exception as error:  # each cause has a kind of its own, and some have several
-        raise _not_loaded(where, error, folder is not None) from error
+        raise not_loaded(where, error, local=folder is not None) from error
     if getattr(model, "_hf_peft_config_loaded", False):
         raise ConfigError(
             f"{where} is an adapter, not a whole model; merge it first with peft's merge_and_unload(), save the result "
@@ -116,10 +116,3 @@ def load_model(
         logger.warning("%s: %s and %d more of its weights are not used", where, stray[0], len(stray) - 1)
     check_values(where, model)
     return model
-
-
-def _not_loaded(where: str, error: Exception, local: bool) -> ConfigError:
-    if local:
-        return ConfigError(f"{where} cannot be loaded: {with_remedy(error, 'save it again with save_pretrained')}")
-    remedy = with_remedy(error, "give a folder, or the name of a model that can be reached")
-    return ConfigError(f"{where} cannot be loaded: there is no such folder, and on the Hub: {remedy}")

@@ -42,6 +42,8 @@ _WIDTHS = (
     "encoder_ffn_dim",
     "decoder_ffn_dim",
 )
+# A model may have none of these.
+_MAYBE_NONE = ("type_vocab_size",)
 _POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx")
 # Null means that it follows from others.
 _NULLABLE = ("num_key_value_heads", "num_decoder_layers", "n_inner", "head_dim", "embedding_size")
@@ -65,15 +67,18 @@ def check_sizes(config: Mapping[str, Any], where: str, *, numbers: int | None = 
     most_numbers = _MOST_POSITIONS if numbers is None else numbers
     limits = {
         **dict.fromkeys(_LAYERS, max(tensors, _MOST_LAYERS)),
-        **dict.fromkeys((*_HEADS, *_WIDTHS), most_numbers),
+        **dict.fromkeys((*_HEADS, *_WIDTHS, *_MAYBE_NONE), most_numbers),
         **dict.fromkeys(_POSITIONS, max(most_numbers, _MOST_POSITIONS)),
     }
     for key, limit in limits.items():
         if key not in config or (config[key] is None and key in _NULLABLE):
             continue
         value = config[key]
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigError(f"{where}: {key} in config.json is {value!r}, not a whole number above 0; correct it")
+        least = 0 if key in _MAYBE_NONE else 1
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ConfigError(
+                f"{where}: {key} in config.json is {value!r}, not a whole number from {least} on; correct it"
+            )
         if value > limit:
             held = f"the weights are {tensors} tensors of {numbers} numbers in all" if numbers else "no model has that"
             raise ConfigError(f"{where}: {key} in config.json is {value}, and {held}; correct it")

@@ -83,7 +83,7 @@ def load_tokenizer(name: str, model: PreTrainedModel, trust_remote_code: bool, t
     """
     from transformers import AutoTokenizer
 
-    from minidisc_plugin.model_files.explain import with_remedy
+    from minidisc_plugin.model_files.explain import not_loaded
     from minidisc_plugin.model_files.quiet import quiet
     from minidisc_plugin.model_files.tokenizer_files import check_tokenizer_files
 
@@ -96,8 +96,7 @@ def load_tokenizer(name: str, model: PreTrainedModel, trust_remote_code: bool, t
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code, **options)
             count, tried = len(tokenizer), tokenizer(_TRIED)["input_ids"]
     except Exception as error:  # each kind of tokenizer fails in a way of its own
-        otherwise = "save it again with save_pretrained, or give another in tokenizer:"
-        raise ConfigError(f"{where} cannot be loaded: {with_remedy(error, otherwise)}") from error
+        raise not_loaded(where, error, local=local, otherwise=", or give another in tokenizer:") from error
     rows = model.get_input_embeddings().num_embeddings
     largest = max(count - 1, *(tried if tried and isinstance(tried[0], int) else [0]))
     if largest >= rows:

@@ -87,9 +87,9 @@ def test_loading_passes_options_on(folder: Path) -> None:
     [
         (None, "no config.json"),
         ('{"model_type": ', "config.json: not valid JSON"),
-        ('{"model_type": "bert"}', "architecture '' is not a class of transformers"),
-        ('{"model_type": "bert", "architectures": null}', "architecture '' is not a class of transformers"),
-        ('{"model_type": "bert", "architectures": ["Unheard"]}', "'Unheard' is not a class of transformers"),
+        ('{"model_type": "bert"}', "has no architectures"),
+        ('{"model_type": "bert", "architectures": null}', "has no architectures"),
+        ('{"model_type": "bert", "architectures": ["Unheard"]}', "has no weights"),
     ],
 )
 def test_a_folder_without_a_checkpoint_is_refused(content: str | None, message: str, tmp_path: Path) -> None:
@@ -153,5 +153,44 @@ def test_weights_of_other_sizes_are_refused(folder: Path, tmp_path: Path) -> Non
     larger = tmp_path / "larger"
     make_ranked().extract(0.5).save_pretrained(larger)
     shutil.copy(larger / "model.safetensors", folder / "model.safetensors")
-    with pytest.raises(RuntimeError, match="mismatch"):
+    with pytest.raises(ConfigError, match=r"dense\.weight is 32 x 16, and by config.json it is 32 x 8 \(layer_sizes\)"):
         minidisc_plugin.load(folder)
+
+
+DAMAGED = {
+    "none": (None, "by config.json it is"),
+    "too few layers": (
+        {"heads": [1], "neurons": [9, 9]},
+        "layer_sizes.heads in config.json must list a number for each",
+    ),
+    "too many layers": ({"heads": [1, 1], "neurons": [9] * 3}, "for each of 2 layers, and is 3 of them"),
+    "words": ({"heads": ["1", 1], "neurons": [9, 9]}, "has '1' for layer 0"),
+    "negative": ({"heads": [1, 1], "neurons": [9, -9]}, "has -9 for layer 1 .* from 0 to 64 is needed"),
+    "more than there are": ({"heads": [1, 5], "neurons": [9, 9]}, "has 5 for layer 1 .* from 0 to 4 is needed"),
+    "a share": ({"heads": [1, 0.5], "neurons": [9, 9]}, "has 0.5 for layer 1"),
+    "one number": ({"heads": 2, "neurons": [9, 9]}, "layer_sizes.heads .* and is 2;"),
+    "no neurons": ({"heads": [1, 1]}, "layer_sizes.neurons .* and is None;"),
+    "a list": ([1, 1], "layer_sizes.heads .* and is None;"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_damaged_layer_sizes_are_refused(case: str, folder: Path) -> None:
+    sizes, message = DAMAGED[case]
+    data = read_config(folder)
+    data["layer_sizes"] = sizes
+    (folder / "config.json").write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(ConfigError, match=message) as caught:
+        minidisc_plugin.load(folder)
+    assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
+
+
+def test_a_class_that_transformers_does_not_have_is_refused(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps({**read_config(folder), "architectures": ["Unheard"]}))
+    with pytest.raises(ConfigError, match="'Unheard' is not a class of transformers; give a model of a class that is"):
+        minidisc_plugin.load(folder)
+
+
+def test_damaged_code_beside_the_weights_is_not_needed(folder: Path, student: PreTrainedModel) -> None:
+    (folder / "modeling_narrow.py").write_text("def (", encoding="utf-8")
+    assert torch.equal(logits(minidisc_plugin.load(folder), BATCH), logits(student, BATCH))

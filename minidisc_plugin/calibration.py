@@ -44,25 +44,24 @@ class Calibration:
 def calibrate(
     nested: NestedModel,
     batch: Mapping[str, Tensor],
-    examples: int,
     trained: Iterable[float],
     frozen: Iterable[float],
     options: Mapping[str, Any],
+    dropout: bool = False,
 ) -> Calibration:
     """Measure scales of a network that is not trimmed; its weights end as they were.
 
     Args:
         nested: On the device on which it is to be trained.
-        batch: Inputs of one or more examples of usual length.
-        examples: How many a training batch has; examples are repeated.
+        batch: Inputs of a usual batch.
         trained: Scales that are trained.
         frozen: Scales that are followed.
         options: Further arguments of the model.
+        dropout: Whether what is trained drops out.
     """
     model = nested.model
     device = next(model.parameters()).device
-    rows = [place % len(batch["input_ids"]) for place in range(examples)]
-    inputs = {name: value[rows].to(device) for name, value in batch.items()}
+    inputs = {name: value.to(device) for name, value in batch.items()}
 
     def follow() -> None:
         with torch.no_grad():
@@ -74,18 +73,19 @@ def calibrate(
         loss.backward()  # type: ignore[union-attr]
 
     was_training = model.training
-    model.eval()  # the fast protocol drops nothing
     forward, both = {}, {}
     for scale in sorted({*trained, *frozen}, reverse=True):
         nested.set_scale(scale)
         if scale in frozen:
+            model.eval()
             forward[scale] = _seconds(follow)
         if scale in trained:
+            model.train(dropout)
             both[scale] = _seconds(train)
     update = _update(model)
     model.zero_grad(set_to_none=True)
     model.train(was_training)
-    return Calibration(both, forward, update, examples, int(inputs["input_ids"].shape[1]))
+    return Calibration(both, forward, update, *inputs["input_ids"].shape)
 
 
 def _tensors(values: Iterable[Any]) -> Iterable[Tensor]:

@@ -1,8 +1,7 @@
-"""What a run would do and cost, without training: candidates, stages, steps, relative cost, files."""
+"""What a run would do and cost, without training: candidates, stages, memory, files."""
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,34 +12,13 @@ from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.preparation import Prepared, prepare
 from minidisc_plugin.reporting.records import Candidate
 from minidisc_plugin.run_directory import FILES, RunDirectory
+from minidisc_plugin.stage_costs import StageCost, epoch_of, stage_costs
 from minidisc_plugin.storage import hugging_face_home, storage_errors
 
 if TYPE_CHECKING:
     from minidisc_plugin.calibration import Calibration
     from minidisc_plugin.nested.model import NestedModel
     from minidisc_plugin.reporting.memory import Memory
-
-# A backward pass costs about two forward passes.
-PASSES_OF_A_TRAINED_EXAMPLE = 3
-
-
-@dataclass(frozen=True)
-class StageCost:
-    """One training stage.
-
-    Attributes:
-        name: Of the stage.
-        steps: Optimizer steps.
-        relative_cost: Multiply-accumulates, 1 being the fine-tuning of the teacher for as many epochs.
-        seconds: As predicted from a calibration on this machine; None without one.
-        relative_time: The same, 1 being the fine-tuning of the teacher for as many epochs.
-    """
-
-    name: str
-    steps: int
-    relative_cost: float
-    seconds: float | None = None
-    relative_time: float | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +77,7 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
     batch = typical_batch(prepared)
     parameters = {record.scale: record.parameters for record in (*candidates, student, teacher)}
     macs = {scale: _macs(nested, scale, batch) for scale in {*scales, target, 1.0}}
-    calibration = _calibration(prepared, nested, batch) if calibrated else None
+    calibration = _calibration(prepared, nested) if calibrated else None
     cached = reads_cache(prepared.config.engine.teacher_cache, prepared.args, len(prepared.splits.train))
     return Plan(
         scheduler=prepared.config.scheduler,
@@ -111,7 +89,7 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
         memory=_memory(prepared, nested, batch),
         calibration=calibration,
         cached=cached,
-        stages=_stage_costs(prepared, macs, parameters, calibration, cached),
+        stages=stage_costs(prepared, macs, parameters, calibration, cached),
         output_dir=RunDirectory(config.output_dir).root,
         writes=FILES | {name: what for step in prepared.steps for name, what in step.writes.items()},
     )
@@ -128,67 +106,22 @@ def _memory(prepared: Prepared, nested: NestedModel, batch: Mapping[str, Any]) -
     return training_memory(prepared.teacher, nested.model, batch, prepared.args, devices)
 
 
-def _calibration(prepared: Prepared, nested: NestedModel, batch: Mapping[str, Any]) -> Calibration:
-    """Of every scale that a stage trains or follows."""
+def _calibration(prepared: Prepared, nested: NestedModel) -> Calibration:
+    """Of every scale that a stage trains or follows, on the training batch that is nearest to the average."""
     from minidisc_plugin.calibration import calibrate
 
+    train = prepared.splits.train
+    batch = prepared.collator()([train[row] for row in epoch_of(prepared).usual])
     stages = prepared.scheduler.stages()
     nested.model.to(prepared.args.device)
     return calibrate(
         nested,
-        batch,
-        prepared.args.per_device_train_batch_size,
+        prepared.task.inputs(batch, prepared.teacher),
         {1.0, *(scale for stage in stages for scale in stage.passes)},
         {stage.teacher_scale for stage in stages},
         prepared.task.options,
+        bool(prepared.config.engine.dropout),
     )
-
-
-def _stage_costs(
-    prepared: Prepared,
-    macs: Mapping[float, int],
-    parameters: Mapping[float, int],
-    calibration: Calibration | None,
-    cached: bool,
-) -> list[StageCost]:
-    unit = PASSES_OF_A_TRAINED_EXAMPLE * macs[1.0]
-    costs = []
-    for stage in prepared.scheduler.stages():
-        trained = sum(PASSES_OF_A_TRAINED_EXAMPLE * macs[scale] * passes for scale, passes in stage.passes.items())
-        # Only a standalone student is left to INCTrainer; nested networks are not.
-        by_inc = prepared.config.trainer == "inc" and list(stage.passes) == [prepared.config.target_scale]
-        steps = _steps(prepared, by_inc)
-        # A cache runs the teacher once for each example, and not in every epoch.
-        share = 1 / _epochs(prepared, steps) if cached and not by_inc else 1.0
-        cost = (macs[stage.teacher_scale] * share + trained) / unit
-        if calibration is None:
-            costs.append(StageCost(stage.name, steps, cost))
-            continue
-        a_step = calibration.frozen[stage.teacher_scale] * share
-        a_step += sum(calibration.trained[scale] * passes for scale, passes in stage.passes.items())
-        a_step += calibration.update * parameters[max(stage.passes)]
-        tuning = calibration.trained[1.0] + calibration.update * parameters[1.0]
-        costs.append(StageCost(stage.name, steps, cost, steps * a_step, a_step / tuning))
-    return costs
-
-
-def _epochs(prepared: Prepared, steps: int) -> float:
-    """How often a stage of so many steps sees an example, at least once."""
-    args = prepared.args
-    seen: int = steps * args.train_batch_size * args.world_size * args.gradient_accumulation_steps
-    return max(1.0, seen / len(prepared.splits.train))
-
-
-def _steps(prepared: Prepared, by_inc: bool) -> int:
-    """Optimizer steps of a stage; INCTrainer leaves out the last ones of an epoch that accumulate too few batches."""
-    args = prepared.args
-    if args.max_steps > 0:
-        return int(args.max_steps)
-    batches = math.ceil(len(prepared.splits.train) / (args.train_batch_size * args.world_size))
-    share = batches / args.gradient_accumulation_steps
-    an_epoch = max(1, math.floor(share)) if by_inc else math.ceil(share)
-    steps: int = math.ceil(an_epoch * args.num_train_epochs)
-    return steps
 
 
 def _macs(nested: NestedModel, scale: float, batch: object) -> int:

@@ -86,7 +86,7 @@ class Prepared:
             args=self.args,
             compute_metrics=task.compute_metrics(metric, self.teacher.config),
             preprocess_logits_for_metrics=task.reduce,
-            data_collator=self._collator(),
+            data_collator=self.collator(),
             task=task,
             metric=result_key(metric.name),
             metric_range=metric.range,
@@ -99,16 +99,15 @@ class Prepared:
             callbacks=[] if patience is None else [EarlyStoppingCallback(patience)],
         )
 
-    def _collator(self) -> Any:
-        """The task's; None is Trainer's own, which pads as the tokenizer does."""
-        from minidisc_plugin.training.padding import PaddedTo
-
-        collator = self.task.collator(self.tokenizer)
-        if self.config.engine.padding != "max_length":
-            return collator
+    def collator(self) -> Any:
+        """Makes batches: the task's, or one that pads as the tokenizer does."""
         from transformers import DataCollatorWithPadding
 
-        collator = collator or DataCollatorWithPadding(self.tokenizer)
+        from minidisc_plugin.training.padding import PaddedTo
+
+        collator = self.task.collator(self.tokenizer) or DataCollatorWithPadding(self.tokenizer)
+        if self.config.engine.padding != "max_length":
+            return collator
         return PaddedTo(collator, self.config.max_length, self.tokenizer.pad_token_id)
 
 

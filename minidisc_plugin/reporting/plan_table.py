@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from minidisc_plugin.plan import PASSES_OF_A_TRAINED_EXAMPLE, Plan, StageCost
+from minidisc_plugin.plan import Plan
 from minidisc_plugin.reporting.console import standard_output, text
 from minidisc_plugin.reporting.rows import count, duration, size
+from minidisc_plugin.stage_costs import PASSES_OF_A_TRAINED_EXAMPLE, StageCost
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -133,17 +133,8 @@ def train_loader(trainer: Any, tokens: int | None = None) -> Any:
 
     args, accelerator = trainer.args, trainer.accelerator
     dataset = trainer._remove_unused_columns(trainer.train_dataset, description="training")
-    batches = GlobalBatches(
-        example_lengths(dataset),
-        trainer._train_batch_size * accelerator.num_processes,
-        args.seed if args.data_seed is None else args.data_seed,
-        grouped=is_grouped(args),
-        tokens=None if tokens is None else tokens * accelerator.num_processes,
-        drop_last=args.dataloader_drop_last,
-        together=args.gradient_accumulation_steps,
-        rank=accelerator.process_index,
-        processes=accelerator.num_processes,
-    )
+    size, processes = trainer._train_batch_size, accelerator.num_processes
+    batches = batches_of(example_lengths(dataset), args, size, tokens, accelerator.process_index, processes)
     loader = DataLoaderShard(
         dataset,
         device=accelerator.device,
@@ -157,6 +148,32 @@ def train_loader(trainer: Any, tokens: int | None = None) -> Any:
     )
     accelerator._dataloaders.append(loader)
     return loader
+
+
+def batches_of(
+    lengths: Sequence[int], args: Any, size: int, tokens: int | None, rank: int = 0, processes: int = 1
+) -> GlobalBatches:
+    """The batches of a training stage.
+
+    Args:
+        lengths: Tokens of each example.
+        args: Of the stage.
+        size: Examples of a batch of one process.
+        tokens: See GlobalBatches; of a batch of one process.
+        rank: Which process this is.
+        processes: How many there are.
+    """
+    return GlobalBatches(
+        lengths,
+        size * processes,
+        args.seed if args.data_seed is None else args.data_seed,
+        grouped=is_grouped(args),
+        tokens=None if tokens is None else tokens * processes,
+        drop_last=args.dataloader_drop_last,
+        together=args.gradient_accumulation_steps,
+        rank=rank,
+        processes=processes,
+    )
 
 
 def has_lengths(dataset: Any) -> bool:

@@ -137,7 +137,7 @@ def test_emptied_places_are_counted_timed_and_trained(case: str) -> None:
     assert min(neurons) == 0 or len(neurons) == 1, "no place is emptied"
     assert work == sorted(set(work), reverse=True)
     if "input_ids" in features:
-        found = calibrate(nested, features, 2, EMPTYING, EMPTYING, {})
+        found = calibrate(nested, features, EMPTYING, EMPTYING, {})
         assert all(found.trained[scale] > 0 and found.frozen[scale] > 0 for scale in EMPTYING)
     nested.trim(0.25)
     nested.set_scale(0.01)

@@ -16,6 +16,7 @@ from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.processes import is_writer, wait_for_all
 from minidisc_plugin.schedulers.journal import Journal
 from minidisc_plugin.training.arguments import for_stage
+from minidisc_plugin.training.checkpoints import Checkpoint, checkpoints_in, take_up
 
 if TYPE_CHECKING:
     from torch import nn
@@ -92,13 +93,15 @@ class Stages:
         self.trainer_arguments = trainer_arguments
         self.teacher_cache = teacher_cache
 
-    def trainer(self, stage: Stage, cache: TeacherCache | None = None) -> Trainer:
+    def trainer(self, stage: Stage, cache: TeacherCache | None = None, checkpoint: Checkpoint | None = None) -> Trainer:
         """The Trainer of a stage, which has not trained anything yet.
 
         Args:
             stage: What it trains.
             cache: The teacher's outputs for the training set, read in place of running it.
+            checkpoint: What it will go on from.
         """
+        from minidisc_plugin.training.checkpoint_keeper import CheckpointKeeper
         from minidisc_plugin.training.progress import show_progress
         from minidisc_plugin.training.sharding import is_sharded
 
@@ -106,13 +109,19 @@ class Stages:
         # wrapped already, and processes would train apart.
         stage.model.__dict__.pop("_is_accelerate_prepared", None)
         own = {"cache": cache, "tokens_per_batch": self.engine.tokens_per_batch} if stage.reads_cache else {}
+        args = for_stage(self.args, stage.name)
+        args.save_total_limit = None  # the keeper's affair
+        if checkpoint is not None:
+            args.eval_on_start = False  # it is not the start
+        callbacks = copy.deepcopy([*self.callbacks, *stage.callbacks])
+        callbacks.append(CheckpointKeeper(self.args.save_total_limit, checkpoint))
         trainer = stage.make_trainer(
             # Sharding takes the modules' parameters from them for good.
             copy.deepcopy(stage.network) if is_sharded(self.args) else stage.network,
-            args=for_stage(self.args, stage.name),
+            args=args,
             teacher=stage.teacher,
             objective=self.objective,
-            callbacks=copy.deepcopy([*self.callbacks, *stage.callbacks]),
+            callbacks=callbacks,
             **own,
             **self.trainer_arguments,
         )
@@ -128,38 +137,41 @@ class Stages:
         if self.journal.finished(stage.name):
             self.journal.verify(stage.name)
             load_weights(stage.model, weights)
-            return
-        checkpoint = self._begin(folder)
-        logger.info("stage %s%s", stage.name, f", from {checkpoint.name}" if checkpoint else "")
-        cache = self.teacher_cache(stage.teacher, stage.name) if stage.reads_cache else None
-        with self.journal.stage(stage.name, files=[weights]):
-            self._train(stage, checkpoint, cache)
-            if is_writer():
-                save_weights(stage.model, weights)
-        if is_sharded(self.args):
-            wait_for_all()
-            load_weights(stage.model, weights)
+        else:
+            checkpoint = self._begin(stage, folder)
+            logger.info("stage %s%s", stage.name, f", from {checkpoint.folder.name}" if checkpoint else "")
+            with self.journal.stage(stage.name, files=[weights]):
+                if checkpoint is not None and checkpoint.ends_stage:
+                    best = checkpoint.best if self.args.load_best_model_at_end else None
+                    (best or checkpoint).load_weights(stage.model)
+                else:
+                    self._train(stage, checkpoint)
+                if is_writer():
+                    save_weights(stage.model, weights)
+            if is_sharded(self.args):
+                wait_for_all()
+                load_weights(stage.model, weights)
         if is_writer():
-            for leftover in folder.glob("checkpoint-*"):
-                shutil.rmtree(leftover)
+            for leftover in checkpoints_in(folder):
+                leftover.remove()
 
-    def _begin(self, folder: Path) -> Path | None:
+    def _begin(self, stage: Stage, folder: Path) -> Checkpoint | None:
         """The checkpoint that a stage goes on from; what an earlier run left is removed, unless resuming."""
-        from transformers.trainer_utils import get_last_checkpoint
-
-        if not self.resume and is_writer():
+        if self.resume:
+            return take_up(folder, stage.name, needs_best=bool(self.args.load_best_model_at_end))
+        if is_writer():
             shutil.rmtree(folder, ignore_errors=True)
-        found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-        return Path(found) if found else None
+        return None
 
-    def _train(self, stage: Stage, checkpoint: Path | None, cache: TeacherCache | None) -> None:
-        """Train the model of a stage in place; its cache is closed."""
+    def _train(self, stage: Stage, checkpoint: Checkpoint | None) -> None:
+        """Train the model of a stage in place."""
         from minidisc_plugin.training.dropout import without_dropout
         from minidisc_plugin.training.sharding import is_sharded
 
+        cache = self.teacher_cache(stage.teacher, stage.name) if stage.reads_cache else None
         with nullcontext() if self.engine.dropout else without_dropout(stage.model):
-            trainer = self.trainer(stage, cache)
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            trainer = self.trainer(stage, cache, checkpoint)
+            trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
             if is_sharded(self.args):
                 whole = trainer.accelerator.get_state_dict(trainer.model_wrapped)
                 if is_writer():

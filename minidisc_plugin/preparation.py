@@ -70,10 +70,9 @@ class Prepared:
 
     def workbench(self, resume: bool = False) -> Workbench:
         """What the scheduler works with."""
-        from transformers import EarlyStoppingCallback
-
         from minidisc_plugin.metrics import result_key
         from minidisc_plugin.schedulers.workbench import Workbench
+        from minidisc_plugin.training.early_stopping import EarlyStopping
 
         metric, task = self.config.metric, self.task
         objective = pick(host().objectives(), self.config.distillation.objective, "distillation.objective")
@@ -96,7 +95,7 @@ class Prepared:
             allocation=self.scheduler.allocation,
             engine=self.config.engine,
             resume=resume,
-            callbacks=[] if patience is None else [EarlyStoppingCallback(patience)],
+            callbacks=[] if patience is None else [EarlyStopping(patience)],
         )
 
     def collator(self) -> Any:

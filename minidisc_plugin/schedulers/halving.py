@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 
 from minidisc_plugin.selection import losing, rungs, to_unit, tradeoff
+from minidisc_plugin.training.randomness import same_randomness
 
 if TYPE_CHECKING:
     from minidisc_plugin.nested.model import NestedModel
@@ -71,13 +72,15 @@ class Halving(TrainerCallback):  # type: ignore[misc]
         self.replay(state.epoch or 0)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Compare and drop."""
+        """Compare and drop; a training that stops within an epoch comes here, too, and has nothing to compare for."""
         epoch = round(state.epoch)
-        if args.max_steps > 0 or epoch not in rungs(math.ceil(args.num_train_epochs)) or len(self.left) <= self.keep:
+        compares = args.max_steps <= 0 and epoch == state.epoch and epoch in rungs(math.ceil(args.num_train_epochs))
+        if not compares or len(self.left) <= self.keep:
             return
         name = f"{_PREFIX}{epoch}"
         if not self.bench.journal.finished(name):
-            with self.bench.journal.stage(name) as result:
+            # A resumed run reads what was found; the training has to go on alike.
+            with same_randomness(), self.bench.journal.stage(name) as result:
                 raw = self.bench.metrics_of(self.nested, self.left, name)
                 unit = to_unit(raw, self.bench.metric, self.bench.metric_range)
                 tradeoffs = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import chain
+from itertools import chain, cycle, islice
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ class GlobalBatches(Sampler[list[int]]):
             then sorted by length, and cut; chance decides between those of one length, and on the order of batches.
         drop_last: Leave out the batch that has fewer than `size` examples.
         together: Batches in a row that make one optimizer step, of similar length too.
+        whole_steps: Fill the last step of an epoch with batches from its beginning.
         rank: Which process this is.
         processes: How many there are.
     """
@@ -42,6 +43,7 @@ class GlobalBatches(Sampler[list[int]]):
         tokens: int | None = None,
         drop_last: bool = False,
         together: int = 1,
+        whole_steps: bool = False,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
@@ -52,6 +54,7 @@ class GlobalBatches(Sampler[list[int]]):
         self.tokens = tokens
         self.drop_last = drop_last and tokens is None
         self.together = together
+        self.whole_steps = whole_steps
         self.rank = rank
         self.processes = processes
         self.epoch = 0
@@ -63,13 +66,15 @@ class GlobalBatches(Sampler[list[int]]):
     def __len__(self) -> int:
         """Batches of an epoch, the same in every epoch and process."""
         if self.tokens is not None:
-            return sum(1 for _ in self._cut_by_tokens(sorted(range(len(self.lengths)), key=self.lengths.__getitem__)))
-        return len(self.lengths) // self.size if self.drop_last else -(-len(self.lengths) // self.size)
+            count = sum(1 for _ in self._cut_by_tokens(sorted(range(len(self.lengths)), key=self.lengths.__getitem__)))
+        else:
+            count = len(self.lengths) // self.size if self.drop_last else -(-len(self.lengths) // self.size)
+        return count + (-count % self.together if self.whole_steps else 0)
 
     def __iter__(self) -> Iterator[list[int]]:
-        for batch in self.global_batches():
-            if not self.drop_last or len(batch) == self.size:
-                yield self._share(batch)
+        batches = [batch for batch in self.global_batches() if not self.drop_last or len(batch) == self.size]
+        for batch in islice(cycle(batches), len(self)):
+            yield self._share(batch)
 
     def global_batches(self) -> list[list[int]]:
         """Indices of every batch of the epoch; the one with the longest example is among the first."""
@@ -121,12 +126,13 @@ def _cut(items: Sequence[Any], size: int) -> Iterator[Any]:
         yield items[start : start + size]
 
 
-def train_loader(trainer: Any, tokens: int | None = None) -> Any:
+def train_loader(trainer: Any, tokens: int | None = None, whole_steps: bool = False) -> Any:
     """The loader of a `transformers.Trainer`'s training set, in global batches.
 
     Args:
         trainer: Of a dataset that has_lengths.
         tokens: See GlobalBatches.
+        whole_steps: See GlobalBatches.
     """
     from accelerate.data_loader import DataLoaderShard
     from transformers.trainer_utils import seed_worker
@@ -134,7 +140,8 @@ def train_loader(trainer: Any, tokens: int | None = None) -> Any:
     args, accelerator = trainer.args, trainer.accelerator
     dataset = trainer._remove_unused_columns(trainer.train_dataset, description="training")
     size, processes = trainer._train_batch_size, accelerator.num_processes
-    batches = batches_of(example_lengths(dataset), args, size, tokens, accelerator.process_index, processes)
+    rank = accelerator.process_index
+    batches = batches_of(example_lengths(dataset), args, size, tokens, rank, processes, whole_steps)
     loader = DataLoaderShard(
         dataset,
         device=accelerator.device,
@@ -145,13 +152,21 @@ def train_loader(trainer: Any, tokens: int | None = None) -> Any:
         persistent_workers=args.dataloader_persistent_workers,
         prefetch_factor=args.dataloader_prefetch_factor,
         worker_init_fn=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
+        # Without one of its own it draws from the generator that dropout draws from, and not as often after a resume.
+        generator=torch.Generator().manual_seed(batches.seed),
     )
     accelerator._dataloaders.append(loader)
     return loader
 
 
 def batches_of(
-    lengths: Sequence[int], args: Any, size: int, tokens: int | None, rank: int = 0, processes: int = 1
+    lengths: Sequence[int],
+    args: Any,
+    size: int,
+    tokens: int | None,
+    rank: int = 0,
+    processes: int = 1,
+    whole_steps: bool = False,
 ) -> GlobalBatches:
     """The batches of a training stage.
 
@@ -162,6 +177,7 @@ def batches_of(
         tokens: See GlobalBatches; of a batch of one process.
         rank: Which process this is.
         processes: How many there are.
+        whole_steps: See GlobalBatches.
     """
     return GlobalBatches(
         lengths,
@@ -171,6 +187,7 @@ def batches_of(
         tokens=None if tokens is None else tokens * processes,
         drop_last=args.dataloader_drop_last,
         together=args.gradient_accumulation_steps,
+        whole_steps=whole_steps,
         rank=rank,
         processes=processes,
     )

@@ -17,6 +17,7 @@ class DependableTraining:
     Attributes:
         label: What is trained, for messages: "student", or a scale.
         tokens_per_batch: See GlobalBatches; None makes batches of `per_device_train_batch_size` examples.
+        whole_steps: See GlobalBatches.
 
     Raises:
         NonFiniteLossError: while training, when the loss is NaN or infinite; before the weights are touched.
@@ -24,6 +25,7 @@ class DependableTraining:
 
     label = "student"
     tokens_per_batch: int | None = None
+    whole_steps = False
     args: Any
     state: Any
     train_dataset: Any
@@ -42,5 +44,5 @@ class DependableTraining:
     def get_train_dataloader(self) -> Any:
         """Batches that depend on seed and epoch alone, the same in any number of processes."""
         if has_lengths(self.train_dataset):
-            return train_loader(self, self.tokens_per_batch)
+            return train_loader(self, self.tokens_per_batch, self.whole_steps)
         return super().get_train_dataloader()  # type: ignore[misc]

@@ -27,6 +27,12 @@ class CompatibleINCTrainer(INCTrainer):  # type: ignore[misc]
         if self.args.include_num_input_tokens_seen == "no":
             self.args.include_num_input_tokens_seen = _No("no")
 
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """As `Trainer`, and the state of mixed precision's scaler, which newer releases load in their own loop."""
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if hasattr(Trainer, "_load_scaler"):
+            self._load_scaler(checkpoint)
+
     def _save_checkpoint(self, model: Any, trial: Any, metrics: dict[str, float] | None = None) -> None:
         """As `Trainer`; from 4.47 on the best checkpoint is determined apart, and metrics are not passed."""
         if "metrics" in inspect.signature(Trainer._save_checkpoint).parameters:

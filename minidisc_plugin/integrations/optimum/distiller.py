@@ -36,6 +36,7 @@ class INCDistiller(DependableTraining, ScheduledINCTrainer):
     """
 
     reads_cache = False  # the host runs its teacher itself
+    whole_steps = True  # the host would carry an incomplete step over into the next epoch, and lose it at a resume
 
     def __init__(
         self,

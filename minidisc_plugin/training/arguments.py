@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.config_file import unknown_key
 from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.training.resumable import refuse_what_cannot_resume
 from minidisc_plugin.training.sharding import with_sharding
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def training_arguments(
             raise ConfigError(f"training.{key}: the pipeline sets it; remove it")
     _check_numbers(settings, {key: field.type for key, field in fields.items()})
     values = with_sharding(_translate(with_defaults(settings), known))
+    refuse_what_cannot_resume(values)
     for key in values:
         if key not in known:
             raise ConfigError(unknown_key(f"training.{key}", sorted(known.union(*_RENAMED.items()))))

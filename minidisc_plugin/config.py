@@ -124,6 +124,12 @@ class EngineConfig(Settings):
         description="Train and evaluate in bf16 autocast. `auto`: on a GPU that computes in bf16; `training.bf16` and "
         "`training.fp16` are left alone where they are set.",
     )
+    weights: Literal["float32", "bfloat16"] | None = Field(
+        None,
+        description="Type of the weights while they are trained. Default: `float32`, but `bfloat16` for a teacher of a "
+        "billion weights or more that is saved in half precision. Student and assistants are saved in the teacher's "
+        "own type where that is one of half precision, and measured as they are saved.",
+    )
 
 
 class ExportConfig(Settings):

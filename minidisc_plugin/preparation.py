@@ -56,6 +56,7 @@ class Prepared:
         splits: The tokenised dataset.
         args: Of every training stage.
         inputs: Checksum of each thing that the run is made from, by what it is called in messages.
+        saved_type: The type of weights in which students and assistants are saved, as torch calls it.
     """
 
     config: CompressionConfig
@@ -67,6 +68,7 @@ class Prepared:
     splits: Splits
     args: TrainingArguments
     inputs: Mapping[str, str]
+    saved_type: str
 
     def workbench(self, resume: bool = False) -> Workbench:
         """What the scheduler works with."""
@@ -200,8 +202,9 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     from minidisc_plugin.data import load_splits
     from minidisc_plugin.inputs import checksums
     from minidisc_plugin.metrics import load_metric, result_key
+    from minidisc_plugin.model_files.types import student_type, type_of
     from minidisc_plugin.nested.family import family_of
-    from minidisc_plugin.tasks import TASKS, load_teacher, load_tokenizer
+    from minidisc_plugin.tasks import TASKS, load_tokenizer, read_teacher
     from minidisc_plugin.training.arguments import training_arguments, with_defaults
     from minidisc_plugin.training.precision import with_precision
 
@@ -213,7 +216,9 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     task = TASKS[config.task]()
     if task.own_labels:
         args.label_names = list(task.label_names)
-    teacher = load_teacher(config.model, config.trust_remote_code, task)
+    teacher, saved = read_teacher(config.model, config.trust_remote_code, task, weights=config.engine.weights)
+    if saved != type_of(teacher):
+        logger.info("model: its weights are saved in %s, and trained in %s", saved, type_of(teacher))
     family_of(teacher.config)
     tokenizer = load_tokenizer(config.tokenizer or config.model, teacher, config.trust_remote_code, task)
     splits = load_splits(config, task, tokenizer, teacher.config)
@@ -223,6 +228,7 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     resolved = config.model_copy(
         update={
             "trainer": trainer,
+            "engine": config.engine.model_copy(update={"weights": type_of(teacher)}),
             "training": {"seed": config.seed, **with_defaults(config.training)},
             "scheduler_config": {
                 **config.scheduler_config,
@@ -232,6 +238,6 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
         }
     )
     inputs = checksums(teacher, tokenizer, splits, metric)
-    prepared = Prepared(resolved, scheduler, steps, task, teacher, tokenizer, splits, args, inputs)
+    prepared = Prepared(resolved, scheduler, steps, task, teacher, tokenizer, splits, args, inputs, student_type(saved))
     prepared.workbench()  # the objective and the metric's range are checked by making it
     return prepared

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from minidisc_plugin.deployment.artefact import Artefact
+from minidisc_plugin.model_files.types import in_type
 from minidisc_plugin.processes import is_writer
 
 if TYPE_CHECKING:
@@ -135,5 +136,5 @@ class Report(Step):
 def _save(run: Run, model: PreTrainedModel, name: str) -> None:
     if is_writer():
         with run.directory.writing(name) as folder:
-            model.save_pretrained(str(folder))
+            in_type(model, run.prepared.saved_type).save_pretrained(str(folder))
             run.prepared.tokenizer.save_pretrained(str(folder))

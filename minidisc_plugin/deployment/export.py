@@ -16,6 +16,8 @@ from minidisc_plugin.processes import is_writer
 from minidisc_plugin.steps import Run, Step
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from minidisc_plugin.config import CompressionConfig
     from minidisc_plugin.tasks import Task
 
@@ -73,13 +75,23 @@ def exported(run: Run, role: str, format_name: str, name: str | None = None) -> 
     """
     stage = f"export-{format_name}-{role}"
     folder = run.directory.root / name if name else run.directory.checkpoints / stage
-    model = run.schedule.student if role == "student" else run.bench.teacher
     export, load = _exporter(format_name, run.prepared.task)
-    make_once(run, stage, folder, lambda staged: export(model, staged))
+    make_once(run, stage, folder, lambda staged: export(in_single(run, role), staged))
     artefact = Artefact(role, RUNTIMES[format_name], format_name, folder, load)
     if artefact not in run.artefacts:
         run.artefacts.append(artefact)
     return folder
+
+
+def in_single(run: Run, role: str) -> PreTrainedModel:
+    """The student as it is saved, or the teacher, with weights in single precision: what exporters can take."""
+    from minidisc_plugin.model_files.types import SINGLE, in_type, type_of
+    from minidisc_plugin.nested.checkpoint import load
+
+    model = run.schedule.student if role == "student" else run.bench.teacher
+    if role == "student" and type_of(model) != run.prepared.saved_type:
+        return load(run.directory.student, dtype=SINGLE)
+    return in_type(model, SINGLE)
 
 
 def make_once(run: Run, stage: str, folder: Path, make: Callable[[Path], None]) -> None:

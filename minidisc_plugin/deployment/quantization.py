@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from minidisc_plugin.deployment.artefact import Artefact
-from minidisc_plugin.deployment.export import exported, make_once, refuse_task
+from minidisc_plugin.deployment.export import exported, in_single, make_once, refuse_task
 from minidisc_plugin.doctor import Capability
 from minidisc_plugin.integrations.hosts import require
 from minidisc_plugin.steps import Run, Step
@@ -71,7 +71,7 @@ class Quantization(Step):
         def make(staged: Path) -> None:
             examples = calibration(run) if static else None
             quantization.quantize(
-                run.schedule.student, staged, examples, run.prepared.tokenizer, run.prepared.task.name
+                in_single(run, "student"), staged, examples, run.prepared.tokenizer, run.prepared.task.name
             )
 
         make_once(run, scheme, folder, make)

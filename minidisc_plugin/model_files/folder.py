@@ -11,7 +11,7 @@ from typing import Any
 from minidisc_plugin.errors import ConfigError
 from minidisc_plugin.model_files.broken_file import read_json
 from minidisc_plugin.model_files.sizes import check_sizes
-from minidisc_plugin.model_files.weights import Weight, read_weights, saved_type, weight_file, widest_type
+from minidisc_plugin.model_files.weights import Weight, read_weights, saved_type, weight_file
 
 CONFIG = "config.json"
 _ADAPTER = "adapter_config.json"
@@ -58,14 +58,14 @@ class ModelFolder:
         return str(self.config["architectures"][0])
 
     @property
+    def numbers(self) -> int:
+        """How many numbers the weights are."""
+        return sum(weight.size for weight in self.weights.values())
+
+    @property
     def saved_type(self) -> str:
         """The floating type of most weights, as torch calls it."""
         return saved_type(self.weights)
-
-    @property
-    def widest_type(self) -> str:
-        """The floating type that holds every weight."""
-        return widest_type(self.weights)
 
 
 def read_folder(path: Path, where: str, trusted: bool = False) -> ModelFolder:
@@ -92,8 +92,9 @@ def read_folder(path: Path, where: str, trusted: bool = False) -> ModelFolder:
     if file is None:
         raise ConfigError(f"{where} has no weights (model.safetensors){_instead(path)}")
     weights = read_weights(file, where)
-    check_sizes(config, where, numbers=sum(weight.size for weight in weights.values()), tensors=len(weights))
-    return ModelFolder(path, where, config, weights)
+    found = ModelFolder(path, where, config, weights)
+    check_sizes(config, where, numbers=found.numbers, tensors=len(weights))
+    return found
 
 
 def check_config(config: Mapping[str, Any], where: str, trusted: bool = False) -> None:

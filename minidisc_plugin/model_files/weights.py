@@ -74,12 +74,6 @@ def saved_type(weights: Mapping[str, Weight]) -> str:
     return max(counts, key=counts.__getitem__)
 
 
-def widest_type(weights: Mapping[str, Weight]) -> str:
-    """The floating type that holds every number of a model exactly, float64 left out."""
-    found = {weight.dtype for weight in weights.values()} & set(_FLOATING)
-    return found.pop() if found in ({"float16"}, {"bfloat16"}) else "float32"
-
-
 def _read_shards(index: Path, where: str) -> dict[str, Weight]:
     listed = read_json(index, where).get("weight_map")
     places = {name: shard for name, shard in listed.items() if _is_name(shard)} if isinstance(listed, dict) else {}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from minidisc_plugin.model_files.types import type_of
 from minidisc_plugin.nested.family import encoder_parameters
 from minidisc_plugin.reporting.measure import Timing, bytes_on_disk, count_parameters, macs, time_models
 from minidisc_plugin.reporting.records import ModelRow, ResultsRecord
@@ -100,8 +101,23 @@ def _artefact_row(run: Run, made: Artefact, model: Any, origin: ModelRow, timing
     )
 
 
+def _as_saved(run: Run, model: PreTrainedModel, folder: Path | None) -> PreTrainedModel:
+    """The model in the type that it is saved in: read again from where it lies, where it was trained in another."""
+    from minidisc_plugin.nested.checkpoint import load
+    from minidisc_plugin.tasks import read_teacher
+
+    prepared = run.prepared
+    if type_of(model) == prepared.saved_type:
+        return model
+    if model is run.bench.teacher:
+        config = prepared.config
+        return read_teacher(config.model, config.trust_remote_code, prepared.task, as_saved=True)[0]
+    assert folder is not None
+    return load(folder)
+
+
 def _models(run: Run) -> dict[str, tuple[float, PreTrainedModel, Path | None]]:
-    """Role to scale, model and folder."""
+    """Role to scale, model as it is saved, and folder."""
     schedule, directory = run.schedule, run.directory
     teacher = Path(run.prepared.config.model)
     models: dict[str, tuple[float, PreTrainedModel, Path | None]] = {
@@ -112,7 +128,7 @@ def _models(run: Run) -> dict[str, tuple[float, PreTrainedModel, Path | None]]:
         role = "assistant" if count == 1 else f"assistant {number}"
         models[role] = (scale, model, directory.assistant(number, count))
     models["student"] = (schedule.record.target_scale, schedule.student, directory.student)
-    return models
+    return {role: (scale, _as_saved(run, model, folder), folder) for role, (scale, model, folder) in models.items()}
 
 
 def typical_batch(prepared: Prepared) -> Mapping[str, torch.Tensor]:

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 from minidisc_plugin.errors import ConfigError
 from minidisc_plugin.model_files.folder import check_config, read_folder
 from minidisc_plugin.model_files.sizes import check_sizes
+from minidisc_plugin.model_files.types import trained_type, type_of
 from minidisc_plugin.tasks.base import Task
 from minidisc_plugin.tasks.registry import task_of_class
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel
 
 logger = logging.getLogger(__name__)
 
-_HALF = ("float16", "bfloat16")
 _TRIED = "a word"
 
 
@@ -30,13 +29,25 @@ def load_teacher(model: str, trust_remote_code: bool, task: Task | None = None) 
         ConfigError: nothing there that transformers can load, a broken model, or one that was fine-tuned for something
             else.
     """
-    return read_teacher(model, trust_remote_code, task)[0]
+    return read_teacher(model, trust_remote_code, task, as_saved=True)[0]
 
 
-def read_teacher(model: str, trust_remote_code: bool, task: Task | None = None) -> tuple[PreTrainedModel, torch.dtype]:
-    """As `load_teacher`, with the type that a student of this teacher is saved in.
+def read_teacher(
+    model: str,
+    trust_remote_code: bool,
+    task: Task | None = None,
+    *,
+    weights: str | None = None,
+    as_saved: bool = False,
+) -> tuple[PreTrainedModel, str]:
+    """As `load_teacher`, in the type that it is to be trained in, and the type of most weights in its files.
 
-    That is the type of most of its weights where it is one of half precision, else float32.
+    Args:
+        model: A folder or a Hub name.
+        trust_remote_code: Run code that comes with it.
+        task: What it is to do.
+        weights: What `engine.weights` says.
+        as_saved: Leave weights in the type of the files.
     """
     import torch
 
@@ -58,8 +69,11 @@ def read_teacher(model: str, trust_remote_code: bool, task: Task | None = None) 
             f"task: {task.name!r} does not fit the model, a {architecture}; set task: {trained_for.name}, "
             "or give a teacher that was fine-tuned for it"
         )
+    dtype = None
+    if folder is not None:
+        dtype = folder.saved_type if as_saved else trained_type(weights, folder.saved_type, folder.numbers)
     if folder is not None and getattr(config, "layer_sizes", None) is not None:
-        found = load_from(folder, config)
+        found = load_from(folder, config, dtype=dtype)
     else:
         found = load_model(
             _class_of(config, task, where, trust_remote_code),
@@ -68,11 +82,15 @@ def read_teacher(model: str, trust_remote_code: bool, task: Task | None = None) 
             where,
             folder=folder,
             task=task.name,
-            dtype=None if folder is None else folder.widest_type,
+            dtype=dtype,
             trust_remote_code=trust_remote_code,
         )
-    saved = folder.saved_type if folder else str(found.dtype).removeprefix("torch.")
-    return found, getattr(torch, saved) if saved in _HALF else torch.float32
+    if folder is not None:
+        return found, folder.saved_type
+    saved = type_of(found)  # what the Hub holds is known once it is here
+    if not as_saved:
+        found = found.to(getattr(torch, trained_type(weights, saved, found.num_parameters())))
+    return found, saved
 
 
 def load_tokenizer(name: str, model: PreTrainedModel, trust_remote_code: bool, task: Task | None = None) -> Any:

@@ -50,9 +50,9 @@ def trainer_arguments(
             target_sparsity=sparsity_of(pruning),
         )
     if distillation := data.get("distillation"):
-        from minidisc_plugin.tasks import load_teacher
+        from minidisc_plugin.tasks import read_teacher
 
-        teacher = teacher_model or load_teacher(distillation["teacher_model_name_or_path"], trust_remote_code)
+        teacher = teacher_model or read_teacher(distillation["teacher_model_name_or_path"], trust_remote_code)[0]
         criterion = KnowledgeDistillationLossConfig(temperature=distillation["temperature"])
         arguments["distillation_config"] = DistillationConfig(teacher_model=teacher, criterion=criterion)
     quantization = data.get("quantization") or {}

@@ -38,7 +38,7 @@ def test_nothing_of_the_engine_is_left_open() -> None:
     for protocol in PRESETS:
         engine = with_protocol(make(protocol=protocol)).engine
         left = {name for name, value in engine.model_dump().items() if value is None}
-        assert left == {"tokens_per_batch", "teacher_cache_dir"}
+        assert left == {"tokens_per_batch", "teacher_cache_dir", "weights"}
 
 
 def test_what_the_user_wrote_wins() -> None:

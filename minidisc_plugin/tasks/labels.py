@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.errors import DataError
+from minidisc_plugin.tasks.classes import Classes
 
 if TYPE_CHECKING:
     from transformers import EvalPrediction, PretrainedConfig
+
+_HIDDEN = -1
 
 
 def is_regression(config: PretrainedConfig) -> bool:
@@ -27,44 +30,77 @@ def perfect_predictions(config: PretrainedConfig) -> EvalPrediction:
     return EvalPrediction(labels[:, None] if regression else np.eye(len(labels)), labels)
 
 
-def label_ids(labels: Sequence[Any], config: PretrainedConfig, where: str) -> list[int] | list[float]:
+def label_ids(
+    labels: Sequence[Any],
+    config: PretrainedConfig,
+    where: str,
+    names: Sequence[str] | None = None,
+    rows: Sequence[int] | None = None,
+) -> list[int] | list[float]:
     """Labels as the model takes them: class indices, or real numbers for a regression.
 
     Args:
-        labels: A column: indices, class names of the model's config, or numbers.
+        labels: A column: class names of the model's config, indices, or numbers.
         config: The model's.
         where: The column and split, for messages.
+        names: What the data set calls its classes, where labels are its own indices.
+        rows: The row of each label, for messages; each its own when left out.
 
     Raises:
-        DataError: a label that is missing, or that the model does not have.
+        ConfigError: the model's config contradicts itself.
+        DataError: a label is missing or hidden, or the model does not have it.
     """
-    for row, label in enumerate(labels):
-        if label is None or (isinstance(label, float) and math.isnan(label)):
+    for place, label in enumerate(labels):
+        if _is_missing(label):
+            row = place if rows is None else rows[place]
             raise DataError(f"dataset.label: row {row} (from 0) of {where} has none; add it, or leave the row out")
+    if names is not None:
+        _refuse_hidden(labels, where, rows)
+        beyond = sorted({label for label in labels if not 0 <= label < len(names)})
+        if beyond:
+            raise DataError(f"dataset.label: {where} holds {beyond[0]}, and declares {len(names)} classes; correct it")
     if is_regression(config):
-        return [_real(label, where) for label in labels]
-    by_name: Mapping[str, int] = config.label2id or {}
-    found: dict[Any, int] = {}
-    for label in set(labels):
-        index = by_name.get(label) if isinstance(label, str) else _index(label)
-        if index is None or not 0 <= index < config.num_labels:
-            raise DataError(
-                f"dataset.label: {label!r} in {where} is not a label of the model, "
-                f"which has {config.num_labels}: {', '.join(list(by_name)[:5])}{' ...' if len(by_name) > 5 else ''}"
-            )
-        found[label] = int(index)
-    return [found[label] for label in labels]
+        return [_real(label if names is None else names[label], where) for label in labels]
+    classes = Classes(config)
+    if names is not None:
+        return classes.indices_of(labels, names, where)
+    if classes.named(str(_HIDDEN)) is None:
+        _refuse_hidden(labels, where, rows)
+    return classes.indices(labels, where, rows)
 
 
-def _index(label: Any) -> int | None:
-    """A class index; a column that lost its integer type, such as by an empty cell elsewhere, holds 1.0 for 1."""
-    whole = isinstance(label, int) or (isinstance(label, float) and label.is_integer())
-    return int(label) if whole and not isinstance(label, bool) else None
+def declared_names(feature: Any) -> Sequence[str] | None:
+    """What a column of a data set, or of lists in it, calls its classes; None where it declares none."""
+    from datasets import ClassLabel
+
+    while not isinstance(feature, ClassLabel):
+        feature = feature[0] if isinstance(feature, list) and feature else getattr(feature, "feature", None)
+        if feature is None:
+            return None
+    return list(feature.names)
+
+
+def _is_missing(label: Any) -> bool:
+    return label is None or (isinstance(label, float) and math.isnan(label)) or (isinstance(label, str) and not label)
+
+
+def _refuse_hidden(labels: Sequence[Any], where: str, rows: Sequence[int] | None) -> None:
+    """Refuse what data sets of benchmarks hold in place of labels that they keep to themselves."""
+    hidden = [place for place, label in enumerate(labels) if str(label) in (str(_HIDDEN), f"{_HIDDEN}.0")]
+    if not hidden:
+        return
+    if len(hidden) == len(labels):
+        raise DataError(
+            f"dataset.label: {where} has hidden labels ({_HIDDEN} in every row), so it can neither be learned nor "
+            "measured on; give another split, such as test_split: validation"
+        )
+    row = hidden[0] if rows is None else rows[hidden[0]]
+    raise DataError(f"dataset.label: row {row} (from 0) of {where} has a hidden label ({_HIDDEN}); leave the row out")
 
 
 def _real(label: Any, where: str) -> float:
     try:
-        value = float(label)
+        value = math.nan if isinstance(label, bool) or "_" in str(label) else float(label)
     except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):

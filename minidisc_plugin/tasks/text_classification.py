@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.tasks.base import Task, require_column, require_text
-from minidisc_plugin.tasks.labels import is_regression, label_ids, perfect_predictions
+from minidisc_plugin.tasks.labels import declared_names, is_regression, label_ids, perfect_predictions
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -40,7 +40,8 @@ class TextClassification(Task):
             require_column(split, where, key, column)
         for column in columns.text:
             require_text(split, where, column)
-        labels = label_ids(list(split[columns.label]), config, f"column {columns.label!r} of split {where!r}")
+        names = declared_names(split.features[columns.label])
+        labels = label_ids(list(split[columns.label]), config, f"column {columns.label!r} of split {where!r}", names)
         return split.select_columns(columns.text).add_column(_LABELS, labels)
 
     def features(self, examples: Dataset, tokenizer: Any, max_length: int) -> Dataset:

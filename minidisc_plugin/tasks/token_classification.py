@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.errors import DataError
 from minidisc_plugin.tasks.base import IGNORED, Outputs, PaddingCollator, Task, require_column, text_of
-from minidisc_plugin.tasks.labels import label_ids
+from minidisc_plugin.tasks.classes import Classes
+from minidisc_plugin.tasks.labels import declared_names, label_ids
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -39,13 +40,21 @@ class TokenClassification(Task):
         require_column(split, where, "label", columns.label)
         words, tags = list(split[text]), list(split[columns.label])
         for row, (mine, theirs) in enumerate(zip(words, tags, strict=True)):
-            if not isinstance(mine, list) or not isinstance(theirs, list) or len(mine) != len(theirs):
+            lists = isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs)
+            if not lists or not all(isinstance(word, str) for word in mine):
                 raise DataError(
                     f"dataset.label: row {row} (from 0) of split {where!r} needs a list of words in {text!r} and as "
                     f"many labels in {columns.label!r}; correct it, or leave the row out"
                 )
-        flat = iter(label_ids([tag for row in tags for tag in row], config, f"{columns.label!r} of split {where!r}"))
-        ids = [[int(next(flat)) for _ in row] for row in tags]
+        found = label_ids(
+            [tag for mine in tags for tag in mine],
+            config,
+            f"column {columns.label!r} of split {where!r}",
+            declared_names(split.features[columns.label]),
+            rows=[row for row, mine in enumerate(tags) for _ in mine],
+        )
+        flat = iter(found)
+        ids = [[int(next(flat)) for _ in mine] for mine in tags]
         from datasets import Dataset
 
         return Dataset.from_dict({"words": words, "tags": ids})
@@ -78,7 +87,7 @@ class TokenClassification(Task):
         from minidisc_plugin.metrics import LoadedMetric
 
         loaded = LoadedMetric(metric.name, metric.options)
-        names = {int(index): str(name) for index, name in config.id2label.items()}
+        names = Classes(config).names
 
         def compute(prediction: EvalPrediction) -> dict[str, float]:
             import numpy as np

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from minidisc_plugin.errors import MinidiscError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+T = TypeVar("T")
 
 
 def is_writer() -> bool:
@@ -29,6 +35,33 @@ def process_count() -> int:
 def process_index() -> int:
     """Which of them this is, from 0."""
     return int(os.environ.get("RANK", "0"))
+
+
+def gathered(value: T) -> list[T]:
+    """What each process gives, in the order of processes; every one has to ask for it."""
+    from torch import distributed
+
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return [value]
+    found: list[T] = [value] * distributed.get_world_size()
+    distributed.all_gather_object(found, value)
+    return found
+
+
+@contextmanager
+def all_or_none() -> Iterator[None]:
+    """A block that every process goes through: what fails in one is raised in all, so none waits for one that left."""
+    failed: Exception | None = None
+    try:
+        yield
+    except Exception as error:
+        failed = error
+    told = None if failed is None else failed if isinstance(failed, MinidiscError) else MinidiscError(str(failed))
+    others = [error for error in gathered(told) if error is not None]
+    if failed is not None:
+        raise failed
+    if others:
+        raise others[0]
 
 
 def mean_over_processes(value: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from minidisc_plugin.errors import MinidiscError, StorageError, StorageFailedError
 from minidisc_plugin.printable import printable
@@ -127,6 +128,33 @@ def free_bytes(path: str | os.PathLike[str]) -> int | None:
         return shutil.disk_usage(existing(path)).free
     except (OSError, ValueError):
         return None
+
+
+def require_room(path: str | os.PathLike[str], needed: int) -> None:
+    """Refuse to begin what a disk has no room for.
+
+    Raises:
+        StorageError: names the path, and the bytes needed and free.
+    """
+    free = free_bytes(path)
+    if free is not None and needed > free:
+        raise _refused(errno.ENOSPC, path, needed)
+
+
+def allocate(file: BinaryIO, size: int) -> None:
+    """Give a new file its size, and the room for it where the filesystem can tell.
+
+    Raises:
+        OSError: there is no room.
+    """
+    if size and hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV):
+                raise
+    file.truncate(size)
 
 
 def existing(path: str | os.PathLike[str]) -> Path:

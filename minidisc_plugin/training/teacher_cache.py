@@ -1,169 +1,89 @@
-"""A frozen teacher's outputs for every training example, computed once and read from memory-mapped files."""
+"""Files of a frozen teacher's outputs: written once by one process or several, read batch by batch."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from io import FileIO
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from minidisc_plugin.errors import DataError
+from minidisc_plugin.errors import DataError, StorageError
+from minidisc_plugin.storage import allocate
+from minidisc_plugin.training.teacher_arrays import Array, Layout
 
 ROW = "teacher_row"
 """Column of the training set: which row of the cache an example has."""
 
-_INDEX = "index.json"
-_LENGTHS = "lengths"
+
+def file_of(folder: Path, array: Array) -> Path:
+    """The file of an array."""
+    return folder / f"{array.name}.bin"
 
 
-@dataclass(frozen=True)
-class Array:
-    """One file: an output of the teacher for every example, or for every real token of every example.
-
-    Attributes:
-        name: Of the output, as the model calls it.
-        shape: Of one example's or token's part; the first number of several states is that of the states.
-        of_tokens: Whether it has a row per token.
-        states: Which of how many states are held, for an output that is a tuple of states; else empty.
-        count: How many states the teacher has.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    of_tokens: bool
-    states: tuple[int, ...] = ()
-    count: int = 0
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Half precision for tokens, of which there are many; single for examples."""
-        return np.dtype(np.float16 if self.of_tokens else np.float32)
-
-    def size(self, examples: int, tokens: int) -> int:
-        """Bytes of the file."""
-        return (tokens if self.of_tokens else examples) * math.prod(self.shape) * self.dtype.itemsize
-
-    def values(self, outputs: Any, mask: Tensor) -> Tensor:
-        """Rows of a batch: (real tokens or examples, *shape)."""
-        value: Any = outputs[self.name]
-        if self.states:
-            value = torch.stack([value[state] for state in self.states], dim=-2)
-        rows: Tensor = value[mask] if self.of_tokens else value
-        return rows
-
-    def output(self, rows: Tensor, mask: Tensor) -> Any:
-        """The inverse of `values`; zeros stand where a batch is padded."""
-        if not self.of_tokens:
-            return rows
-        if not self.states:
-            whole = rows.new_zeros(*mask.shape, *self.shape)
-            whole[mask] = rows
-            return whole
-        whole = rows.new_zeros(len(self.states), *mask.shape, *self.shape[1:])
-        whole[:, mask] = rows.transpose(0, 1)
-        # What was not kept is missed where it is used.
-        found: list[Any] = [None] * self.count
-        for place, state in enumerate(self.states):
-            found[state] = whole[place]
-        return tuple(found)
-
-
-def arrays_of(outputs: Mapping[str, Any], mask: Tensor, compared: Callable[[int], Sequence[int]]) -> list[Array]:
-    """What a cache would hold of outputs like these.
+class CacheWriter:
+    """Writes outputs of a teacher into files that `create` has made; a context, at whose end they are on the disk.
 
     Args:
-        outputs: Of one batch.
-        mask: (examples, tokens), true at real tokens.
-        compared: Given the number of hidden states, which of them are needed.
-
-    Raises:
-        DataError: an output is neither of examples nor of tokens.
-    """
-    arrays = []
-    for name, value in outputs.items():
-        if isinstance(value, (tuple, list)):
-            states = tuple(compared(len(value)))
-            shape = tuple(value[0].shape[2:])
-            if any(tuple(state.shape[:2]) != tuple(mask.shape) for state in value):
-                raise DataError(f"engine.teacher_cache: the teacher's {name!r} is not one row a token")
-            arrays.append(Array(name, (len(states), *shape), True, states, len(value)))
-        elif tuple(value.shape[:2]) == tuple(mask.shape) and value.dim() >= 2:
-            arrays.append(Array(name, tuple(value.shape[2:]), True))
-        elif len(value) == len(mask):
-            arrays.append(Array(name, tuple(value.shape[1:]), False))
-        else:
-            raise DataError(f"engine.teacher_cache: the teacher's {name!r} is neither of examples nor of tokens")
-    return arrays
-
-
-class CacheFiles:
-    """Arrays of a cache in a folder, to be written row by row.
-
-    Args:
-        folder: Where they are; made by `create`.
-        arrays: What they hold.
-        lengths: Real tokens of each example.
+        folder: Where the files are.
+        layout: What they hold.
     """
 
-    def __init__(self, folder: Path, arrays: Sequence[Array], lengths: Sequence[int]) -> None:
+    def __init__(self, folder: Path, layout: Layout) -> None:
         self.folder = folder
-        self.arrays = list(arrays)
-        self.lengths = list(lengths)
-        self.ends = np.cumsum(self.lengths)
-
-    @property
-    def bytes(self) -> int:
-        """Of all files, the index left out."""
-        return sum(array.size(len(self.lengths), sum(self.lengths)) for array in self.arrays)
+        self.layout = layout
+        self._stack = ExitStack()
+        self._files: dict[str, FileIO] = {}
 
     def create(self) -> None:
-        """Make the folder, and files of their final size."""
-        self.folder.mkdir(parents=True)
-        for array in self.arrays:
-            with (self.folder / f"{array.name}.bin").open("wb") as file:
-                file.truncate(array.size(len(self.lengths), sum(self.lengths)))
-        described = [vars(array) for array in self.arrays]
-        index = json.dumps({"arrays": described, _LENGTHS: self.lengths})
-        (self.folder / _INDEX).write_text(index, encoding="utf-8")
+        """Make the files with room for everything.
+
+        Raises:
+            OSError: the disk has no room.
+        """
+        for array in self.layout.arrays:
+            with file_of(self.folder, array).open("xb") as file:
+                allocate(file, self.layout.size(array))
+
+    def __enter__(self) -> CacheWriter:
+        for array in self.layout.arrays:
+            self._files[array.name] = self._stack.enter_context(file_of(self.folder, array).open("r+b", buffering=0))
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        with self._stack:
+            if kind is None:
+                for file in self._files.values():
+                    os.fsync(file.fileno())
 
     def write(self, rows: Sequence[int], outputs: Any, mask: Tensor) -> None:
         """Write the outputs of a batch.
 
         Raises:
             DataError: half precision cannot hold one.
+            OSError: the disk refuses.
         """
-        for array in self.arrays:
+        for array in self.layout.arrays:
             values = array.values(outputs, mask).float().cpu().numpy()
             with np.errstate(over="ignore"):
-                kept = values.astype(array.dtype)
+                kept = np.ascontiguousarray(values.astype(array.dtype))
             if not np.isfinite(kept).all():
                 raise DataError(
                     f"engine.teacher_cache: half precision cannot hold the teacher's {array.name}; set it to false"
                 )
-            file = np.memmap(self.folder / f"{array.name}.bin", array.dtype, "r+", shape=self.shape_of(array))
             start = 0
             for row in rows:
-                place = self.place(array, row)
+                place = self.layout.place(array, row)
                 end = start + (place.stop - place.start)
-                file[place] = kept[start:end]
+                _write_at(self._files[array.name], kept[start:end], place.start * array.row_bytes)
                 start = end
-
-    def place(self, array: Array, row: int) -> slice:
-        """Rows of an array that belong to an example."""
-        if not array.of_tokens:
-            return slice(row, row + 1)
-        return slice(int(self.ends[row] - self.lengths[row]), int(self.ends[row]))
-
-    def shape_of(self, array: Array) -> tuple[int, ...]:
-        """Of the whole file."""
-        return (sum(self.lengths) if array.of_tokens else len(self.lengths), *array.shape)
 
 
 class TeacherCache:
@@ -171,25 +91,31 @@ class TeacherCache:
 
     Args:
         folder: Of finished files.
+        layout: What they hold.
+        held: Kept open as long as the files, and closed with them: what tells other runs that this one reads.
+
+    Raises:
+        OSError: a file cannot be opened.
     """
 
-    def __init__(self, folder: Path) -> None:
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-        arrays = [
-            Array(**{**array, "shape": tuple(array["shape"]), "states": tuple(array["states"])})
-            for array in index["arrays"]
-        ]
-        self.files = CacheFiles(folder, arrays, index[_LENGTHS])
-        self._open = {array.name: (folder / f"{array.name}.bin").open("rb") for array in arrays}
+    def __init__(self, folder: Path, layout: Layout, held: BinaryIO) -> None:
+        self.folder = folder
+        self.layout = layout
+        with ExitStack() as stack:
+            stack.enter_context(held)
+            self._files = {
+                array.name: stack.enter_context(file_of(folder, array).open("rb", buffering=0))
+                for array in layout.arrays
+            }
+            self._stack = stack.pop_all()
 
     def __len__(self) -> int:
         """Examples."""
-        return len(self.files.lengths)
+        return len(self.layout.lengths)
 
     def close(self) -> None:
         """Let go of the files."""
-        for file in self._open.values():
-            file.close()
+        self._stack.close()
 
     def read(self, rows: Sequence[int], mask: Tensor) -> Any:
         """The teacher's outputs for a batch, in single precision on the mask's device.
@@ -200,8 +126,9 @@ class TeacherCache:
 
         Raises:
             DataError: an example has other tokens than when the cache was made.
+            StorageError: a file was cut meanwhile.
         """
-        wanted = [self.files.lengths[row] for row in rows]
+        wanted = [self.layout.lengths[row] for row in rows]
         mask = mask.bool()
         if mask.sum(1).tolist() != wanted:
             raise DataError(
@@ -209,10 +136,32 @@ class TeacherCache:
                 "kept; set it to false"
             )
         found = {}
-        for array in self.files.arrays:
-            # Mapped for this batch only: pages that were read do not count as this process's memory for long.
-            file = np.memmap(self._open[array.name], array.dtype, "r", shape=self.files.shape_of(array))
-            parts = np.concatenate([file[self.files.place(array, row)] for row in rows])
-            del file
+        for array in self.layout.arrays:
+            places = [self.layout.place(array, row) for row in rows]
+            parts = np.empty((sum(place.stop - place.start for place in places), *array.shape), array.dtype)
+            start = 0
+            for place in places:
+                end = start + (place.stop - place.start)
+                self._read_at(array, parts[start:end], place.start * array.row_bytes)
+                start = end
             found[array.name] = array.output(torch.from_numpy(parts).to(mask.device).float(), mask)
         return SimpleNamespace(**found)
+
+    def _read_at(self, array: Array, rows: NDArray[Any], offset: int) -> None:
+        # Read, and not mapped: a file that somebody cuts short is an error, and no signal that ends the process.
+        wanted = rows.reshape(-1).view(np.uint8).data
+        self._files[array.name].seek(offset)
+        while wanted:
+            count = self._files[array.name].readinto(wanted)
+            if not count:
+                raise StorageError(
+                    f"{file_of(self.folder, array)}: it was cut short while it was read; nothing else may write there"
+                )
+            wanted = wanted[count:]
+
+
+def _write_at(file: FileIO, rows: NDArray[Any], offset: int) -> None:
+    left = rows.reshape(-1).view(np.uint8).data
+    file.seek(offset)
+    while left:
+        left = left[file.write(left) :]

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import logging
 import os
-import shutil
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from minidisc_plugin.errors import DataError
-from minidisc_plugin.processes import is_writer, process_count, process_index, wait_for_all
-from minidisc_plugin.training.teacher_cache import CacheFiles, TeacherCache, arrays_of
+from minidisc_plugin.digests import digest_of_dataset, digest_of_model
+from minidisc_plugin.errors import DataError, StorageError
+from minidisc_plugin.processes import all_or_none, gathered, is_writer, process_count, process_index
+from minidisc_plugin.storage import require_room, storage_errors
+from minidisc_plugin.training.cache_folders import CacheFolders
+from minidisc_plugin.training.teacher_arrays import Layout, arrays_of
+from minidisc_plugin.training.teacher_cache import CacheWriter, TeacherCache
+from minidisc_plugin.training.teacher_index import FORMAT, INDEX, damage, write_index
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -28,8 +36,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _GIB = 2**30
-_FORMAT = 1
-_UNFINISHED = ".unfinished-"
+# Of a cache that another run may remove between two looks at it.
+_ATTEMPTS = 3
 # What objectives compare, as models call it.
 _KEPT = ("logits", "start_logits", "end_logits", "hidden_states")
 
@@ -76,6 +84,7 @@ class TeacherStore:
     def __init__(self, folder: Path, limit: float) -> None:
         self.folder = folder
         self.limit = limit
+        self._folders = CacheFolders(folder, INDEX)
 
     def cache(
         self,
@@ -87,7 +96,7 @@ class TeacherStore:
         required: bool,
         quiet: bool = False,
     ) -> TeacherCache | None:
-        """The cache of a teacher's outputs, made where there is none.
+        """The cache of a teacher's outputs, made where there is none that is whole.
 
         Args:
             teacher: On the device on which it is to run.
@@ -99,50 +108,62 @@ class TeacherStore:
 
         Raises:
             DataError: it would not fit, or the teacher's outputs cannot be kept, and it is required.
+            StorageError: the disk refuses, and it is required.
         """
         try:
-            return self._cache(teacher, examples, states, compared, quiet)
-        except DataError as error:
+            layout = self._plan(teacher, examples, states, compared)
+            with storage_errors(self.folder, layout.bytes):
+                return self._cache(teacher, examples, layout, states, quiet)
+        except (DataError, StorageError) as error:
             if required:
                 raise
-            logger.info("the teacher runs in every step: %s", error)
+            level = logging.WARNING if isinstance(error, StorageError) else logging.INFO
+            logger.log(level, "the teacher runs in every step: %s", error)
             return None
 
     def _cache(
-        self,
-        teacher: PreTrainedModel,
-        examples: Examples,
-        states: bool,
-        compared: Callable[[int], Sequence[int]],
-        quiet: bool,
+        self, teacher: PreTrainedModel, examples: Examples, layout: Layout, states: bool, quiet: bool
     ) -> TeacherCache:
-        planned = self._plan(teacher, examples, states, compared)
-        size = planned.bytes
-        if size > self.limit:
+        if layout.bytes > self.limit:
             raise DataError(
-                f"engine.teacher_cache_gib: {self.limit / _GIB:g} is less than the {size / _GIB:.2f} GiB that the "
-                "teacher's outputs take; raise it, or set engine.teacher_cache: false"
+                f"engine.teacher_cache_gib: {self.limit / _GIB:g} is less than the {layout.bytes / _GIB:.2f} GiB that "
+                "the teacher's outputs take; raise it, or set engine.teacher_cache: false"
             )
-        key = self._key(teacher, examples, planned)
+        key = self._key(teacher, examples, layout)
+        for _ in range(_ATTEMPTS):
+            cache = self._found(key, layout)
+            if cache is not None:
+                return cache
+            self._make(key, layout, teacher, examples, states, quiet)
+        raise StorageError(
+            f"engine.teacher_cache_dir: {self.folder / key} is removed again and again; does another run have a lower "
+            "engine.teacher_cache_gib? name another folder, or set engine.teacher_cache: false"
+        )
+
+    def _found(self, key: str, layout: Layout) -> TeacherCache | None:
+        """A cache that is there and whole, opened in every process; one that is damaged is removed."""
         folder = self.folder / key
-        if not folder.is_dir():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._make_room(size, keep=key)
-            wait_for_all()
-            free = shutil.disk_usage(self.folder).free
-            if size > free:
-                raise DataError(
-                    f"engine.teacher_cache: {size / _GIB:.2f} GiB do not fit into the {free / _GIB:.2f} GiB left in "
-                    f"{self.folder}; name another folder in engine.teacher_cache_dir, or set it to false"
-                )
-            self._make(folder, planned, teacher, examples, states, quiet)
-        wait_for_all()
-        os.utime(folder)
-        return TeacherCache(folder)
+        with all_or_none():
+            if is_writer():
+                self._folders.clean()
+                wrong = damage(folder, layout) if os.path.lexists(folder) else None
+                if wrong is not None:
+                    logger.warning("the teacher's outputs are computed anew: %s", wrong)
+                    with _remedy_of(folder):
+                        self._folders.discard(key)
+        cache = None
+        with suppress(OSError):  # another run has just removed it
+            held = self._folders.open(key)
+            cache = None if held is None else TeacherCache(folder, layout, held)
+        if all(gathered(cache is not None)):
+            return cache
+        if cache is not None:
+            cache.close()
+        return None
 
     def _plan(
         self, teacher: PreTrainedModel, examples: Examples, states: bool, compared: Callable[[int], Sequence[int]]
-    ) -> CacheFiles:
+    ) -> Layout:
         """What the files will hold, from the outputs of one example."""
         if teacher.config.is_encoder_decoder:
             raise DataError("engine.teacher_cache: an encoder-decoder's outputs are not kept; set it to false")
@@ -151,68 +172,102 @@ class TeacherStore:
         _, batch = next(iter(examples.batches([0])))
         outputs = _outputs(teacher, examples.task, batch, states)
         arrays = arrays_of(outputs, batch["attention_mask"].bool(), compared)
-        lengths = [sum(mask) for mask in examples.dataset["attention_mask"]]
-        return CacheFiles(self.folder, arrays, lengths)
+        return Layout(arrays, [sum(mask) for mask in examples.dataset["attention_mask"]])
 
-    def _key(self, teacher: PreTrainedModel, examples: Examples, planned: CacheFiles) -> str:
-        """Of the teacher's weights, the examples' inputs, and what is kept of the outputs."""
+    def _key(self, teacher: PreTrainedModel, examples: Examples, layout: Layout) -> str:
+        """Of everything that decides what is kept: the teacher and its code, the examples' inputs, how it is run."""
+        names = sorted(set(examples.dataset.column_names) - set(examples.task.label_names))
+        says = {
+            "format": FORMAT,
+            "teacher": digest_of_model(teacher),
+            "code": _code_of(type(teacher)),
+            "attention": getattr(teacher.config, "_attn_implementation", None),
+            "examples": digest_of_dataset(examples.dataset.select_columns(names)),
+            "batch": self._digest_of_batch(teacher, examples, layout),
+            "options": examples.task.options,
+            "arrays": [vars(array) for array in layout.arrays],
+            "device": [teacher.device.type, _precision()],
+            "versions": {name: version(name) for name in ("torch", "transformers")},
+        }
+        return hashlib.sha256(json.dumps(says, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+    @staticmethod
+    def _digest_of_batch(teacher: PreTrainedModel, examples: Examples, layout: Layout) -> str:
+        """Of the shortest and the longest example as the model is given them: how they are padded, and with what."""
+        by_length = sorted(range(len(layout.lengths)), key=layout.lengths.__getitem__)
+        _, batch = next(iter(examples.batches([by_length[0], by_length[-1]])))
         digest = hashlib.sha256()
-        for name, value in teacher.state_dict().items():
-            digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-        names = [name for name in examples.dataset.column_names if name not in examples.task.label_names]
-        for part in examples.dataset.select_columns(sorted(names)).iter(1000):
-            digest.update(json.dumps(part).encode())
-        digest.update(json.dumps([vars(array) for array in planned.arrays]).encode())
-        config = teacher.config.to_dict()
-        config.pop("_name_or_path", None)
-        digest.update(json.dumps([_FORMAT, type(teacher).__name__, config], sort_keys=True, default=str).encode())
-        return digest.hexdigest()[:32]
+        for name, value in sorted(examples.task.inputs(batch, teacher).items()):
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode() + value.cpu().numpy().tobytes())
+        return digest.hexdigest()
 
     def _make(
-        self, folder: Path, planned: CacheFiles, teacher: PreTrainedModel, examples: Examples, states: bool, quiet: bool
+        self, key: str, layout: Layout, teacher: PreTrainedModel, examples: Examples, states: bool, quiet: bool
     ) -> None:
         """Run the teacher on every example; processes share the work, and the folder gets its name when it is whole."""
+        with ExitStack() as stack:
+            begun = None
+            with all_or_none(), storage_errors(self.folder, layout.bytes):
+                if is_writer():
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                    self._folders.make_room(layout.bytes, self.limit, keep=key)
+                    require_room(self.folder, layout.bytes)
+                    begun = stack.enter_context(self._folders.begun(key))
+                    CacheWriter(begun[0], layout).create()
+            folder = next(filter(None, gathered(begun and begun[0])))
+            with all_or_none(), storage_errors(folder, layout.bytes):
+                self._fill(folder, layout, teacher, examples, states, quiet)
+            with all_or_none(), storage_errors(folder):
+                if begun is not None:
+                    write_index(begun[1], folder, layout)
+                    self._folders.finish(*begun, key)
+
+    @staticmethod
+    def _fill(
+        folder: Path, layout: Layout, teacher: PreTrainedModel, examples: Examples, states: bool, quiet: bool
+    ) -> None:
+        """Write this process's share."""
         from tqdm.auto import tqdm
 
-        owner = os.environ.get("TORCHELASTIC_RUN_ID", "") + os.environ.get("MASTER_PORT", "")
-        unfinished = self.folder / f"{_UNFINISHED}{folder.name}-{owner if process_count() > 1 else os.getpid()}"
-        files = CacheFiles(unfinished, planned.arrays, planned.lengths)
-        if is_writer():
-            shutil.rmtree(unfinished, ignore_errors=True)
-            files.create()
-        wait_for_all()
         # Examples of similar length share a batch.
-        order = sorted(range(len(files.lengths)), key=files.lengths.__getitem__, reverse=True)
+        order = sorted(range(len(layout.lengths)), key=layout.lengths.__getitem__, reverse=True)
         mine = order[process_index() :: process_count()]
-        try:
-            with tqdm(total=len(mine), desc="teacher's outputs", disable=quiet, leave=False) as bar:
-                for rows, batch in examples.batches(mine):
-                    outputs = _outputs(teacher, examples.task, batch, states)
-                    files.write(rows, outputs, batch["attention_mask"].bool())
-                    bar.update(len(rows))
-            wait_for_all()
-            if is_writer():
-                try:
-                    unfinished.rename(folder)
-                except OSError:  # another run was faster, and its files are the same
-                    if not folder.is_dir():
-                        raise
-        finally:
-            if is_writer():
-                shutil.rmtree(unfinished, ignore_errors=True)
+        with (
+            CacheWriter(folder, layout) as writer,
+            tqdm(total=len(mine), desc="teacher's outputs", disable=quiet, leave=False) as bar,
+        ):
+            for rows, batch in examples.batches(mine):
+                outputs = _outputs(teacher, examples.task, batch, states)
+                writer.write(rows, outputs, batch["attention_mask"].bool())
+                bar.update(len(rows))
 
-    def _make_room(self, size: int, keep: str) -> None:
-        """Remove the caches that were used longest ago, until there is room."""
-        if not is_writer():
-            return
-        caches = [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(_UNFINISHED)]
-        sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for path in caches if path.name != keep}
-        for path in sorted(sizes, key=lambda path: path.stat().st_mtime):
-            if sum(sizes.values()) + size <= self.limit:
-                break
-            shutil.rmtree(path, ignore_errors=True)
-            del sizes[path]
+
+@contextmanager
+def _remedy_of(folder: Path) -> Iterator[None]:
+    """Inside, the removal of a damaged cache; where it fails, the remedy is another's to apply."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"{folder}: it is damaged, and cannot be removed ({error.strerror}); remove it, name another folder in "
+            "engine.teacher_cache_dir, or set engine.teacher_cache: false"
+        ) from error
+
+
+def _precision() -> str:
+    """How matrices in single precision are multiplied."""
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:  # it was set by another interface of torch
+        return str(torch.backends.cuda.matmul.fp32_precision)
+
+
+def _code_of(kind: type) -> str:
+    """The checksum of a model's own code, which a checkpoint may bring along."""
+    try:
+        return hashlib.sha256(inspect.getsource(sys.modules[kind.__module__]).encode()).hexdigest()
+    except (KeyError, OSError, TypeError):
+        return ""
 
 
 def _outputs(teacher: PreTrainedModel, task: Task, batch: dict[str, Tensor], states: bool) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from transformers import DataCollatorWithPadding, PreTrainedModel
 from minidisc_plugin.errors import DataError
 from minidisc_plugin.tasks import task_of_model
 from minidisc_plugin.training.objectives import compared_layers
-from minidisc_plugin.training.teacher_cache import ROW, TeacherCache
+from minidisc_plugin.training.teacher_cache import ROW, CacheWriter, TeacherCache
 from minidisc_plugin.training.teacher_store import Examples, TeacherStore
 from tests.tiny import make_bert
 from tests.training.making import PLAIN_STEP, STILL, Bench, make_nested, make_teacher, weights
@@ -72,13 +73,13 @@ def test_only_compared_states_are_kept(bench: Bench, tmp_path: Path) -> None:
     states = cache.read([0], mask).hidden_states
     assert [index for index, state in enumerate(states) if state is not None] == [0, 2, 4, 6, 8, 10, 12]
     tokens = sum(map(sum, bench.dataset["attention_mask"]))
-    held = sum(file.stat().st_size for file in cache.files.folder.glob("*.bin"))
-    assert held == cache.files.bytes == tokens * 7 * 32 * 2 + 48 * 2 * 4
+    held = sum(file.stat().st_size for file in cache.folder.glob("*.bin"))
+    assert held == cache.layout.bytes == tokens * 7 * 32 * 2 + 48 * 2 * 4
 
 
 def test_without_hidden_states_logits_alone_are_kept(bench: Bench, tmp_path: Path) -> None:
     cache = make_cache(bench, tmp_path, states=False)
-    assert cache is not None and [array.name for array in cache.files.arrays] == ["logits"]
+    assert cache is not None and [array.name for array in cache.layout.arrays] == ["logits"]
 
 
 @pytest.mark.parametrize("random_scales", [None, 1])
@@ -115,33 +116,51 @@ def test_a_cache_is_made_once_and_known_by_what_it_was_made_from(
     teacher, calls = make_teacher(), []
     teacher.register_forward_hook(lambda *_: calls.append(1))
     again = make_cache(bench, tmp_path, teacher)
-    assert again is not None and again.files.folder == folder
+    assert again is not None and again.folder == folder
     assert len(calls) == 1  # of one example, for its shapes
 
     with torch.no_grad():
         teacher.classifier.bias[0] += 1e-3
     other = make_cache(bench, tmp_path, teacher)
-    assert other is not None and other.files.folder != folder
+    assert other is not None and other.folder != folder
     bench.dataset = bench.dataset.select(range(47))
     fewer = make_cache(bench, tmp_path)
-    assert fewer is not None and fewer.files.folder not in (folder, other.files.folder)
-    assert {path.name for path in tmp_path.iterdir()} == {
-        path.name for path in (folder, other.files.folder, fewer.files.folder)
-    }
+    assert fewer is not None and fewer.folder not in (folder, other.folder)
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in (folder, other.folder, fewer.folder)}
 
 
-def test_the_bound_holds_and_readers_keep_what_is_removed(bench: Bench, tmp_path: Path) -> None:
-    first = make_cache(bench, tmp_path)
-    assert first is not None
-    size = first.files.bytes
-    mask = torch.tensor([bench.dataset[0]["attention_mask"]])
-    before = first.read([0], mask).logits
-    for seed in (1, 2, 3):
-        make_cache(bench, tmp_path, make_bert(labels=2, seed=seed), limit=2.5 * size)
+def test_the_bound_holds_and_the_oldest_goes_first(bench: Bench, tmp_path: Path) -> None:
+    made, size = [], WIDE
+    for seed in (0, 1, 2, 3):
+        cache = make_cache(bench, tmp_path, make_bert(labels=2, seed=seed), limit=2.5 * size)
+        assert cache is not None
+        size = cache.layout.bytes
         held = sum(file.stat().st_size for file in tmp_path.rglob("*.bin"))
         assert held <= 2.5 * size
-    assert not first.files.folder.exists()
-    assert torch.equal(first.read([0], mask).logits, before)
+        cache.close()
+        made.append(cache.folder)
+    assert [folder.exists() for folder in made] == [False, False, True, True]
+
+
+def test_what_is_read_is_not_removed(bench: Bench, tmp_path: Path) -> None:
+    first = make_cache(bench, tmp_path)
+    assert first is not None
+    size = first.layout.bytes
+    with pytest.raises(DataError, match=r"GiB in .* that other runs are reading; raise it"):
+        make_cache(bench, tmp_path, make_bert(labels=2, seed=1), limit=1.5 * size)
+    assert first.folder.exists()
+    first.close()
+    assert make_cache(bench, tmp_path, make_bert(labels=2, seed=1), limit=1.5 * size) is not None
+    assert not first.folder.exists()
+
+
+def test_what_is_removed_in_spite_of_it_is_read_on(bench: Bench, tmp_path: Path) -> None:
+    cache = make_cache(bench, tmp_path)
+    assert cache is not None
+    mask = torch.tensor([bench.dataset[0]["attention_mask"]])
+    before = cache.read([0], mask).logits
+    shutil.rmtree(cache.folder)
+    assert torch.equal(cache.read([0], mask).logits, before)
 
 
 @pytest.mark.parametrize("limit, named", [(100.0, "engine.teacher_cache_gib")])
@@ -174,18 +193,17 @@ def test_two_runs_at_once_share_one_cache(bench: Bench, tmp_path: Path, monkeypa
     """The other run finishes while this one is at work."""
     other = make_cache(bench, tmp_path / "elsewhere")
     assert other is not None
-    made = other.files.folder
-    write = type(other.files).write
     here = tmp_path / "here"
+    write = CacheWriter.write
 
     def overtaken(self: Any, *args: Any) -> None:
         write(self, *args)
-        if not (here / made.name).exists():
-            made.rename(here / made.name)
+        if not (here / other.folder.name).exists():
+            other.folder.rename(here / other.folder.name)
 
-    monkeypatch.setattr(type(other.files), "write", overtaken)
+    monkeypatch.setattr(CacheWriter, "write", overtaken)
     mine = make_cache(bench, here)
-    assert mine is not None and [path.name for path in here.iterdir()] == [made.name]
+    assert mine is not None and [path.name for path in here.iterdir()] == [other.folder.name]
     mask = torch.tensor([bench.dataset[3]["attention_mask"]])
     assert np.array_equal(mine.read([3], mask).logits, other.read([3], mask).logits)
 

@@ -215,9 +215,9 @@ class TeacherStore:
                     begun = stack.enter_context(self._folders.begun(key))
                     CacheWriter(begun[0], layout).create()
             folder = next(filter(None, gathered(begun and begun[0])))
-            with all_or_none(), storage_errors(folder, layout.bytes):
+            with all_or_none(), storage_errors(self.folder, layout.bytes):
                 self._fill(folder, layout, teacher, examples, states, quiet)
-            with all_or_none(), storage_errors(folder):
+            with all_or_none(), storage_errors(self.folder, layout.bytes):
                 if begun is not None:
                     write_index(begun[1], folder, layout)
                     self._folders.finish(*begun, key)

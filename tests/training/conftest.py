@@ -8,8 +8,8 @@ import pytest
 from datasets import Dataset
 from transformers import PreTrainedTokenizerFast
 
-from tests.tiny import make_rows, make_tokenizer
-from tests.training.making import Bench
+from tests.tiny import make_tokenizer
+from tests.training.making import Bench, make_dataset
 
 
 @pytest.fixture(scope="session")
@@ -20,9 +20,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerFa
 @pytest.fixture(scope="session")
 def dataset(tokenizer: PreTrainedTokenizerFast) -> Dataset:
     """48 tokenised sentences of different lengths, with labels."""
-    rows = make_rows(48, seed=5)
-    features = tokenizer([row["sentence"] for row in rows])
-    return Dataset.from_dict({**features, "labels": [row["label"] for row in rows]})
+    return make_dataset(tokenizer)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from minidisc_plugin.training.distil import DistillationTrainer
 from minidisc_plugin.training.objectives import MiniDiscObjective
 from minidisc_plugin.training.sandwich import SandwichTrainer
 from minidisc_plugin.training.scale_sampler import ScaleSampler
-from tests.tiny import make_batch, make_bert
+from tests.tiny import make_batch, make_bert, make_rows
 
 OBJECTIVE = MiniDiscObjective(DistillationConfig(), regression=False)
 SCALES = (0.3, 0.5, 0.6, 0.9)
@@ -43,6 +43,13 @@ def make_nested(**settings: Any) -> NestedModel:
 
 def make_teacher() -> nn.Module:
     return make_bert(labels=2, seed=7)
+
+
+def make_dataset(tokenizer: PreTrainedTokenizerFast) -> Dataset:
+    """48 tokenised sentences of different lengths, with labels."""
+    rows = make_rows(48, seed=5)
+    features = tokenizer([row["sentence"] for row in rows])
+    return Dataset.from_dict({**features, "labels": [row["label"] for row in rows]})
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:

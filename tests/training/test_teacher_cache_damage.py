@@ -352,3 +352,15 @@ def test_outputs_are_known_by_all_that_they_depend_on(
     found.append(folder())
     assert len(set(found)) == len(found)
     assert all(re.fullmatch("[0-9a-f]{32}", name) for name in found)
+
+
+def test_what_fails_in_one_process_fails_in_all(tmp_path: Path) -> None:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command = [*launcher, "-m", "tests.training.cache_in_processes", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for process in (0, 1):
+        failed, none, whole = json.loads((tmp_path / f"told-{process}.json").read_text())
+        assert failed.startswith(f"StorageError: {tmp_path}/caches: No space left on device (")
+        assert (none, whole) == ("no cache", "cache")
+    assert not list((tmp_path / "caches").glob(".unfinished-*"))

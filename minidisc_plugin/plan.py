@@ -12,6 +12,7 @@ from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.preparation import Prepared, prepare
 from minidisc_plugin.reporting.records import Candidate
 from minidisc_plugin.run_directory import FILES, RunDirectory
+from minidisc_plugin.schedulers.checked import scales_of, stages_of
 from minidisc_plugin.stage_costs import StageCost, epoch_of, stage_costs
 from minidisc_plugin.storage import hugging_face_home, storage_errors
 
@@ -71,7 +72,7 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
         prepared = prepare(config, Path(scratch))
         bench = prepared.workbench()
         nested = bench.ranked_network()
-    scales = prepared.scheduler.candidate_scales()
+    scales = scales_of(prepared.scheduler)
     target = prepared.scheduler.target_scale
     *candidates, student, teacher = nested.describe([*scales, target, 1.0])
     batch = typical_batch(prepared)
@@ -101,7 +102,7 @@ def _memory(prepared: Prepared, nested: NestedModel, batch: Mapping[str, Any]) -
     from minidisc_plugin.reporting.memory import training_memory
     from minidisc_plugin.training.sharding import wants_sharding
 
-    nested.trim(max(scale for stage in prepared.scheduler.stages() for scale in stage.passes))
+    nested.trim(max(scale for stage in stages_of(prepared.scheduler) for scale in stage.passes))
     devices = process_count() if wants_sharding(prepared.config.training) else 1
     return training_memory(prepared.teacher, nested.model, batch, prepared.args, devices)
 
@@ -112,7 +113,7 @@ def _calibration(prepared: Prepared, nested: NestedModel) -> Calibration:
 
     train = prepared.splits.train
     batch = prepared.collator()([train[row] for row in epoch_of(prepared).usual])
-    stages = prepared.scheduler.stages()
+    stages = stages_of(prepared.scheduler)
     nested.model.to(prepared.args.device)
     return calibrate(
         nested,

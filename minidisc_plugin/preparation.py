@@ -13,7 +13,9 @@ from minidisc_plugin.config_file import check_whole, settings_of, unknown_key, v
 from minidisc_plugin.doctor import installed_versions
 from minidisc_plugin.errors import ConfigError
 from minidisc_plugin.plugins import host, pick
+from minidisc_plugin.plugins.guarded import make_objective, make_step
 from minidisc_plugin.protocol import with_protocol
+from minidisc_plugin.schedulers.checked import settle
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainingArguments
@@ -77,7 +79,7 @@ class Prepared:
         from minidisc_plugin.training.early_stopping import EarlyStopping
 
         metric, task = self.config.metric, self.task
-        objective = pick(host().objectives(), self.config.distillation.objective, "distillation.objective")
+        objective = pick("objective", self.config.distillation.objective, "distillation.objective")
         patience = self.config.early_stopping_patience
         return Workbench(
             teacher=self.teacher,
@@ -91,7 +93,9 @@ class Prepared:
             task=task,
             metric=result_key(metric.name),
             metric_range=metric.range,
-            objective=objective(self.config.distillation, regression=task.regression(self.teacher.config)),
+            objective=make_objective(
+                objective, self.config.distillation, regression=task.regression(self.teacher.config)
+            ),
             processing_class=self.tokenizer,
             make_distiller=_distiller(self.config.trainer),
             allocation=self.scheduler.allocation,
@@ -157,7 +161,8 @@ def make_scheduler(name: str, scheduler_config: Mapping[str, Any], target_sparsi
         ConfigError: it is not installed, or a setting cannot be used.
     """
     found = host().schedulers()
-    scheduler_class = pick(found, name, "scheduler")
+    registered = pick("scheduler", name, "scheduler")
+    scheduler_class = registered.item
     if "target_sparsity" in scheduler_config:
         raise ConfigError("scheduler_config.target_sparsity: set pruning.target_sparsity instead")
     settings = {**scheduler_config, "target_sparsity": target_sparsity}
@@ -169,8 +174,9 @@ def make_scheduler(name: str, scheduler_config: Mapping[str, Any], target_sparsi
         if key not in settings_of(scheduler_class):
             logger.info("scheduler_config.%s is not used by scheduler %s", key, name)
             del settings[key]
-    scheduler = validate(scheduler_class, settings, prefix="scheduler_config.")
-    scheduler.candidate_scales()
+    with registered.calling("made"):
+        scheduler: Scheduler = validate(scheduler_class, settings, prefix="scheduler_config.")
+    settle(scheduler, target_sparsity)
     return scheduler
 
 
@@ -187,13 +193,12 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     check_whole(config)
     config = with_protocol(config)
     scheduler = make_scheduler(config.scheduler, config.scheduler_config, config.pruning.target_sparsity)
-    registered = host().steps()
     for name in _MAIN_STEPS:
         if name in config.steps:
             raise ConfigError(f"steps: {name!r} is part of every run; leave it out")
     *first, last = _MAIN_STEPS
-    steps = [pick(registered, name, "steps")() for name in (*first, *config.steps, last)]
-    pick(host().objectives(), config.distillation.objective, "distillation.objective")
+    steps = [make_step(pick("step", name, "steps")) for name in (*first, *config.steps, last)]
+    pick("objective", config.distillation.objective, "distillation.objective")
     trainer = _trainer(config)
     for step in steps:
         step.check(config)

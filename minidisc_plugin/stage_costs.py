@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from minidisc_plugin.schedulers.checked import stages_of
+
 if TYPE_CHECKING:
     from minidisc_plugin.calibration import Calibration
     from minidisc_plugin.preparation import Prepared
@@ -53,7 +55,7 @@ def stage_costs(
         cached: Whether stages read their teacher's outputs from a cache.
     """
     return [
-        _stage_cost(prepared, stage, macs, parameters, calibration, cached) for stage in prepared.scheduler.stages()
+        _stage_cost(prepared, stage, macs, parameters, calibration, cached) for stage in stages_of(prepared.scheduler)
     ]
 
 

@@ -73,8 +73,9 @@ class Schedule(Step):
         """See Step."""
         from minidisc_plugin.reporting.plot import PLOT_FILE, plot_tradeoff
         from minidisc_plugin.reporting.records import SCHEDULE_FILE, write_json
+        from minidisc_plugin.schedulers.checked import decide
 
-        run.schedule = run.prepared.scheduler.run(run.bench)
+        run.schedule = decide(run.prepared.scheduler, run.bench)
         if not is_writer():
             return
         with run.directory.writing(SCHEDULE_FILE) as file:

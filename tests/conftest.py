@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest  # noqa: E402
 
+from tests.sites import Site  # noqa: E402
 from tests.tiny import make_bert, make_run_files  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,3 +75,23 @@ def run_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run_files")
     make_run_files(folder)
     return folder
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """An empty folder that is searched for distributions; what was imported from it is forgotten afterwards."""
+    monkeypatch.syspath_prepend(tmp_path)
+    site = Site(tmp_path)
+    yield site
+    for module in site.modules:
+        sys.modules.pop(module, None)
+
+
+@pytest.fixture
+def fresh_host() -> Iterator[None]:
+    """The process's own host looks for entry points again, and once more afterwards."""
+    from minidisc_plugin.plugins import host
+
+    host.cache_clear()
+    yield
+    host.cache_clear()

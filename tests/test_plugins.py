@@ -2,73 +2,25 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from minidisc_plugin import CompressionConfig
-from minidisc_plugin.errors import ConfigError, PluginError
-from minidisc_plugin.plugins import ENTRY_POINT_GROUP, FoundPlugin, PluginHost, host
+from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.nested.families import FAMILIES
+from minidisc_plugin.plugins import FoundPlugin, PluginHost, host
 from minidisc_plugin.preparation import make_scheduler
+from minidisc_plugin.steps import Report
+from minidisc_plugin.training.objectives import MiniDiscObjective
+from tests.sites import BUILT_IN, SCHEDULER, Site, found
 from tests.tiny import make_config
 
-BUILT_IN = ("direct", "fixed", "maxidisc", "minidisc")
-SCHEDULER = """
-from minidisc_plugin import hookimpl
-from minidisc_plugin.schedulers.direct import Direct
-
-
-class Other(Direct):
-    name = "{name}"
-
-
-@hookimpl
-def minidisc_register_schedulers():
-    return [Other]
-"""
-
-
-class Site:
-    """A folder on `sys.path` to which distributions are installed; each has one entry point and one module."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.modules: list[str] = []
-
-    def install(self, distribution: str, entry_point: str, source: str, version: str = "1.2") -> None:
-        module = distribution.replace("-", "_")
-        self.modules.append(module)
-        (self.folder / f"{module}.py").write_text(source, encoding="utf-8")
-        info = self.folder / f"{module}-{version}.dist-info"
-        info.mkdir()
-        metadata = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
-        (info / "METADATA").write_text(metadata, encoding="utf-8")
-        entry_points = f"[{ENTRY_POINT_GROUP}]\n{entry_point} = {module}\n"
-        (info / "entry_points.txt").write_text(entry_points, encoding="utf-8")
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """An empty folder that is searched for distributions; what was imported from it is forgotten afterwards."""
-    monkeypatch.syspath_prepend(tmp_path)
-    site = Site(tmp_path)
-    yield site
-    for module in site.modules:
-        sys.modules.pop(module, None)
-
-
-@pytest.fixture
-def fresh_host() -> Iterator[None]:
-    """The process's own host looks for entry points again, and once more afterwards."""
-    host.cache_clear()
-    yield
-    host.cache_clear()
-
-
-def found(plugins: PluginHost) -> dict[str, FoundPlugin]:
-    return {plugin.name: plugin for plugin in plugins.found()}
+RIVALS = {
+    "schedulers": "from minidisc_plugin.schedulers.direct import Direct as Base",
+    "objectives": "from minidisc_plugin.training.objectives import KnowledgeDistillation as Base",
+    "steps": "from minidisc_plugin.steps import Distil as Base",
+}
 
 
 def test_built_in_schedulers_are_found_by_entry_point() -> None:
@@ -133,14 +85,53 @@ def test_one_entry_point_name_of_two_distributions(site: Site) -> None:
     assert set(plugins.schedulers()) >= set(BUILT_IN)
 
 
-def test_one_scheduler_name_of_two_distributions(site: Site) -> None:
-    site.install("rival-schedulers", "rival", SCHEDULER.format(name="minidisc"))
+def test_a_name_of_ours_stays_ours(site: Site) -> None:
+    hook = "\n@hookimpl\ndef minidisc_register_{}():\n    return [{}]\n"
+    for what, base in RIVALS.items():
+        name = "report" if what == "steps" else "minidisc"
+        source = f"from minidisc_plugin import hookimpl\n{base}\nclass Rival(Base): name = {name!r}"
+        site.install(f"rival-{what}", f"rival-{what}", source + hook.format(what, "Rival"))
+    source = (
+        "import dataclasses\nfrom minidisc_plugin import hookimpl\nfrom minidisc_plugin.nested.families import FAMILIES"
+    )
+    site.install(
+        "rival-families", "rival-families", source + hook.format("families", "dataclasses.replace(FAMILIES[0])")
+    )
     plugins = PluginHost()
-    assert found(plugins)["rival"].schedulers == ("minidisc",)
-    with pytest.raises(PluginError) as caught:
-        plugins.schedulers()
-    assert "'minidisc'" in str(caught.value)
-    assert "rival-schedulers 1.2" in str(caught.value) and "minidisc-plugin 0" in str(caught.value)
+    assert plugins.schedulers()["minidisc"].__module__ == "minidisc_plugin.schedulers.minidisc"
+    assert plugins.objectives()["minidisc"] is MiniDiscObjective and plugins.steps()["report"] is Report
+    assert plugins.families()[FAMILIES[0].model_type] is FAMILIES[0]
+    errors = {name: row.error for name, row in found(plugins).items() if row.error}
+    assert sorted(errors) == sorted(f"rival-{what}" for what in (*RIVALS, "families"))
+    for name, error in errors.items():
+        assert f"by {name} 1.2" in error and "by minidisc-plugin" in error and "uninstall one" in error
+        assert found(plugins)[name].schedulers == ()
+
+
+def test_an_entry_point_name_of_ours_stays_ours(site: Site) -> None:
+    site.install("rival-schedulers", "minidisc", SCHEDULER.format(name="rival"))
+    plugins = PluginHost()
+    assert "minidisc" in plugins.schedulers() and "rival" not in plugins.schedulers()
+    ours, rival = (row for row in plugins.found() if row.name == "minidisc")
+    assert ours.error is None and ours.schedulers == ("minidisc",)
+    assert rival.error is not None and "minidisc-plugin 0" in rival.error and rival.distribution in rival.error
+
+
+def test_one_scheduler_name_of_two_distributions_is_nobodys(site: Site, fresh_host: None) -> None:
+    for owner in ("first", "second"):
+        site.install(f"{owner}-schedulers", owner, SCHEDULER.format(name="contested"))
+    assert "contested" not in host().schedulers() and set(host().schedulers()) >= set(BUILT_IN)
+    with pytest.raises(ConfigError, match="scheduler: 'contested' is not known") as caught:
+        make_scheduler("contested", {}, 0.8)
+    assert "first-schedulers 1.2" in str(caught.value) and "second-schedulers 1.2" in str(caught.value)
+
+
+def test_a_class_of_ours_that_another_module_imports_is_no_rival(site: Site) -> None:
+    site.install(
+        "reader", "reader", "from minidisc_plugin.schedulers.minidisc import MiniDisc, minidisc_register_schedulers\n"
+    )
+    site.install("lister", "lister", SCHEDULER.format(name="mine").replace("[Other]", "[Direct, Other]"))
+    assert [row.name for row in PluginHost().found() if row.error] == []
 
 
 def test_an_unknown_scheduler_lists_those_found(site: Site, fresh_host: None, tmp_path: Path) -> None:

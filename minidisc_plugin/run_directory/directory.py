@@ -315,6 +315,12 @@ class RunDirectory:
         return before
 
 
+def is_reserved(name: str) -> bool:
+    """Whether a name in an output directory is that of something that every run writes."""
+    own = {file.rstrip("/") for file in FILES} | {CHECKPOINTS, REPLACEMENT, LOCK_FILE}
+    return name.casefold() in {file.casefold() for file in own} or name.casefold().startswith("assistant-")
+
+
 def _strangers(folder: Path) -> list[str]:
     """Names in a folder without a record, but for what a run leaves that was killed as it began."""
     if not folder.is_dir():

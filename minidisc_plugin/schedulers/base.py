@@ -143,10 +143,11 @@ class Scheduler(Settings, ABC):
             MinidiscError: a setting, the data, the metric or the model cannot be used.
         """
         from minidisc_plugin.protocol import engine_of
+        from minidisc_plugin.schedulers.checked import decide, scales_of
         from minidisc_plugin.schedulers.workbench import Workbench
         from minidisc_plugin.splits import carve
 
-        self.candidate_scales()
+        scales_of(self)
         if selection_dataset is None:
             train_dataset, selection_dataset = carve(train_dataset, selection_size, args.seed)
         bench = Workbench(
@@ -166,7 +167,7 @@ class Scheduler(Settings, ABC):
             engine=engine and engine_of(engine, "fast"),
             resume=resume,
         )
-        return self.run(bench)
+        return decide(self, bench)
 
 
 def _default_objective(teacher: PreTrainedModel) -> Objective:

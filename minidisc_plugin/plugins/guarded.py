@@ -1,0 +1,110 @@
+"""Third parties' steps and objectives at work: what they raise or return amiss is said in their name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from minidisc_plugin.deployment.artefact import Artefact
+from minidisc_plugin.errors import PluginFailedError
+from minidisc_plugin.plugins.kinds import Registered
+from minidisc_plugin.printable import shown
+from minidisc_plugin.steps import Run, Step
+from minidisc_plugin.training.objectives import Objective
+
+if TYPE_CHECKING:
+    from minidisc_plugin.config import CompressionConfig, DistillationConfig
+
+
+def make_step(registered: Registered[type[Step]]) -> Step:
+    """A step of a run.
+
+    Raises:
+        PluginError: a plug-in's class makes none.
+    """
+    with registered.calling("made"):
+        step = registered.item()
+    return step if registered.shipped else _GuardedStep(registered, step)
+
+
+def make_objective(
+    registered: Registered[type[Objective]], settings: DistillationConfig, *, regression: bool
+) -> Objective:
+    """The objective of a run.
+
+    Raises:
+        ConfigError: it does not know a setting.
+        PluginError: a plug-in's class makes none.
+    """
+    with registered.calling("made"):
+        objective = registered.item(settings, regression=regression)
+    return objective if registered.shipped else _GuardedObjective(registered, objective)
+
+
+class _GuardedStep(Step):
+    def __init__(self, registered: Registered[type[Step]], step: Step) -> None:
+        self._registered = registered
+        self._step = step
+        self.name = registered.name  # type: ignore[misc]
+        self.writes = registered.item.writes  # type: ignore[misc]
+
+    def check(self, config: CompressionConfig) -> None:
+        """See Step."""
+        with self._registered.calling("check"):
+            self._step.check(config)
+
+    def run(self, run: Run) -> None:
+        """See Step."""
+        kept = (run.prepared, run.bench, run.directory, run.schedule, list(run.artefacts))
+        with self._registered.calling("run", PluginFailedError):
+            self._step.run(run)
+        *parts, artefacts = kept
+        if any(mine is not theirs for mine, theirs in zip(parts, _parts(run), strict=True)):
+            raise self._registered.error("run put something else in place of what later steps need", PluginFailedError)
+        added = run.artefacts[len(artefacts) :] if isinstance(run.artefacts, list) else run.artefacts
+        if run.artefacts[: len(artefacts)] != artefacts or not all(isinstance(made, Artefact) for made in added):
+            raise self._registered.error(f"run left {shown(added)} among the artefacts", PluginFailedError)
+
+
+def _parts(run: Run) -> tuple[Any, ...]:
+    return (run.prepared, run.bench, run.directory, run.schedule)
+
+
+class _GuardedObjective(Objective):
+    def __init__(self, registered: Registered[type[Objective]], objective: Objective) -> None:
+        super().__init__(objective.settings, regression=objective.regression)
+        self._registered = registered
+        self._objective = objective
+        self.name = registered.name  # type: ignore[misc]
+        self.needs_hidden_states = objective.needs_hidden_states  # type: ignore[misc]
+
+    def compared_states(self, count: int) -> list[int]:
+        """See Objective."""
+        with self._registered.calling("compared_states", PluginFailedError):
+            states = list(self._objective.compared_states(count))
+        if not all(isinstance(state, int) and 0 <= state < count for state in states):
+            raise self._registered.error(f"compared_states gave {shown(states)} of {count}", PluginFailedError)
+        return states
+
+    def __call__(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> Tensor:
+        """See Objective."""
+        with self._registered.calling("a loss", PluginFailedError):
+            loss = self._objective(student, teacher, batch)
+        fault = _fault_of(loss)
+        if fault:
+            raise self._registered.error(f"its loss is {fault}", PluginFailedError)
+        return loss
+
+
+def _fault_of(loss: Any) -> str | None:
+    """Why something cannot be trained by."""
+    if not isinstance(loss, Tensor):
+        return f"{shown(loss)}, which is no tensor"
+    if loss.dim() or not loss.is_floating_point():
+        return f"a tensor of shape {tuple(loss.shape)} and type {loss.dtype}, not one real number"
+    if torch.is_grad_enabled() and not loss.requires_grad:
+        return "a tensor without gradient, which depends on no weight of the student"
+    return None

@@ -72,6 +72,8 @@ def calling(owner: str, doing: str, failed: type[PluginError] = PluginError) -> 
     """
     with Caught() as caught:
         yield
+    if isinstance(caught.error, PluginError) and not str(caught.error).startswith("plug-in "):
+        raise type(caught.error)(f"plug-in {owner}: {caught.error}") from caught.error
     if isinstance(caught.error, MinidiscError):
         raise caught.error
     if caught.error is not None:

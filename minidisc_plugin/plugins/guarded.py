@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,7 +27,9 @@ def make_step(registered: Registered[type[Step]]) -> Step:
         PluginError: a plug-in's class makes none.
     """
     with registered.calling("made"):
-        step = registered.item()
+        step: Any = registered.item()
+    if not isinstance(step, Step):
+        raise registered.error(f"made {shown(step)}, which is no Step")
     return step if registered.shipped else _GuardedStep(registered, step)
 
 
@@ -40,8 +43,10 @@ def make_objective(
         PluginError: a plug-in's class makes none.
     """
     with registered.calling("made"):
-        objective = registered.item(settings, regression=regression)
-    return objective if registered.shipped else _GuardedObjective(registered, objective)
+        objective: Any = registered.item(settings, regression=regression)
+    if not isinstance(objective, Objective):
+        raise registered.error(f"made {shown(objective)}, which is no Objective")
+    return objective if registered.shipped else _GuardedObjective(registered, objective, settings, regression)
 
 
 class _GuardedStep(Step):
@@ -62,24 +67,39 @@ class _GuardedStep(Step):
         with self._registered.calling("run", PluginFailedError):
             self._step.run(run)
         *parts, artefacts = kept
-        if any(mine is not theirs for mine, theirs in zip(parts, _parts(run), strict=True)):
+        found = (run.prepared, run.bench, run.directory, run.schedule)
+        if any(mine is not theirs for mine, theirs in zip(parts, found, strict=True)):
             raise self._registered.error("run put something else in place of what later steps need", PluginFailedError)
-        added = run.artefacts[len(artefacts) :] if isinstance(run.artefacts, list) else run.artefacts
-        if run.artefacts[: len(artefacts)] != artefacts or not all(isinstance(made, Artefact) for made in added):
-            raise self._registered.error(f"run left {shown(added)} among the artefacts", PluginFailedError)
+        left: Any = run.artefacts
+        if not isinstance(left, list) or left[: len(artefacts)] != artefacts or not all(map(_is_artefact, left)):
+            raise self._registered.error(f"run left other artefacts than it found: {shown(left)}", PluginFailedError)
 
 
-def _parts(run: Run) -> tuple[Any, ...]:
-    return (run.prepared, run.bench, run.directory, run.schedule)
+def _is_artefact(made: Any) -> bool:
+    """Whether the report can measure it."""
+    return (
+        isinstance(made, Artefact)
+        and made.role in ("teacher", "student")
+        and all(isinstance(text, str) for text in (made.runtime, made.engine))
+        and isinstance(made.folder, Path)
+        and callable(made.load)
+    )
 
 
 class _GuardedObjective(Objective):
-    def __init__(self, registered: Registered[type[Objective]], objective: Objective) -> None:
-        super().__init__(objective.settings, regression=objective.regression)
+    def __init__(
+        self,
+        registered: Registered[type[Objective]],
+        objective: Objective,
+        settings: DistillationConfig,
+        regression: bool,
+    ) -> None:
+        super().__init__(settings, regression=regression)
         self._registered = registered
         self._objective = objective
         self.name = registered.name  # type: ignore[misc]
-        self.needs_hidden_states = objective.needs_hidden_states  # type: ignore[misc]
+        with registered.calling("needs_hidden_states"):
+            self.needs_hidden_states = bool(objective.needs_hidden_states)  # type: ignore[misc]
 
     def compared_states(self, count: int) -> list[int]:
         """See Objective."""

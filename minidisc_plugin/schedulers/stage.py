@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.atomic import atomic_path
+from minidisc_plugin.errors import PluginFailedError
 from minidisc_plugin.nested.model import NestedModel
+from minidisc_plugin.printable import shown
 from minidisc_plugin.processes import is_writer, wait_for_all
-from minidisc_plugin.schedulers.journal import Journal
+from minidisc_plugin.schedulers.journal import JOURNAL_FILE, Journal
 from minidisc_plugin.training.arguments import for_stage
 from minidisc_plugin.training.checkpoints import Checkpoint, checkpoints_in, take_up
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from minidisc_plugin.training.teacher_cache import TeacherCache
 
 logger = logging.getLogger(__name__)
+
+# What lies among the folders of stages.
+_OTHERS = frozenset({"importance", "report", "teachers", "writing", JOURNAL_FILE, "ranking.safetensors"})
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,19 @@ class Stages:
         self.callbacks = list(callbacks)
         self.trainer_arguments = trainer_arguments
         self.teacher_cache = teacher_cache
+        self._names: set[str] = set()
+
+    def claim(self, name: str) -> None:
+        """Take a name for one stage: what is kept under it would be taken for that of another.
+
+        Raises:
+            PluginFailedError: this run had a stage of that name, or the checkpoints hold something else under it.
+        """
+        if name in self._names or name in _OTHERS:
+            raise PluginFailedError(
+                f"stage {shown(name)}: the name is taken in this run; give each stage one of its own"
+            )
+        self._names.add(name)
 
     def trainer(self, stage: Stage, cache: TeacherCache | None = None, checkpoint: Checkpoint | None = None) -> Trainer:
         """The Trainer of a stage, which has not trained anything yet.
@@ -132,7 +150,8 @@ class Stages:
         """Train, keep the final weights, drop the checkpoints; or take over the weights of a finished stage."""
         from minidisc_plugin.training.sharding import is_sharded
 
-        folder = Path(str(self.args.output_dir)) / stage.name
+        self.claim(stage.name)
+        folder = Path(str(for_stage(self.args, stage.name).output_dir))
         weights = folder / "weights.safetensors"
         if self.journal.finished(stage.name):
             self.journal.verify(stage.name)

@@ -197,7 +197,9 @@ class Workbench:
 
         Raises:
             MetricError: the metric is not among those computed, or cannot be brought to [0, 1].
+            PluginFailedError: the run had a stage of that name.
         """
+        self.stages.claim(stage)
         if not self.journal.finished(stage):
             with self.journal.stage(stage) as result:
                 logger.info("metric of %d candidates on %d examples", len(candidates), len(self.selection_dataset))

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.config_file import unknown_key
-from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.errors import ConfigError, PluginFailedError
+from minidisc_plugin.names import inside
 from minidisc_plugin.training.resumable import refuse_what_cannot_resume
 from minidisc_plugin.training.sharding import with_sharding
 
@@ -117,9 +118,13 @@ def _number_type(annotation: Any) -> type | None:
 
 
 def for_stage(args: TrainingArguments, stage: str) -> TrainingArguments:
-    """The same arguments with checkpoints in a folder of the stage's own."""
+    """The same arguments with checkpoints in a folder of the stage's own.
+
+    Raises:
+        PluginFailedError: the stage's name leads elsewhere; ours do not.
+    """
     own = copy.copy(args)
-    own.output_dir = str(Path(str(args.output_dir)) / stage)
+    own.output_dir = str(inside(Path(str(args.output_dir)), stage, "stage", PluginFailedError))
     return own
 
 

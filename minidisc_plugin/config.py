@@ -52,7 +52,10 @@ class DatasetConfig(Settings):
 class MetricConfig(Settings):
     """The metric that selects and reports; a plain string stands for its name."""
 
-    name: PathText = Field(description="A shipped metric, or what `evaluate.load` takes.")
+    name: PathText = Field(
+        description="A shipped metric; with `trust_remote_code` also a folder, a file or a name on the Hub, as "
+        "`evaluate.load` takes it."
+    )
     range: Annotated[tuple[float, float], FromList] | None = Field(
         None, description="Smallest and largest value, for a metric that is not known by name."
     )
@@ -213,7 +216,11 @@ class CompressionConfig(Settings):
     quantization: QuantizationConfig = Field(
         default_factory=lambda: QuantizationConfig(), description="Settings of the step `quantization`."
     )
-    trust_remote_code: bool = Field(False, description="Run code that comes with the model or the tokenizer.")
+    trust_remote_code: bool = Field(
+        False,
+        description="Run code that comes with the model, with the tokenizer, or with a metric that is not shipped; "
+        "read pickles (`dataset.path: pandas`).",
+    )
     output_dir: OutputPath = Field(description="Where everything is written.")
     versions: dict[str, str] | None = Field(
         None, description="Versions that wrote a resolved config; recorded, not read."

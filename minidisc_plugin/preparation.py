@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.config_file import check_whole, settings_of, unknown_key, validate
+from minidisc_plugin.consent import check_consent
 from minidisc_plugin.doctor import installed_versions
 from minidisc_plugin.errors import ConfigError
 from minidisc_plugin.plugins import host, pick
@@ -191,6 +192,7 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
         MinidiscError: something in it cannot be used; the message names it.
     """
     check_whole(config)
+    check_consent(config)
     config = with_protocol(config)
     scheduler = make_scheduler(config.scheduler, config.scheduler_config, config.pruning.target_sparsity)
     for name in _MAIN_STEPS:

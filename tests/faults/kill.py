@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from itertools import groupby
-from pathlib import Path
 
 from tests.faults.cells import Case, Verdict
 from tests.faults.children import Ended
@@ -100,7 +99,7 @@ def _twice(place: Place, number: int) -> Verdict:
 def _replaced(place: Place, state: Tree) -> Verdict:
     """A run that was to replace another: one of the two is whole, and both ways on lead to the new one."""
     place.put(state)
-    if not any(_whole(place, folder) for folder in [place.out, *_folders(place)]):
+    if not _is_whole(place):
         return Verdict("failed", "neither the old run nor the new one is whole")
     resumed = _judge_replacement(place, place.go_on())
     if resumed.result == "failed":
@@ -118,18 +117,19 @@ def _judge_replacement(place: Place, ended: Ended) -> Verdict:
     return judge(place, ended)
 
 
-def _folders(place: Place) -> list[Path]:
-    return [folder for folder in place.root.rglob("*") if folder.is_dir() and (folder / "results.json").is_file()]
+def _is_whole(place: Place) -> bool:
+    """Whether models and records of the old run or of the new one are all there.
 
-
-def _whole(place: Place, folder: Path) -> bool:
-    """Whether models and records of the old run or of the new one lie there, all of them."""
-    found = outcome(folder) if folder.is_dir() else {}
+    The new one's files move to their places one after another when they all are whole: two folders hold it meanwhile.
+    """
+    held = outcome(place.out) if place.out.is_dir() else {}
+    records = [*place.out.glob("*/run.json"), *place.out.glob("*/results.json")]
+    found = [held, *({**held, **outcome(folder)} for folder in {record.parent for record in records})]
     for wanted in (place.old, place.recording.outcome):
-        kept = {name: found.get(name) for name in (wanted or {}) if name.endswith((".safetensors", ".json"))}
-        models = {name: value for name, value in (wanted or {}).items() if name in kept}
-        if wanted and difference(models, kept) is None:
-            return True
+        kept = {name: value for name, value in (wanted or {}).items() if name.endswith((".safetensors", ".json"))}
+        for files in found:
+            if kept and difference(kept, {name: files[name] for name in kept.keys() & files.keys()}) is None:
+                return True
     return False
 
 

@@ -41,6 +41,9 @@ def main() -> int:
         ledger = Ledger(None if single else options.lines)
         deadline = time.monotonic() + options.minutes * 60
         for case in _cases(work, options):
+            if options.list:
+                print(f"{case.key} ({case.about})")
+                continue
             if case.key in ledger.tried and not single:
                 continue
             one = ledger.attempt(case)
@@ -142,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=1e6, help="begin no case after so many")
     parser.add_argument("--quick", action="store_true", help="a sample of each kind")
     parser.add_argument("--lines", type=Path, default=LINES, metavar="FILE", help="where results are kept")
+    parser.add_argument("--list", action="store_true", help="name the cases, try none")
     parser.add_argument("--report", action="store_true", help="print the table of what was tried")
     return parser
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from minidisc_plugin.run_directory.record import RECORD_FILE
 from tests.faults.cells import Case, Verdict
 from tests.faults.children import Ended
 from tests.faults.kill import judge
@@ -90,6 +91,8 @@ def _resumed(place: Place, state: Tree, file: str, damage: str) -> Verdict:
     if not _break(place, state, file, damage):
         return Verdict("equal", "nothing to damage")
     verdict = judge(place, ended := place.run("--resume"))
+    if Path(file).name == RECORD_FILE and "give another output_dir" in (ended.line or ""):
+        return Verdict("refused", ended.line or "")  # without it nobody knows what may be replaced
     if verdict.result == "refused" and not _names(ended, file):
         return Verdict("failed", f"refused without the name of the file: {ended.line}")
     return verdict

@@ -62,7 +62,9 @@ def _paused(
     place: Place, begun: Tree, first: tuple[str, ...], second: tuple[str, ...], operation: Operation
 ) -> Verdict:
     place.put(begun)
-    one = place.begin(["run", str(place.config), *first], name="one", pause_at=operation.number)
+    # What is resumed from the middle has half of the operations.
+    number = operation.number if begun is not _middle(place) else (operation.number + 1) // 2
+    one = place.begin(["run", str(place.config), *first], name="one", pause_at=number)
     waits = one.waits()
     two = place.begin(["run", str(place.config), *second], name="two").end()
     if waits:

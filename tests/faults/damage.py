@@ -91,7 +91,7 @@ def _resumed(place: Place, state: Tree, file: str, damage: str) -> Verdict:
     if not _break(place, state, file, damage):
         return Verdict("equal", "nothing to damage")
     verdict = judge(place, ended := place.run("--resume"))
-    if Path(file).name == RECORD_FILE and "give another output_dir" in (ended.line or ""):
+    if Path(file).name == RECORD_FILE and ended.status == 2 and _names(ended, file) and "give another" in ended.errors:
         return Verdict("refused", ended.line or "")  # without it nobody knows what may be replaced
     if verdict.result == "refused" and not _names(ended, file):
         return Verdict("failed", f"refused without the name of the file: {ended.line}")

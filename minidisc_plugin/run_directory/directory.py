@@ -228,7 +228,8 @@ class RunDirectory:
         """Where a run with these flags writes."""
         held = read_record(self.place)
         if held is None:
-            if resume and (not self.place.is_dir() or _strangers(self.place)):
+            strangers = _strangers(self.place)
+            if resume and RESOLVED_CONFIG not in strangers and (strangers or not self.place.is_dir()):
                 raise RunDirectoryError(f"output_dir: {self.place} holds no run to resume; leave --resume out")
             _refuse_strangers(self.place)
             return self.place

@@ -142,3 +142,10 @@ def test_the_record_tells_what_the_run_was_made_from(place: Path) -> None:
     assert record["finished"] and record["settings"]["training.seed"] == 0
     listed = {path.relative_to(place / "whole").as_posix() for path in (place / "whole").rglob("*") if path.is_file()}
     assert listed - {"run.json"} == record["files"].keys()
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_run_whose_record_is_lost_is_refused_with_what_helps(place: Path, resume: bool) -> None:
+    (place / "whole" / "run.json").unlink()
+    with pytest.raises(RunDirectoryError, match=r"without run\.json.*restore that file, remove the folder"):
+        compress(config_of(place, output_dir=str(place / "whole")), resume=resume)

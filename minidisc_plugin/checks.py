@@ -25,7 +25,7 @@ def check_lengths(config: CompressionConfig, splits: Splits, teacher: PreTrained
             f"set max_length: {limit}, or engine.padding: longest"
         )
     parts = [split for split in (splits.train, splits.selection, splits.validation, splits.report) if split is not None]
-    columns = [name for name in ("input_ids", "labels") if name == "input_ids" or teacher.config.is_encoder_decoder]
+    columns = ["input_ids", *(["labels"] if config.task == "text2text-generation" else [])]
     longest = max(len(ids) for split in parts for name in columns for ids in split[name])
     if longest > limit:
         raise ConfigError(

@@ -37,8 +37,9 @@ class DatasetConfig(Settings):
     )
     label: str = Field(
         "label",
-        description="Column of the label: an integer, a class name or a real number; a list of them, one a word; "
-        "answers as SQuAD has them; or the target text. Text generation needs none.",
+        description="Column of the label: an integer, a class name or a real number; a list of them, one a word, "
+        "or those of a text that may have several; answers as SQuAD has them; or the target text. Text generation "
+        "needs none.",
     )
 
     @model_validator(mode="before")

@@ -114,22 +114,25 @@ class Prepared:
         collator = self.task.collator(self.tokenizer) or DataCollatorWithPadding(self.tokenizer)
         if self.config.engine.padding != "max_length":
             return collator
-        return PaddedTo(collator, self.config.max_length, self.tokenizer.pad_token_id)
+        return PaddedTo(collator, self.config.max_length, self.tokenizer.pad_token_id, self.task.whole_columns)
 
 
-def _trainer(config: CompressionConfig) -> str:
+def _trainer(config: CompressionConfig, task: Task) -> str:
     """What distils the student: what the config says, or Optimum Intel's where it can.
+
+    Args:
+        config: As read.
+        task: What the student does.
 
     Raises:
         HostError: the config says `inc`, and the host cannot work.
     """
     from minidisc_plugin.integrations.hosts import available, require
-    from minidisc_plugin.tasks import TASKS
     from minidisc_plugin.training.sharding import wants_sharding
 
-    hosted = TASKS[config.task].hosted
+    hosted = task.hosted
     if config.trainer == "inc" and not hosted:
-        raise ConfigError(f"trainer: 'inc' has no loss for task {config.task}; set trainer: transformers")
+        raise ConfigError(f"trainer: 'inc' has no loss for {task.said}; set trainer: transformers")
     sharded = wants_sharding(config.training)
     if config.trainer == "inc" and sharded:
         raise ConfigError("trainer: 'inc' does not shard by FSDP; set trainer: transformers, or remove training.fsdp")
@@ -201,7 +204,10 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     *first, last = _MAIN_STEPS
     steps = [make_step(pick("step", name, "steps")) for name in (*first, *config.steps, last)]
     pick("objective", config.distillation.objective, "distillation.objective")
-    trainer = _trainer(config)
+    from minidisc_plugin.tasks import TASKS, load_tokenizer, read_teacher
+
+    task = TASKS[config.task]()
+    _trainer(config, task)
     for step in steps:
         step.check(config)
 
@@ -211,7 +217,6 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     from minidisc_plugin.metrics import load_metric, result_key
     from minidisc_plugin.model_files.types import student_type, type_of
     from minidisc_plugin.nested.family import family_of
-    from minidisc_plugin.tasks import TASKS, load_tokenizer, read_teacher
     from minidisc_plugin.training.arguments import training_arguments, with_defaults
     from minidisc_plugin.training.precision import with_precision
 
@@ -220,13 +225,14 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     args = training_arguments(
         config.training, checkpoints, config.early_stopping_patience, result_key(config.metric.name)
     )
-    task = TASKS[config.task]()
     if task.own_labels:
         args.label_names = list(task.label_names)
     teacher, saved = read_teacher(config.model, config.trust_remote_code, task, weights=config.engine.weights)
     if saved != type_of(teacher):
         logger.info("model: its weights are saved in %s, and trained in %s", saved, type_of(teacher))
     family_of(teacher.config)
+    task = task.of_model(teacher.config)  # which may leave fewer trainers
+    trainer = _trainer(config, task)
     tokenizer = load_tokenizer(config.tokenizer or config.model, teacher, config.trust_remote_code, task)
     splits = load_splits(config, task, tokenizer, teacher.config)
     check_lengths(config, splits, teacher)

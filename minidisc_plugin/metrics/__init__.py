@@ -49,7 +49,7 @@ def _hub_switch() -> Iterator[None]:
         config.HF_EVALUATE_OFFLINE = before
 
 
-def load_metric(name: str) -> evaluate.EvaluationModule:
+def load_metric(name: str, configuration: str | None = None) -> evaluate.EvaluationModule:
     """Load a metric for `evaluate`.
 
     Rows are kept in memory under an experiment id of their own, so processes that share a cache do not
@@ -58,6 +58,7 @@ def load_metric(name: str) -> evaluate.EvaluationModule:
     Args:
         name: a shipped metric, which always comes from this package, or anything `evaluate.load` accepts: a
             local folder or file, or a module of the Hugging Face Hub, whose code is then run.
+        configuration: of the metric, such as `multilabel`.
 
     Returns:
         The evaluation module.
@@ -74,7 +75,7 @@ def load_metric(name: str) -> evaluate.EvaluationModule:
     path = str(_FOLDER / name) if name in shipped else name
     try:
         with _hub_switch():
-            return evaluate.load(path, keep_in_memory=True, experiment_id=uuid.uuid4().hex)
+            return evaluate.load(path, configuration, keep_in_memory=True, experiment_id=uuid.uuid4().hex)
     except Exception as error:  # evaluate runs foreign code and lets every kind of error through
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         remedy = (
@@ -91,6 +92,7 @@ class LoadedMetric:
     Args:
         name: as for `load_metric`.
         options: keyword arguments of the metric, such as `{"average": "macro"}` for f1.
+        configuration: as for `load_metric`.
 
     Attributes:
         key: where the number stands: `result_key(name)`.
@@ -99,10 +101,10 @@ class LoadedMetric:
         MetricError: the metric cannot be loaded.
     """
 
-    def __init__(self, name: str, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, name: str, options: Mapping[str, Any] | None = None, configuration: str | None = None) -> None:
         self.name, self.key = name, result_key(name)
         self._options = dict(options or {})
-        self._module = load_metric(name)
+        self._module = load_metric(name, configuration)
 
     @property
     def takes_answers(self) -> bool:

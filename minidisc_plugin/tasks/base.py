@@ -51,6 +51,7 @@ class Task(ABC):
         metric_example: A metric that fits.
         hosted: Whether Neural Compressor's losses can distil it.
         pads_with_end: Whether a tokenizer without a padding token may pad with the end of the text.
+        whole_columns: Those of lists that are of one length in every example, and never padded.
     """
 
     name: ClassVar[str]
@@ -63,6 +64,16 @@ class Task(ABC):
     metric_example: ClassVar[str]
     hosted: ClassVar[bool] = False
     pads_with_end: ClassVar[bool] = False
+    whole_columns: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def said(self) -> str:
+        """The task, as messages name it."""
+        return f"task {self.name}"
+
+    def of_model(self, config: PretrainedConfig) -> Task:
+        """The task as a model of this config does it; a variant of it where the config says so."""
+        return self
 
     @abstractmethod
     def check(self, split: Dataset, where: str, columns: DatasetConfig, config: PretrainedConfig) -> Dataset:

@@ -17,6 +17,8 @@ _HIDDEN = -1
 
 def is_regression(config: PretrainedConfig) -> bool:
     """Whether a sequence classification model of this config predicts real numbers."""
+    if config.problem_type == "multi_label_classification":
+        return False
     return bool(config.problem_type == "regression" or config.num_labels == 1)
 
 

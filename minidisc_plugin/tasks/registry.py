@@ -28,7 +28,9 @@ def task_of_class(name: str) -> Task | None:
 def task_of_model(model: nn.Module) -> Task:
     """The task of a model, by the classes it is made of; that of whole examples where they say nothing."""
     found = (task_of_class(kind.__name__) for kind in type(model).__mro__)
-    return next((task for task in found if task is not None), TextClassification())
+    task = next((task for task in found if task is not None), TextClassification())
+    config = getattr(model, "config", None)
+    return task if config is None else task.of_model(config)
 
 
 @cache

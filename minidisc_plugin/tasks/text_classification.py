@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from minidisc_plugin.errors import DataError
 from minidisc_plugin.tasks.base import Task, require_column, require_text
 from minidisc_plugin.tasks.labels import declared_names, is_regression, label_ids, perfect_predictions
 
@@ -41,8 +42,36 @@ class TextClassification(Task):
         for column in columns.text:
             require_text(split, where, column)
         names = declared_names(split.features[columns.label])
-        labels = label_ids(list(split[columns.label]), config, f"column {columns.label!r} of split {where!r}", names)
+        place = f"column {columns.label!r} of split {where!r}"
+        labels = self.read_labels(list(split[columns.label]), config, place, names)
         return split.select_columns(columns.text).add_column(_LABELS, labels)
+
+    def read_labels(
+        self, labels: list[Any], config: PretrainedConfig, where: str, names: Sequence[str] | None
+    ) -> list[Any]:
+        """Labels of a column as the model takes them.
+
+        Args:
+            labels: Of the column.
+            config: The model's.
+            where: The column and split, for messages.
+            names: What the data set calls its classes, where labels are its own indices.
+
+        Raises:
+            DataError: a label is missing, or is none of the model's.
+        """
+        if any(isinstance(label, list) for label in labels):
+            raise DataError(
+                f"dataset.label: {where} holds lists, and the model gives each example one label; give one, or set "
+                "problem_type: multi_label_classification in the model's config.json if it was trained with several"
+            )
+        return label_ids(labels, config, where, names)
+
+    def of_model(self, config: PretrainedConfig) -> Task:
+        """See Task."""
+        from minidisc_plugin.tasks.multi_label import PROBLEM, MultiLabelClassification
+
+        return MultiLabelClassification() if config.problem_type == PROBLEM else self
 
     def features(self, examples: Dataset, tokenizer: Any, max_length: int) -> Dataset:
         """See Task."""

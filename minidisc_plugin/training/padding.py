@@ -20,11 +20,13 @@ class PaddedTo:
         collator: Makes batches as wide as their longest example.
         length: In tokens.
         pad_id: The tokenizer's.
+        whole: Columns that are left as wide as they are.
     """
 
     collator: Callable[[list[Any]], Any]
     length: int
     pad_id: int
+    whole: frozenset[str] = frozenset()
 
     def __call__(self, rows: list[Any]) -> dict[str, Tensor]:
         """As `collator`, and padded to the right."""
@@ -33,7 +35,7 @@ class PaddedTo:
         return {name: self._wide(name, value, width) for name, value in batch.items()}
 
     def _wide(self, name: str, value: Tensor, width: int) -> Tensor:
-        if value.dim() < 2 or value.shape[1] != width:
+        if name in self.whole or value.dim() < 2 or value.shape[1] != width:
             return value
         filling = {"input_ids": self.pad_id, "labels": IGNORED}.get(name, 0)
         return functional.pad(value, (0, self.length - width), value=filling)

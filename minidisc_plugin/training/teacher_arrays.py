@@ -90,13 +90,18 @@ def arrays_of(outputs: Mapping[str, Any], mask: Tensor, compared: Callable[[int]
             if any(tuple(state.shape[:2]) != tuple(mask.shape) for state in value):
                 raise DataError(f"engine.teacher_cache: the teacher's {name!r} is not one row a token")
             arrays.append(Array(name, (len(states), *shape), True, states, len(value)))
-        elif tuple(value.shape[:2]) == tuple(mask.shape) and value.dim() >= 2:
+        elif _is_of_tokens(name, value, mask):
             arrays.append(Array(name, tuple(value.shape[2:]), True))
         elif len(value) == len(mask):
             arrays.append(Array(name, tuple(value.shape[1:]), False))
         else:
             raise DataError(f"engine.teacher_cache: the teacher's {name!r} is neither of examples nor of tokens")
     return arrays
+
+
+def _is_of_tokens(name: str, value: Tensor, mask: Tensor) -> bool:
+    """Whether an output has a row for each token; an example may have as many tokens as a classifier has classes."""
+    return tuple(value.shape[:2]) == tuple(mask.shape) and not (name == "logits" and value.dim() == 2)
 
 
 class Layout:

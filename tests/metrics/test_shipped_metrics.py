@@ -30,6 +30,7 @@ LIBRARIES = {
     "evaluate",
     "math",
     "minidisc_plugin",
+    "numpy",
     "scipy",
     "re",
     "string",

@@ -111,4 +111,4 @@ def test_what_does_not_fit_is_refused(tmp_path) -> None:
     with pytest.raises(ConfigError, match="steps: 'export' is not for task text-generation"):
         Export().check(config)
     with pytest.raises(ConfigError, match="trainer: 'inc' has no loss for task text-generation"):
-        _trainer(config)
+        _trainer(config, TASKS["text-generation"]())

@@ -66,6 +66,15 @@ def test_what_is_read_is_what_the_teacher_says(bench: Bench, tmp_path: Path, sid
         assert not mine[~mask].any()
 
 
+def test_as_many_classes_as_tokens_are_classes(bench: Bench, tmp_path: Path) -> None:
+    teacher = make_bert(labels=len(bench.dataset[0]["input_ids"]))
+    cache = make_cache(bench, tmp_path, teacher)
+    assert cache is not None
+    batch = dict(DataCollatorWithPadding(bench.tokenizer)([bench.dataset[row] for row in (0, 7)]))
+    found = cache.read([0, 7], batch["attention_mask"])
+    torch.testing.assert_close(found.logits, run_of(teacher, batch).logits, atol=1e-6, rtol=1e-5)
+
+
 def test_only_compared_states_are_kept(bench: Bench, tmp_path: Path) -> None:
     cache = make_cache(bench, tmp_path, make_bert(labels=2, layers=12))
     assert cache is not None

@@ -56,7 +56,7 @@ class HiddenStates:
         model: A Hugging Face model; what it returns to its caller, and its gradients, are left as they are.
 
     Raises:
-        UnsupportedModelError: an encoder-decoder, whose states are of two kinds.
+        UnsupportedModelError: an encoder-decoder, whose states are of two kinds, or one of several labels an example.
     """
 
     def __init__(self, model: Any) -> None:
@@ -64,6 +64,11 @@ class HiddenStates:
             raise UnsupportedModelError(
                 f"model: Neural Compressor's {LOSS_NAME} cannot follow {model.config.model_type!r}, an "
                 "encoder-decoder; set trainer: transformers"
+            )
+        if getattr(model.config, "problem_type", None) == "multi_label_classification":
+            raise UnsupportedModelError(
+                f"model: Neural Compressor's {LOSS_NAME} compares one class an example, and the model gives several "
+                "(multi_label_classification); set trainer: transformers"
             )
         self.states: list[Tensor] = []
         self.mask: Tensor | None = None

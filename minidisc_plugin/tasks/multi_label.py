@@ -1,0 +1,112 @@
+"""Classification of texts that may have several labels, or none: a yes or no for each label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from minidisc_plugin.errors import MetricError
+from minidisc_plugin.tasks.base import Outputs, Task
+from minidisc_plugin.tasks.label_sets import label_vectors
+from minidisc_plugin.tasks.text_classification import TextClassification
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import EvalPrediction, PretrainedConfig
+
+    from minidisc_plugin.config import MetricConfig
+
+PROBLEM = "multi_label_classification"
+"""The `problem_type` of such a model's config."""
+
+# As `evaluate` calls the variant of a metric that compares lists of labels.
+_CONFIGURATION = "multilabel"
+
+
+class MultiLabelClassification(TextClassification):
+    """The task text-classification of a teacher whose config says `problem_type: multi_label_classification`.
+
+    A label is a class of its own, present where its logit is above 0. Objectives are given one term for each example
+    and label, with the two logits 0 and z: their softmax at a temperature T is the sigmoid of z / T, so that soft
+    cross entropy is binary cross entropy against the teacher's probabilities.
+    """
+
+    metric_example = "f1"
+    hosted = False
+    whole_columns = frozenset({"labels"})
+
+    def of_model(self, config: PretrainedConfig) -> Task:
+        """See Task."""
+        return self
+
+    @property
+    def said(self) -> str:
+        """See Task."""
+        return f"{super().said} with several labels an example ({PROBLEM})"
+
+    def regression(self, config: PretrainedConfig) -> bool:
+        """See Task."""
+        return False
+
+    def read_labels(
+        self, labels: list[Any], config: PretrainedConfig, where: str, names: Sequence[str] | None
+    ) -> list[Any]:
+        """See TextClassification."""
+        return label_vectors(labels, config, where, names)
+
+    def compute_metrics(
+        self, metric: MetricConfig, config: PretrainedConfig
+    ) -> Callable[[EvalPrediction], dict[str, float]]:
+        """See Task; `f1` averages over all labels of all examples unless its options say otherwise."""
+        from minidisc_plugin.metrics import LoadedMetric
+
+        options = {"average": "micro", **metric.options} if metric.name == "f1" else metric.options
+        loaded = LoadedMetric(metric.name, options, _CONFIGURATION)
+        if not loaded.takes_sequences:
+            raise MetricError(
+                f"metric {metric.name} compares one value an example, and the model gives several; use f1"
+            )
+
+        def compute(prediction: EvalPrediction) -> dict[str, float]:
+            import numpy as np
+
+            logits, labels = np.asarray(self.reduce(prediction.predictions, None)), np.asarray(prediction.label_ids)
+            if np.isnan(logits).any():
+                return {loaded.key: float("nan")}
+            return loaded((logits > 0).astype(int), labels.astype(int))
+
+        return compute
+
+    def reduce(self, logits: Any, labels: Any) -> Any:
+        """See Task; encoder-decoders give more than logits."""
+        return logits[0] if isinstance(logits, tuple) else logits
+
+    def perfect_predictions(self, config: PretrainedConfig) -> EvalPrediction:
+        """See Task."""
+        import numpy as np
+        from transformers import EvalPrediction
+
+        labels = np.eye(config.num_labels)
+        return EvalPrediction(2 * labels - 1, labels)
+
+    def terms(self, batch: Mapping[str, Tensor]) -> int:
+        """See Task."""
+        return self.labels_of(batch).numel()
+
+    def compared(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> tuple[Any, Any, Any]:
+        """See Task."""
+        labels = {"labels": batch["labels"].flatten().long()} if "labels" in batch else {}
+        return _each_label(student), _each_label(teacher), {**batch, **labels}
+
+
+def _each_label(output: Any) -> Outputs:
+    """An output with the logits 0 and z of every example and label, (examples * labels, 2)."""
+    import torch
+
+    logits = output.logits.flatten()
+    return Outputs(
+        torch.stack([torch.zeros_like(logits), logits], dim=-1),
+        getattr(output, "hidden_states", None),
+        getattr(output, "encoder_hidden_states", None),
+        getattr(output, "decoder_hidden_states", None),
+    )

@@ -15,6 +15,7 @@ from minidisc_plugin.preparation import prepare
 from minidisc_plugin.processes import is_writer, wait_for_all
 from minidisc_plugin.reporting.records import ResultsRecord, ScheduleRecord, read_results, read_schedule
 from minidisc_plugin.run_directory import RunDirectory
+from minidisc_plugin.space import estimate, warn_where_too_little
 from minidisc_plugin.steps import Run
 from minidisc_plugin.storage import hugging_face_home, storage_errors
 
@@ -98,6 +99,8 @@ def _compress(config: CompressionConfig, *, overwrite: bool, resume: bool) -> Re
     with opened if is_writer() else nullcontext(), storage_errors(directory.root, during_run=True):
         wait_for_all()
         run = Run(prepared, prepared.workbench(resume), directory)
+        if is_writer():
+            warn_where_too_little(estimate(prepared, run.bench), directory.place)
         with collecting_new_garbage_only():
             for step in prepared.steps:
                 step.run(run)

@@ -13,6 +13,7 @@ from minidisc_plugin.preparation import Prepared, prepare
 from minidisc_plugin.reporting.records import Candidate
 from minidisc_plugin.run_directory import FILES, RunDirectory
 from minidisc_plugin.schedulers.checked import scales_of, stages_of
+from minidisc_plugin.space import Space, estimate
 from minidisc_plugin.stage_costs import StageCost, epoch_of, stage_costs
 from minidisc_plugin.storage import hugging_face_home, storage_errors
 
@@ -34,6 +35,7 @@ class Plan:
         macs: Multiply-accumulates of one example by scale, at `sequence_length` tokens.
         sequence_length: The median length of the reported split.
         memory: Of each device while the stage with the largest network trains.
+        space: On disk while the run lasts.
         calibration: What passes take on this machine; None where it was not asked for.
         cached: Whether stages read their teacher's outputs from a cache.
         stages: With steps and cost; stages after the choice are priced as if the largest candidate won.
@@ -48,6 +50,7 @@ class Plan:
     macs: dict[float, int]
     sequence_length: int
     memory: Memory
+    space: Space
     calibration: Calibration | None
     cached: bool
     stages: list[StageCost]
@@ -72,6 +75,7 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
         prepared = prepare(config, Path(scratch))
         bench = prepared.workbench()
         nested = bench.ranked_network()
+        space = estimate(prepared, bench)
     scales = scales_of(prepared.scheduler)
     target = prepared.scheduler.target_scale
     *candidates, student, teacher = nested.describe([*scales, target, 1.0])
@@ -88,6 +92,7 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
         macs=macs,
         sequence_length=batch["input_ids"].shape[1],
         memory=_memory(prepared, nested, batch),
+        space=space,
         calibration=calibration,
         cached=cached,
         stages=stage_costs(prepared, macs, parameters, calibration, cached),

@@ -68,6 +68,11 @@ def epoch_of(prepared: Prepared, by_inc: bool = False) -> Epoch:
     return first_epoch(prepared.splits.train, prepared.args, None if by_inc else engine.tokens_per_batch, padded_to)
 
 
+def is_left_to_inc(prepared: Prepared, stage: PlannedStage) -> bool:
+    """Whether INCTrainer trains a stage: that of a standalone student; nested networks are not left to it."""
+    return prepared.config.trainer == "inc" and list(stage.passes) == [prepared.config.target_scale]
+
+
 def _stage_cost(
     prepared: Prepared,
     stage: PlannedStage,
@@ -76,8 +81,7 @@ def _stage_cost(
     calibration: Calibration | None,
     cached: bool,
 ) -> StageCost:
-    # Only a standalone student is left to INCTrainer; nested networks are not.
-    by_inc = prepared.config.trainer == "inc" and list(stage.passes) == [prepared.config.target_scale]
+    by_inc = is_left_to_inc(prepared, stage)
     epoch = epoch_of(prepared, by_inc)
     accumulated = min(prepared.args.gradient_accumulation_steps, len(epoch.batches))
     steps = _steps(prepared, len(epoch.batches), by_inc)

@@ -45,6 +45,11 @@ def weight_bytes(model: nn.Module) -> int:
     return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
 
 
+def uses_adam(args: TrainingArguments) -> bool:
+    """Whether the optimizer keeps two states of each weight."""
+    return _ADAM in str(getattr(args.optim, "value", args.optim))
+
+
 def activation_bytes(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> int:
     """Bytes that a forward pass in training mode keeps for the backward pass, parameters left out.
 
@@ -90,7 +95,7 @@ def training_memory(
     examples = int(args.per_device_train_batch_size)
     single: dict[str, Any] = {name: value[:1] for name, value in batch.items()}
     trained = sum(p.numel() * p.element_size() for p in network.parameters() if p.requires_grad)
-    optimizer = 2 * trained if _ADAM in str(getattr(args.optim, "value", args.optim)) else None
+    optimizer = 2 * trained if uses_adam(args) else None
     return Memory(
         teacher=weight_bytes(teacher),
         network=weight_bytes(network) // devices,

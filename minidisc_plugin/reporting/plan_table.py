@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minidisc_plugin.plan import Plan
 from minidisc_plugin.reporting.console import standard_output, text
 from minidisc_plugin.reporting.rows import count, duration, size
 from minidisc_plugin.stage_costs import PASSES_OF_A_TRAINED_EXAMPLE, StageCost
+from minidisc_plugin.storage import free_bytes
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from minidisc_plugin.reporting.memory import Memory
+    from minidisc_plugin.space import Space
 
 
 def print_plan(plan: Plan, console: Console | None = None) -> None:
@@ -68,6 +71,7 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
         + "\n"
     )
     _print_memory(plan.memory, console)
+    _print_space(plan.space, plan.output_dir, console)
     console.print(text(f"would write into {plan.output_dir}:"))
     for name, content in plan.writes.items():
         console.print(text(f"  {name:<22}{content}"))
@@ -99,3 +103,18 @@ def _print_memory(memory: Memory, console: Console) -> None:
         f"scale, {memory.examples} x {memory.tokens} tokens, without gradient checkpointing; they grow with both. The "
         "teacher's passing ones, and what libraries take, come on top.\n"
     )
+
+
+def _print_space(space: Space, output_dir: Path, console: Console) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title="room on disk, at most", title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("checkpoints", "finished stages", "models", "teacher's exports", "teachers' outputs"):
+        table.add_column(name, justify="right")
+    table.add_row(*map(size, (space.checkpoints, space.stages, space.models, space.scratch, space.cache)))
+    console.print(table)
+    shared = f" (outputs in {space.cache_folder})" if space.cache_folder and space.cache else ""
+    needed, free = size(space.in_output_dir), size(free_bytes(output_dir))
+    console.print(text(f"{needed} in {output_dir} while the run lasts{shared}; {free} are free there."))
+    console.print("Models stay, and all else goes at the end.\n")

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from minidisc_plugin.training.objectives import Objective
     from minidisc_plugin.training.scale_sampler import ScaleSampler
     from minidisc_plugin.training.teacher_cache import TeacherCache
+    from minidisc_plugin.training.teacher_store import Examples, TeacherStore
 
 logger = logging.getLogger(__name__)
 
@@ -282,33 +283,46 @@ class Workbench:
         trainer.is_fsdp_enabled = False  # accelerate shards what is trained only
         return trainer
 
+    def teacher_cache_bytes(self) -> int:
+        """Bytes on disk that the outputs of one teacher take; 0 where they are not kept."""
+        store, examples = self._store(), self._cached_examples(self.teacher, "batches")
+        return 0 if examples is None else store.size(self.teacher, examples, **self._kept)
+
     def _teacher_cache(self, teacher: PreTrainedModel, stage: str) -> TeacherCache | None:
         """The teacher's outputs for the training set, where they save more than they cost."""
-        from minidisc_plugin.training.teacher_store import Examples, TeacherStore, reads_cache
+        examples = self._cached_examples(teacher, stage)
+        if examples is None:
+            return None
+        with self.journal.stage(f"{stage}-teacher"):
+            return self._store().cache(
+                teacher.to(self.args.device).eval(),
+                examples,
+                **self._kept,
+                required=self.engine.teacher_cache is True,
+                quiet=self.args.disable_tqdm or not is_writer(),
+            )
 
-        wanted, args = self.engine.teacher_cache, self.args
+    def _store(self) -> TeacherStore:
+        from minidisc_plugin.training.teacher_store import TeacherStore
+
+        folder = Path(self.engine.teacher_cache_dir or self.folder / "teachers")
+        return TeacherStore(folder, self.engine.teacher_cache_gib * 2**30)
+
+    def _cached_examples(self, teacher: PreTrainedModel, stage: str) -> Examples | None:
+        """The training set as a teacher is given it, where its outputs are to be kept."""
+        from minidisc_plugin.training.teacher_store import Examples, reads_cache
+
         dataset = self._trainer_arguments["train_dataset"]
-        if not reads_cache(wanted, args, len(dataset)):
+        if not reads_cache(self.engine.teacher_cache, self.args, len(dataset)):
             return None
         trainer = self.evaluator(teacher, stage, dataset)
-        examples = Examples(
-            trainer._remove_unused_columns(dataset, "training"),
-            trainer.data_collator,
-            args.per_device_eval_batch_size,
-            self.task,
-        )
-        store = TeacherStore(
-            Path(self.engine.teacher_cache_dir or self.folder / "teachers"), self.engine.teacher_cache_gib * 2**30
-        )
-        with self.journal.stage(f"{stage}-teacher"):
-            return store.cache(
-                teacher.to(args.device).eval(),
-                examples,
-                states=self._objective.needs_hidden_states,
-                compared=self._objective.compared_states,
-                required=wanted is True,
-                quiet=args.disable_tqdm or not is_writer(),
-            )
+        columns = trainer._remove_unused_columns(dataset, "training")
+        return Examples(columns, trainer.data_collator, self.args.per_device_eval_batch_size, self.task)
+
+    @property
+    def _kept(self) -> dict[str, Any]:
+        """Which outputs are kept."""
+        return {"states": self._objective.needs_hidden_states, "compared": self._objective.compared_states}
 
 
 def _plain(logits: Any) -> Any:

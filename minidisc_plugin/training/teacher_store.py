@@ -121,6 +121,15 @@ class TeacherStore:
             logger.log(level, "the teacher runs in every step: %s", error)
             return None
 
+    def size(
+        self, teacher: PreTrainedModel, examples: Examples, *, states: bool, compared: Callable[[int], Sequence[int]]
+    ) -> int:
+        """Bytes that a cache would have; 0 where the teacher's outputs cannot be kept. See cache."""
+        try:
+            return self._plan(teacher, examples, states, compared).bytes
+        except DataError:
+            return 0
+
     def _cache(
         self, teacher: PreTrainedModel, examples: Examples, layout: Layout, states: bool, quiet: bool
     ) -> TeacherCache:

@@ -22,6 +22,11 @@ class DatasetConfig(Settings):
     )
     revision: str | None = Field(None, description="Version of a dataset on the Hub.")
     cache_dir: PathText | None = Field(None, description="Where datasets are cached.")
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Further keys of the loader of `datasets`, such as `sep`, `quoting` and `encoding` of CSV, or "
+        "`field` of JSON.",
+    )
     train_split: str = Field("train", description="Split to train on; the selection split is carved from it.")
     validation_split: str | None = Field(
         None, description="Split for early stopping. Default: `validation`, where the dataset has it."

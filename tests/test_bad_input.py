@@ -55,7 +55,18 @@ def within(section: str, **changes: Any) -> Change:
     return lambda data, _: data[section].update(changes)
 
 
-def split(name: str, rows: list[dict[str, Any]] | str | None) -> Change:
+def lines(name: str) -> Change:
+    """JSON lines for one split, whose texts are numbers."""
+
+    def change(data: dict[str, Any], folder: Path) -> None:
+        file = folder / f"{name}.jsonl"
+        file.write_text('{"sentence": 12, "label": 0}\n{"sentence": 13, "label": 1}\n', encoding="utf-8")
+        data["dataset"]["data_files"][name] = str(file)
+
+    return change
+
+
+def split(name: str, rows: list[dict[str, Any]] | str | bytes | None) -> Change:
     """Another file for one split; none at all."""
 
     def change(data: dict[str, Any], folder: Path) -> None:
@@ -63,8 +74,8 @@ def split(name: str, rows: list[dict[str, Any]] | str | None) -> Change:
             del data["dataset"]["data_files"][name]
             return
         file = folder / f"{name}.csv"
-        if isinstance(rows, str):
-            file.write_text(rows, encoding="utf-8")
+        if isinstance(rows, (str, bytes)):
+            file.write_bytes(rows if isinstance(rows, bytes) else rows.encode())
         else:
             write_csv(file, rows)
         data["dataset"]["data_files"][name] = str(file)
@@ -168,9 +179,39 @@ CASES: dict[str, tuple[Change, type[MinidiscError], tuple[str, ...]]] = {
         ("dataset.label: row 0 ", "'test'", "has none"),
     ),
     "text column of numbers": (
-        both(*(split(name, "sentence,label\n12,0\n13,1\n") for name in ("train", "validation", "test"))),
+        both(within("dataset", path="json"), *(lines(name) for name in ("train", "validation", "test"))),
         DataError,
         ("dataset.text: column 'sentence'", "int64, not text"),
+    ),
+    "reported split that is trained on": (
+        within("dataset", test_split="train"),
+        DataError,
+        ("dataset.test_split: 'train'", "trained on", "another split"),
+    ),
+    "validation split that is trained on": (
+        within("dataset", validation_split="train"),
+        DataError,
+        ("dataset.validation_split: 'train'", "trained on", "another split"),
+    ),
+    "test split trained on, and nothing else to report": (
+        both(within("dataset", train_split="test"), split("validation", None), split("train", None)),
+        DataError,
+        ("neither a test nor a validation split",),
+    ),
+    "unknown key of the loader": (
+        within("dataset", options={"seperator": ";"}),
+        ConfigError,
+        ("dataset.options.seperator: unknown key",),
+    ),
+    "file in another encoding": (
+        split("test", "sentence,label\ngood,1\nd\xe9j\xe0,1\n".encode("latin-1")),
+        DataError,
+        ("test.csv is not in utf-8", "line 3", "latin-1"),
+    ),
+    "hidden labels": (
+        split("test", "sentence,label\ngood,-1\nbad,-1\n"),
+        DataError,
+        ("dataset.label: ", "'test'", "hidden"),
     ),
     "empty split": (split("test", "sentence,label\n"), DataError, ("dataset: 'csv' cannot be loaded",)),
     "split that is not there": (

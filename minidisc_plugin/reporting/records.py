@@ -115,7 +115,7 @@ class ResultsRecord(_Record):
     scheduler: str
     task: str = Field(default="text-classification", description="what the models do, in Optimum's terms")
     metric: str = Field(description="name of the reported metric")
-    split: Literal["test", "validation"]
+    split: str = Field(description="name of the reported split")
     examples: Count = Field(description="size of that split")
     sequence_length: Annotated[int, Field(gt=0)] = Field(description="tokens of each timed example")
     rows: list[ModelRow]

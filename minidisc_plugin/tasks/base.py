@@ -190,11 +190,21 @@ def require_column(split: Dataset, where: str, key: str, column: str) -> None:
 
 
 def require_text(split: Dataset, where: str, column: str, key: str = "text") -> None:
-    """Refuse a column that does not hold text."""
+    """Refuse a column that does not hold text in every row; a text may be empty."""
     kind = getattr(split.features[column], "dtype", "")
-    if kind not in ("string", "large_string", "null"):
+    if kind not in ("string", "large_string", "string_view", "null"):
         kind = kind or type(split.features[column]).__name__
         raise DataError(f"dataset.{key}: column {column!r} of split {where!r} holds {kind}, not text")
+    start = 0
+    for part in split.select_columns([column]).with_format("arrow").iter(10_000):
+        values = part.column(column)
+        if values.null_count:
+            row = start + values.is_null().to_pylist().index(True)
+            raise DataError(
+                f"dataset.{key}: row {row} (from 0) of column {column!r} of split {where!r} has no text (null); add "
+                "it, or leave the row out"
+            )
+        start += len(values)
 
 
 class PaddingCollator:

@@ -106,7 +106,7 @@ class TextGeneration(_LanguageModelling):
         (text,) = examples.column_names
 
         def tokenise(batch: dict[str, list[Any]]) -> dict[str, Any]:
-            found = dict(tokenizer([part or "" for part in batch[text]], truncation=True, max_length=max_length))
+            found = dict(tokenizer(batch[text], truncation=True, max_length=max_length))
             kept = [row for row, ids in enumerate(found["input_ids"]) if len(ids) > 1]
             features = {name: [values[row] for row in kept] for name, values in found.items()}
             return {**features, "labels": features["input_ids"]}
@@ -141,14 +141,14 @@ class TextToText(_LanguageModelling):
         require_text(split, where, columns.label, "label")
         from datasets import Dataset
 
-        sources, targets = ([text or "" for text in split[column]] for column in (source, columns.label))
+        sources, targets = (list(split[column]) for column in (source, columns.label))
         return Dataset.from_dict({"source": sources, "target": targets})
 
     def features(self, examples: Dataset, tokenizer: Any, max_length: int) -> Dataset:
         """See Task."""
 
         def tokenise(batch: dict[str, list[Any]]) -> dict[str, Any]:
-            found = tokenizer([text or "" for text in batch["source"]], truncation=True, max_length=max_length)
+            found = tokenizer(batch["source"], truncation=True, max_length=max_length)
             targets = tokenizer(text_target=batch["target"], truncation=True, max_length=max_length)
             return {**found, "labels": targets["input_ids"]}
 

@@ -72,8 +72,8 @@ class QuestionAnswering(Task):
         if not getattr(tokenizer, "is_fast", False):
             raise DataError(f"tokenizer: {type(tokenizer).__name__} gives no offsets; give a fast tokenizer")
 
-        def question(text: str | None) -> str:
-            text = (text or "").strip()
+        def question(text: str) -> str:
+            text = text.strip()
             offsets = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)["offset_mapping"]
             return text if len(offsets) <= max_length // 2 else text[: offsets[max_length // 2 - 1][1]]
 
@@ -215,13 +215,13 @@ def answer_span(offsets: list[Any], in_context: list[bool], start: int, end: int
     )
 
 
-def _problem(context: Any, answers: Any) -> str | None:
+def _problem(context: str, answers: Any) -> str | None:
     """What is wrong with a row's answers, if anything."""
     if not isinstance(answers, dict) or not {"text", "answer_start"} <= set(answers):
         return 'needs {"text": [...], "answer_start": [...]}'
     if not answers["text"] or len(answers["text"]) != len(answers["answer_start"]):
         return "has no answer"
     for text, start in zip(answers["text"], answers["answer_start"], strict=True):
-        if not text or (context or "")[start : start + len(text)] != text:
+        if not text or context[start : start + len(text)] != text:
             return f"has an answer_start ({start}) at which its answer does not stand"
     return None

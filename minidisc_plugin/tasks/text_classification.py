@@ -78,7 +78,7 @@ class TextClassification(Task):
         columns = [name for name in examples.column_names if name != _LABELS]
 
         def tokenise(batch: dict[str, list[Any]]) -> dict[str, Any]:
-            texts = [[text or "" for text in batch[column]] for column in columns]
+            texts = [batch[column] for column in columns]
             return {**tokenizer(*texts, truncation=True, max_length=max_length), "labels": batch[_LABELS]}
 
         return examples.map(tokenise, batched=True, remove_columns=examples.column_names, desc="tokenising")

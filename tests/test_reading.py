@@ -21,15 +21,13 @@ from minidisc_plugin.reading import read_dataset
 from minidisc_plugin.tasks import TASKS
 from tests.tasks.test_labels import model, nameless
 
-SPLITS = ("train", "test")
-
 
 def read(folder: Path, files: dict[str, str | bytes], path: str = "csv", **keys: Any) -> DatasetDict:
     """Read files written for the purpose; the first is train's, and test's where there is one only."""
     for name, content in files.items():
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
-    names = [*files, *files][:2]
-    return read_dataset(section(path, {split: str(folder / name) for split, name in zip(SPLITS, names, strict=True)}, **keys))[0]
+    train, test = [*files, *files][:2]
+    return read_dataset(section(path, {"train": str(folder / train), "test": str(folder / test)}, **keys))[0]
 
 
 def section(path: str, data_files: Any = None, **keys: Any) -> DatasetConfig:

@@ -121,6 +121,7 @@ class Stages:
         """
         from minidisc_plugin.training.checkpoint_keeper import CheckpointKeeper
         from minidisc_plugin.training.progress import show_progress
+        from minidisc_plugin.training.resumable import make_resumable
         from minidisc_plugin.training.sharding import is_sharded
 
         # A mark of the evaluation before, copied into slices: accelerate would take the model for one that it has
@@ -128,7 +129,7 @@ class Stages:
         stage.model.__dict__.pop("_is_accelerate_prepared", None)
         own = {"cache": cache, "tokens_per_batch": self.engine.tokens_per_batch} if stage.reads_cache else {}
         args = for_stage(self.args, stage.name)
-        args.save_total_limit = None  # the keeper's affair
+        make_resumable(args)
         if checkpoint is not None:
             args.eval_on_start = False  # it is not the start
         callbacks = copy.deepcopy([*self.callbacks, *stage.callbacks])

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.errors import ConfigError
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
 
 # Key, the value that is refused, and what to do about it.
 _REFUSED: tuple[tuple[str, Any, str], ...] = (
@@ -28,6 +31,8 @@ _REFUSED: tuple[tuple[str, Any, str], ...] = (
     ("enable_jit_checkpoint", True, "a stage that it stops would be taken for finished; remove it"),
     ("save_safetensors", False, "checkpoints are kept as safetensors; remove it"),
 )
+# Optimizers that keep their state where no checkpoint holds it.
+_STATE_ELSEWHERE = ("_layerwise", "lomo")
 
 
 def refuse_what_cannot_resume(values: Mapping[str, Any]) -> None:
@@ -40,3 +45,17 @@ def refuse_what_cannot_resume(values: Mapping[str, Any]) -> None:
         value = values.get(key)
         if value == refused and isinstance(value, type(refused)):
             raise ConfigError(f"training.{key}: {value!r} cannot be used: {remedy}")
+    if str(values.get("optim", "")).endswith(_STATE_ELSEWHERE):
+        raise ConfigError(
+            f"training.optim: {values['optim']!r} cannot be used: a checkpoint does not hold its state; "
+            "give another, such as adamw_torch"
+        )
+
+
+def make_resumable(args: TrainingArguments) -> None:
+    """Have a stage save all that it needs to go on, whatever a script's arguments say for its own training."""
+    args.save_only_model = False
+    args.ignore_data_skip = False
+    args.save_total_limit = None  # rotation is the affair of who seals the checkpoints
+    if args.save_strategy == "best":
+        args.save_strategy = type(args.save_strategy)(getattr(args.eval_strategy, "value", args.eval_strategy))

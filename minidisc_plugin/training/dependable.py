@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from minidisc_plugin.errors import NonFiniteLossError
 from minidisc_plugin.training.batches import has_lengths, train_loader
+from minidisc_plugin.training.numbered_cpus import load_to_numbered_cpus
 
 
 class DependableTraining:
@@ -29,6 +30,11 @@ class DependableTraining:
     args: Any
     state: Any
     train_dataset: Any
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """As Trainer; several processes on CPUs can do it, too."""
+        load_to_numbered_cpus()
+        super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[misc]
 
     def training_step(self, model: nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
         """One step; stops the run when the loss is not finite."""

@@ -38,6 +38,9 @@ def difference(wanted: dict[str, Any], found: dict[str, Any]) -> str | None:
 
 def _timeless(value: Any) -> Any:
     if isinstance(value, dict):
+        # OpenVINO numbers its nodes through a process, so their names are longer where more was exported before.
+        if not str(value.get("runtime", "torch")).startswith("torch"):
+            value = {key: part for key, part in value.items() if key != "bytes_on_disk"}
         return {
             key: sorted(part) if key == "seconds" else _timeless(part)
             for key, part in value.items()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.config_file import read_config
+from minidisc_plugin.litter import compile_into, no_litter
 from minidisc_plugin.memory import collecting_new_garbage_only
 from minidisc_plugin.preparation import prepare
 from minidisc_plugin.processes import is_writer, wait_for_all
@@ -78,11 +79,11 @@ def compress(
     """
     if not isinstance(config, CompressionConfig):
         config = read_config(config)
-    with storage_errors(config.output_dir):
-        return _compress(config, overwrite=overwrite, resume=resume)
+    with storage_errors(config.output_dir), no_litter() as is_ours:
+        return _compress(config, overwrite=overwrite, resume=resume, keep_compiled=is_ours)
 
 
-def _compress(config: CompressionConfig, *, overwrite: bool, resume: bool) -> Result:
+def _compress(config: CompressionConfig, *, overwrite: bool, resume: bool, keep_compiled: bool) -> Result:
     directory = RunDirectory(config.output_dir)
     directory.check(config, overwrite=overwrite, resume=resume)
     with storage_errors(hugging_face_home()):
@@ -98,6 +99,8 @@ def _compress(config: CompressionConfig, *, overwrite: bool, resume: bool) -> Re
     opened = directory.opened(prepared.config, prepared.inputs, overwrite=overwrite, resume=resume)
     with opened if is_writer() else nullcontext(), storage_errors(directory.root, during_run=True):
         wait_for_all()
+        if keep_compiled:
+            compile_into(directory.checkpoints)
         run = Run(prepared, prepared.workbench(resume), directory)
         if is_writer():
             warn_where_too_little(estimate(prepared, run.bench), directory.place)

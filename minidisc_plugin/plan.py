@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.config import CompressionConfig
+from minidisc_plugin.litter import no_litter
 from minidisc_plugin.preparation import Prepared, prepare
 from minidisc_plugin.reporting.records import Candidate
 from minidisc_plugin.run_directory import FILES, RunDirectory
@@ -58,6 +59,7 @@ class Plan:
     writes: dict[str, str]
 
 
+@no_litter()
 def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
     """Check a config, rank the teacher's heads and neurons, and price every stage; writes nothing.
 

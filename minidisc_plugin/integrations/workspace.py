@@ -6,18 +6,24 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from minidisc_plugin.atomic import TEMPORARY
 
 
 @contextmanager
-def workspace() -> Iterator[None]:
+def workspace(beside: Path) -> Iterator[None]:
     """Give Neural Compressor a temporary workspace for the block; a user's own choice of one is kept.
 
     Its quantization writes histories there.
+
+    Args:
+        beside: A file or folder next to which the workspace is made.
     """
     from neural_compressor.config import default_workspace, options
 
     chosen = options.workspace
-    with tempfile.TemporaryDirectory(prefix="minidisc-inc-") as scratch:
+    with tempfile.TemporaryDirectory(prefix=f"{TEMPORARY}inc-", dir=beside.parent) as scratch:
         if chosen == default_workspace:
             options.workspace = scratch + os.sep
         try:

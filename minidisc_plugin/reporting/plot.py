@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.atomic import atomic_path
+from minidisc_plugin.litter import plotting_beside
 from minidisc_plugin.reporting.records import Candidate, ScheduleRecord
 from minidisc_plugin.reporting.rows import choice
 
@@ -55,6 +56,12 @@ def plot_tradeoff(schedule: ScheduleRecord, path: str | os.PathLike[str]) -> boo
     """
     if not has_picture(schedule):
         return False
+    with plotting_beside(Path(path)):
+        _plot(schedule, path)
+    return True
+
+
+def _plot(schedule: ScheduleRecord, path: str | os.PathLike[str]) -> None:
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -78,7 +85,6 @@ def plot_tradeoff(schedule: ScheduleRecord, path: str | os.PathLike[str]) -> boo
         figure.align_ylabels()
         with atomic_path(Path(path)) as temporary:
             figure.savefig(temporary, metadata={"Title": _title(schedule)})
-    return True
 
 
 def _draw(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.atomic import atomic_path
 from minidisc_plugin.errors import PluginFailedError
+from minidisc_plugin.litter import COMPILED
 from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.printable import shown
 from minidisc_plugin.processes import is_writer, wait_for_all
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # What lies among the folders of stages.
-_OTHERS = frozenset({"importance", "report", "teachers", "writing", JOURNAL_FILE, "ranking.safetensors"})
+_OTHERS = frozenset({"importance", "report", "teachers", "writing", COMPILED, JOURNAL_FILE, "ranking.safetensors"})
 
 
 @dataclass(frozen=True)

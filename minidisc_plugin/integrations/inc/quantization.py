@@ -37,7 +37,7 @@ def quantize(
     """
     approach = "dynamic" if examples is None else "static"
     quantizer = INCQuantizer.from_pretrained(as_stock(copy.deepcopy(model).cpu()), task=task)
-    with atomic_folder(folder) as temporary, workspace():
+    with atomic_folder(folder) as temporary, workspace(temporary):
         quantizer.quantize(
             quantization_config=PostTrainingQuantConfig(approach=approach),
             save_directory=temporary,
@@ -54,5 +54,5 @@ def load(folder: Path) -> Any:
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     architecture = json.loads((folder / "config.json").read_text(encoding="utf-8"))["architectures"][0]
     model = class_for(architecture, config)(config)
-    with workspace():
+    with workspace(folder):
         return pytorch.load(str(folder / WEIGHTS_NAME), as_stock(model)).eval()

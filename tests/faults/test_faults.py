@@ -26,7 +26,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> list[Tried]:
     return list(Ledger(lines).tried.values())
 
 
-@pytest.mark.timeout(1200)  # half a minute, where nothing else runs
+@pytest.mark.timeout(1200)  # under a minute, where nothing else runs
 @pytest.mark.parametrize("kind", ["kill", "ENOSPC", "EIO", "EROFS", "two", "damage"])
 def test_a_run_survives(kind: str, tried: list[Tried]) -> None:
     of_kind = [one for one in tried if one.key.split("/")[1].startswith(kind)]

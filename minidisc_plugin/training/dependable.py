@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -35,6 +36,13 @@ class DependableTraining:
         """As Trainer; several processes on CPUs can do it, too."""
         load_to_numbered_cpus()
         super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[misc]
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """As Trainer, of which old releases let torch refuse the state of NumPy's generator."""
+        array = np.zeros(1, np.uint32)
+        reconstruct: Any = array.__reduce__()[0]
+        with torch.serialization.safe_globals([reconstruct, np.ndarray, np.dtype, type(array.dtype)]):
+            super()._load_rng_state(checkpoint)  # type: ignore[misc]
 
     def training_step(self, model: nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
         """One step; stops the run when the loss is not finite."""

@@ -16,7 +16,7 @@ from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.errors import ConfigError
 from minidisc_plugin.inc_config import from_inc_config, is_inc_config
 from minidisc_plugin.plain_data import PlainDataError, checked, from_json, from_yaml, read_text
-from minidisc_plugin.printable import shortened, shown
+from minidisc_plugin.printable import shown
 
 Model = TypeVar("Model", bound=BaseModel)
 _LISTED = 25
@@ -113,18 +113,17 @@ def check_whole(config: CompressionConfig) -> None:
 
 def _override(data: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
-    given = f"{key}={redaction.MASK}" if redaction.names_secret(key.strip()) else shortened(override)
     if not equals or not key.strip():
-        raise ConfigError(f"--set {given!r}: expected KEY=VALUE, such as scheduler_config.lambda=0.3")
+        raise ConfigError(f"--set {shown(override)}: expected KEY=VALUE, such as scheduler_config.lambda=0.3")
     *parents, last = key.strip().split(".")
     for parent in parents:
         data = data.setdefault(parent, {})
         if not isinstance(data, dict):
-            raise ConfigError(f"--set {given!r}: {parent!r} holds no keys")
+            raise ConfigError(f"--set {key}: {parent!r} holds no keys")
     try:
         data[last] = from_yaml(value)
     except PlainDataError as error:
-        raise ConfigError(f"--set {given!r}: {error}") from error
+        raise ConfigError(f"--set {key}: {error}") from error
 
 
 def _problems(model: type[BaseModel], data: Mapping[str, Any], error: ValidationError, prefix: str) -> list[str]:

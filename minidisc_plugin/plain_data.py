@@ -126,7 +126,7 @@ def from_yaml(text: str) -> Any:
     except PlainDataError:
         raise
     except (yaml.YAMLError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise PlainDataError(f"not valid yaml: {one_line(str(error))}") from error
+        raise PlainDataError(f"not valid yaml: {_problem(error)}") from error
     return checked(data)
 
 
@@ -179,7 +179,7 @@ def _check_text(text: str) -> None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise PlainDataError(f"{shown(text)} holds half of a surrogate pair, which no file can hold") from error
+        raise PlainDataError("a text holds half of a surrogate pair, which no file can hold") from error
 
 
 def _written_out(node: yaml.Node, sizes: dict[yaml.Node, int], above: tuple[yaml.Node, ...]) -> int:
@@ -238,6 +238,15 @@ def _bounded(number: int | str) -> int:
 
 def _no_number(name: str) -> Hashable:
     raise PlainDataError(f"{name} is no number of JSON")
+
+
+def _problem(error: Exception) -> str:
+    """What is wrong and where, without the line itself: a secret may stand in it."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return one_line(str(error))
+    mark = error.problem_mark or error.context_mark
+    place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else None
+    return one_line(", ".join(filter(None, (error.context, error.problem, place))))
 
 
 def _at(node: yaml.Node) -> str:

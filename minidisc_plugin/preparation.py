@@ -16,6 +16,7 @@ from minidisc_plugin.errors import ConfigError
 from minidisc_plugin.plugins import host, pick
 from minidisc_plugin.plugins.guarded import make_objective, make_step
 from minidisc_plugin.protocol import with_protocol
+from minidisc_plugin.redaction import remember
 from minidisc_plugin.schedulers.checked import settle
 
 if TYPE_CHECKING:
@@ -194,6 +195,7 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     Raises:
         MinidiscError: something in it cannot be used; the message names it.
     """
+    remember(config.model_dump(mode="json"))
     check_whole(config)
     check_consent(config)
     config = with_protocol(config)

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from minidisc_plugin import CompressionConfig, redaction
+from minidisc_plugin import CompressionConfig, compress, hookimpl, redaction
 from minidisc_plugin.cli import main
 from minidisc_plugin.config_file import check_whole, plain, read_config, to_yaml
 from minidisc_plugin.errors import ConfigError, DataError
+from minidisc_plugin.plugins import host
 from minidisc_plugin.reporting.card import _public
 from minidisc_plugin.reporting.console import SafeFormatter
 from tests.tiny import make_config
@@ -116,10 +117,17 @@ def test_messages_hold_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     file.write_text(yaml.safe_dump(data), encoding="utf-8")
     wrong = [f"hub_token={SECRET}", f"training.hub_token.x={SECRET}", f"max_length={SECRET}"]
     wrong += [f"training={SECRET}", f"dataset.data_files={{a: {{b: 'https://me:{SECRET}@host'}}}}", "training.token"]
+    wrong += [f"training={{hub_token: {SECRET}", f"training={{hub_token: {SECRET}: x}}"]
     for override in wrong:
         assert main(["plan", str(file), "--set", override]) == 2
         printed = capsys.readouterr()
         assert SECRET not in printed.err + printed.out and printed.err.count("\n") == 1
+    for text in (f"training:\n  hub_token: {SECRET}: x\n", f"hub_token: '{SECRET}\n", f"hub_token: {SECRET}\n\tx: 1\n"):
+        file.write_text(text, encoding="utf-8")
+        assert main(["plan", str(file)]) == 2
+        printed = capsys.readouterr().err
+        assert SECRET not in printed and "line " in printed
+    file.write_text(yaml.safe_dump(data), encoding="utf-8")
     read_config(file)
     assert str(DataError(f"the host said: Bearer {SECRET} refused")) == "the host said: Bearer *** refused"
     assert SECRET not in repr(DataError(f"the host said: Bearer {SECRET} refused"))
@@ -133,3 +141,30 @@ def test_logs_hold_none(tmp_path: Path) -> None:
 
 def test_the_card_names_no_credentials() -> None:
     assert _public(f"https://me:{SECRET}@host/a.csv?token={SECRET}") == "a.csv?token=***"
+
+
+def test_a_run_keeps_none_and_resumes_without(run_files: Path, tmp_path: Path) -> None:
+    """No file of a run holds a secret at the end of any stage, nor afterwards."""
+    found: list[Path] = []
+
+    def search(folder: Path) -> None:
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        assert files
+        found.extend(path for path in files if SECRET.encode() in path.read_bytes())
+
+    class Searcher:
+        @hookimpl
+        def minidisc_stage_finished(self, output_dir: Path) -> None:
+            search(output_dir.parent)
+
+    data = make_config(run_files, output_dir=str(tmp_path / "out"), scheduler="direct", scheduler_config={})
+    token = {**data["training"], "hub_token": SECRET}
+    host().manager.register(Searcher(), "searcher")
+    try:
+        compress(CompressionConfig.model_validate({**data, "training": token}))
+    finally:
+        host().manager.unregister(name="searcher")
+    search(tmp_path / "out")
+    assert not found
+    compress(CompressionConfig.model_validate(data), resume=True)
+    compress(tmp_path / "out" / "config.resolved.yaml", resume=True)

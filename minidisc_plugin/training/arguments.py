@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from minidisc_plugin.config_file import unknown_key
 from minidisc_plugin.errors import ConfigError, PluginFailedError
 from minidisc_plugin.names import inside
+from minidisc_plugin.redaction import names_secret
 from minidisc_plugin.training.resumable import refuse_what_cannot_resume
 from minidisc_plugin.training.sharding import with_sharding
 
@@ -125,6 +126,8 @@ def for_stage(args: TrainingArguments, stage: str) -> TrainingArguments:
     """
     own = copy.copy(args)
     own.output_dir = str(inside(Path(str(args.output_dir)), stage, "stage", PluginFailedError))
+    for name in filter(names_secret, vars(own)):
+        setattr(own, name, None)  # checkpoints hold the arguments, and nothing is pushed anywhere
     return own
 
 

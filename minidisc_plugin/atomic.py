@@ -41,18 +41,34 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a new folder to fill; on leaving the block it takes the place of ``path`` and what that held.
 
-    When the block raises, ``path`` is left as it was.
+    When the block raises, or the folder cannot take its place, ``path`` is left as it was.
     """
     target = Path(path)
-    temporary = target.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{target.name}")
+    token = secrets.token_hex(4)
+    temporary = target.with_name(f"{TEMPORARY}{token}-{target.name}")
+    aside = target.with_name(f"{TEMPORARY}{token}-old-{target.name}")
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        shutil.rmtree(target, ignore_errors=True)
+        for written in temporary.rglob("*"):
+            if written.is_file():
+                flush(written)
+        # A folder cannot be replaced in one step, so what is half removed must not have the name any more.
+        if os.path.lexists(target):
+            os.replace(target, aside)
         os.replace(temporary, target)
     except BaseException:
+        if os.path.lexists(aside) and not os.path.lexists(target):
+            with suppress(OSError):
+                os.replace(aside, target)
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    if aside.is_dir() and not aside.is_symlink():
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        aside.unlink(missing_ok=True)
+    with suppress(OSError):
+        flush(target.parent)
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:

@@ -52,6 +52,51 @@ def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
     assert target.read_text() == "old"
 
 
+def test_a_folder_takes_the_place_of_another(tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    for content in ("first", "second"):
+        with atomic.atomic_folder(target) as temporary:
+            (temporary / "deep").mkdir()
+            (temporary / "deep" / content).write_text(content)
+        assert os.listdir(target / "deep") == [content] and os.listdir(tmp_path) == ["model"]
+
+
+@pytest.mark.parametrize("kind", ["a file", "a link"])
+def test_a_folder_takes_the_place_of_what_is_none(kind: str, tmp_path: Path) -> None:
+    target, elsewhere = tmp_path / "model", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").touch()
+    if kind == "a file":
+        target.touch()
+    else:
+        target.symlink_to(elsewhere)
+    with atomic.atomic_folder(target) as temporary:
+        (temporary / "new").touch()
+    assert os.listdir(target) == ["new"] and sorted(os.listdir(tmp_path)) == ["elsewhere", "model"]
+    assert os.listdir(elsewhere) == ["precious"]
+
+
+@pytest.mark.parametrize("moment", ["within", "at the end"])
+def test_a_folder_that_fails_leaves_the_old_one(moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "model"
+    target.mkdir()
+    (target / "old").touch()
+    replace, calls = os.replace, []
+
+    def refuse_once(source: object, destination: object) -> None:
+        calls.append(source)
+        if len(calls) == 2:
+            raise OSError("no room for names")
+        replace(source, destination)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("minidisc_plugin.atomic.os.replace", refuse_once)
+    with pytest.raises(OSError, match="no room"), atomic.atomic_folder(target) as temporary:
+        (temporary / "new").touch()
+        if moment == "within":
+            raise OSError("no room")
+    assert os.listdir(target) == ["old"] and os.listdir(tmp_path) == ["model"]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
 def test_permissions_are_those_of_an_ordinary_new_file(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from minidisc_plugin.values import Distinct, FromList, OutputPath, PathText, Positive, Settings
+from minidisc_plugin.values import Distinct, FromList, Options, OutputPath, PathText, Positive, Settings
 
 Protocol = Literal["fast", "published"]
 
@@ -65,9 +65,7 @@ class MetricConfig(Settings):
     range: Annotated[tuple[float, float], FromList] | None = Field(
         None, description="Smallest and largest value, for a metric that is not known by name."
     )
-    options: dict[str, Any] = Field(
-        default_factory=dict, description="Arguments of the metric, such as `average: macro`."
-    )
+    options: Options = Field(default_factory=dict, description="Arguments of the metric, such as `average: macro`.")
 
 
 class PruningConfig(Settings):

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from yaml.constructor import SafeConstructor
 
-from minidisc_plugin.printable import one_line, shown
+from minidisc_plugin.printable import one_line, printable, shown
 
 _LARGEST_FILE = 2**20
 _LARGEST_INTEGER = 2**64
@@ -158,28 +158,34 @@ def checked(data: Any) -> Any:
     Raises:
         PlainDataError: it is, or it cannot.
     """
-    level = [data]
+    level: list[tuple[str, Any]] = [("", data)]
     for _ in range(_DEEPEST):
-        for value in level:
-            if isinstance(value, str) and not value.isascii():
-                _check_text(value)
-        level = [inner for value in level if not isinstance(value, str) for inner in _inner(value)]
+        for key, value in level:
+            _check_value(key, value)
+        level = [inner for key, value in level for inner in _inner(key, value)]
         if not level:
             return data
     raise PlainDataError(f"nested more than {_DEEPEST} levels deep")
 
 
-def _inner(value: Any) -> Iterable[Any]:
+def _inner(key: str, value: Any) -> Iterable[tuple[str, Any]]:
+    """What a value holds, each with the dotted key that leads there; names of keys are values, too."""
     if isinstance(value, Mapping):
-        return [*value.keys(), *value.values()]
-    return value if isinstance(value, (list, tuple)) else ()
+        keyed = [(f"{key}.{name}".lstrip("."), inner) for name, inner in value.items()]
+        return [*((key, name) for name in value), *keyed]
+    return [(key, inner) for inner in value] if isinstance(value, (list, tuple)) else ()
 
 
-def _check_text(text: str) -> None:
+def _check_value(key: str, value: object) -> None:
+    where = f"{printable(key)}: " if key else ""
+    if isinstance(value, int) and abs(value) >= _LARGEST_INTEGER:
+        raise PlainDataError(f"{where}a whole number has more than 64 bits")
+    if not isinstance(value, str) or value.isascii():
+        return
     try:
-        text.encode("utf-8")
+        value.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise PlainDataError("a text holds half of a surrogate pair, which no file can hold") from error
+        raise PlainDataError(f"{where}a text holds half of a surrogate pair, which no file can hold") from error
 
 
 def _written_out(node: yaml.Node, sizes: dict[yaml.Node, int], above: tuple[yaml.Node, ...]) -> int:
@@ -229,10 +235,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _bounded(number: int | str) -> int:
+    """A whole number; of one of many digits, one that `checked` refuses by its key."""
     if isinstance(number, str):
-        number = int(number) if len(number) < 80 else _LARGEST_INTEGER
-    if abs(number) >= _LARGEST_INTEGER:
-        raise PlainDataError("a whole number has more than 64 bits")
+        return int(number) if len(number) < 80 else _LARGEST_INTEGER
     return number
 
 

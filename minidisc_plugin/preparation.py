@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from minidisc_plugin.config_file import check_whole, settings_of, unknown_key, v
 from minidisc_plugin.consent import check_consent
 from minidisc_plugin.doctor import installed_versions
 from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.idle import check_idle
 from minidisc_plugin.plugins import host, pick
 from minidisc_plugin.plugins.guarded import make_objective, make_step
 from minidisc_plugin.protocol import with_protocol
@@ -196,9 +198,28 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
         MinidiscError: something in it cannot be used; the message names it.
     """
     remember(config.model_dump(mode="json"))
+    from minidisc_plugin.bars import bars_on_terminals
+
+    before = dict(os.environ)
+    try:
+        with bars_on_terminals():
+            return _prepare(config, checkpoints)
+    except BaseException:
+        # TrainingArguments leave marks there (of mixed precision, of sharding) that would decide about a next try.
+        os.environ.clear()
+        os.environ.update(before)
+        raise
+
+
+def _prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
+    from minidisc_plugin.training.arguments import DEFAULTS, with_defaults
+    from minidisc_plugin.training.keys import check_training
+
     check_whole(config)
     check_consent(config)
     config = with_protocol(config)
+    check_training(config.training)
+    check_idle(config, DEFAULTS)
     scheduler = make_scheduler(config.scheduler, config.scheduler_config, config.pruning.target_sparsity)
     for name in _MAIN_STEPS:
         if name in config.steps:
@@ -216,19 +237,14 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     from minidisc_plugin.checks import check_lengths, rehearse_metric
     from minidisc_plugin.data import load_splits
     from minidisc_plugin.inputs import checksums
-    from minidisc_plugin.metrics import load_metric, result_key
+    from minidisc_plugin.metrics import load_metric
     from minidisc_plugin.model_files.types import student_type, type_of
     from minidisc_plugin.nested.family import family_of
-    from minidisc_plugin.training.arguments import training_arguments, with_defaults
     from minidisc_plugin.training.precision import with_precision
 
-    metric = load_metric(config.metric.name)
     config = with_precision(config)
-    args = training_arguments(
-        config.training, checkpoints, config.early_stopping_patience, result_key(config.metric.name)
-    )
-    if task.own_labels:
-        args.label_names = list(task.label_names)
+    args = _arguments(config, config.training, checkpoints, task)
+    metric = load_metric(config.metric.name)
     teacher, saved = read_teacher(config.model, config.trust_remote_code, task, weights=config.engine.weights)
     if saved != type_of(teacher):
         logger.info("model: its weights are saved in %s, and trained in %s", saved, type_of(teacher))
@@ -244,7 +260,11 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
         update={
             "trainer": trainer,
             "engine": config.engine.model_copy(update={"weights": type_of(teacher)}),
-            "training": {"seed": config.seed, **with_defaults(config.training)},
+            "training": {
+                "seed": config.seed,
+                **with_defaults(config.training),
+                "save_strategy": args.save_strategy.value,  # early stopping changes the default
+            },
             "scheduler_config": {
                 **config.scheduler_config,
                 **scheduler.model_dump(mode="json", by_alias=True, exclude={"target_sparsity"}, exclude_none=True),
@@ -254,5 +274,37 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     )
     inputs = checksums(teacher, tokenizer, splits, metric)
     prepared = Prepared(resolved, scheduler, steps, task, teacher, tokenizer, splits, args, inputs, student_type(saved))
-    prepared.workbench()  # the objective and the metric's range are checked by making it
+    _rehearse(prepared, config)
     return prepared
+
+
+def _arguments(
+    config: CompressionConfig, settings: Mapping[str, Any], checkpoints: Path, task: Task
+) -> TrainingArguments:
+    """Of every training stage, from the section `training` or a part of it."""
+    from minidisc_plugin.metrics import result_key
+    from minidisc_plugin.training.arguments import training_arguments
+
+    metric = result_key(config.metric.name)
+    args = training_arguments(settings, checkpoints, config.early_stopping_patience, metric)
+    if task.own_labels:
+        args.label_names = list(task.label_names)
+    return args
+
+
+def _rehearse(prepared: Prepared, config: CompressionConfig) -> None:
+    """Make what training stages are made of; the objective and the metric's range are checked by it, too.
+
+    Raises:
+        ConfigError: something cannot be made; names the key where it can be told.
+    """
+    from minidisc_plugin.training.arguments import attempted
+
+    checkpoints = Path(str(prepared.args.output_dir))
+
+    def make(settings: Mapping[str, Any]) -> None:
+        chosen = settings is config.training
+        args = prepared.args if chosen else _arguments(config, settings, checkpoints, prepared.task)
+        replace(prepared, args=args).workbench().rehearse()
+
+    attempted(make, config.training)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from minidisc_plugin.printable import shown
 
 # Beyond these are values that no setting means, and that libraries refuse later and in worse words.
-LARGEST_INTEGER = 2**31 - 1
+LARGEST_INTEGER = 2**32 - 1
 LARGEST_NUMBER = 10**12
 LONGEST_TEXT = 4096
 _LONGEST_NAME = 255  # bytes of a file's name, on every file system in use
@@ -50,6 +51,23 @@ def check_sane(value: object) -> None:
         largest = LARGEST_INTEGER if isinstance(value, int) else LARGEST_NUMBER
         if abs(value) > largest:
             raise ValueError(f"it is beyond {largest:,}")
+
+
+def check_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Keys and values of which nothing but that is known: each value is sane, and each number finite.
+
+    Raises:
+        ValueError: names the key.
+    """
+    for key, value in options.items():
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            try:
+                if isinstance(item, float) and not math.isfinite(item):
+                    raise ValueError("it is not finite")
+                check_options(item) if isinstance(item, dict) else check_sane(item)
+            except ValueError as error:
+                raise ValueError(f"of {key!r}: {error}") from error
+    return options
 
 
 def check_text(value: str) -> str:
@@ -115,6 +133,7 @@ def check_distinct(items: Items) -> Items:
 
 
 PathText = Annotated[str, AfterValidator(check_path)]
+Options = Annotated[dict[str, Any], AfterValidator(check_options)]
 OutputPath = Annotated[str, AfterValidator(check_output)]
 Distinct = AfterValidator(check_distinct)
 # YAML and JSON know lists only; what a tuple holds is read as strictly as everything else.

@@ -274,8 +274,8 @@ CASES: dict[str, tuple[Change, type[MinidiscError], tuple[str, ...]]] = {
         ConfigError,
         ("training.learning_rate: 'low'",),
     ),
-    "no batches": (within("training", per_device_train_batch_size=0), ConfigError, ("batch_size: 0", "above 0")),
-    "seed in words": (within("training", seed="lucky"), ConfigError, ("training.seed: 'lucky'", "whole number")),
+    "no batches": (within("training", per_device_train_batch_size=0), ConfigError, ("batch_size: 0", "equal to 1")),
+    "seed in words": (within("training", seed="lucky"), ConfigError, ("training.seed: 'lucky'", "valid integer")),
     "warm-up in words": (within("training", warmup_steps="10%"), ConfigError, ("training.warmup_steps: '10%'",)),
     "output below a file": (
         lambda data, folder: (

@@ -69,7 +69,7 @@ def test_a_value_of_another_type_is_refused_and_not_converted(key: str, value: A
 @pytest.mark.parametrize(
     ("key", "value", "reason"),
     [
-        ("max_length", 10**30, "it is beyond 2,147,483,647"),
+        ("max_length", 10**30, "it is beyond 4,294,967,295"),
         ("engine.teacher_cache_gib", 1e300, "it is beyond 1,000,000,000,000"),
         ("metric.range", [0, float("inf")], "finite number"),
         ("distillation.loss_weights", [float("nan"), 1.0], "finite number"),

@@ -179,17 +179,44 @@ class Workbench:
             sampler: Which of the scales a step trains; all when left out.
             callbacks: As `Trainer` takes them, beside those of every stage.
         """
+        self.stages.run(self._nested_stage(nested, scales, teacher, stage, sampler, callbacks))
+
+    def distil(self, student: PreTrainedModel, teacher: PreTrainedModel, stage: str) -> None:
+        """Distil a standalone model from a frozen teacher, in place."""
+        self.stages.run(self._standalone_stage(student, teacher, stage))
+
+    def rehearse(self) -> None:
+        """Make the Trainer of a nested network and that of a standalone student, train nothing and keep nothing.
+
+        Raises:
+            Exception: of whatever kind the library has that cannot make its part.
+        """
+        from minidisc_plugin.schedulers.rehearsal import rehearse, twin
+
+        teacher = twin(self.teacher)
+        nested = NestedModel(twin(self.teacher), allocation=self.allocation)
+        rehearse(self.stages, self._nested_stage(nested, [nested.scale], teacher, "rehearsal"))
+        rehearse(self.stages, self._standalone_stage(twin(self.teacher), teacher, "rehearsal"))
+
+    def _nested_stage(
+        self,
+        nested: NestedModel,
+        scales: Sequence[float],
+        teacher: PreTrainedModel,
+        stage: str,
+        sampler: ScaleSampler | None = None,
+        callbacks: Sequence[Any] = (),
+    ) -> Stage:
         from minidisc_plugin.training.sandwich import SandwichTrainer
         from minidisc_plugin.training.scale_sampler import ScaleSampler
 
         make = partial(SandwichTrainer, sampler=sampler or ScaleSampler(scales))
-        self.stages.run(Stage(stage, nested, teacher, make, callbacks))
+        return Stage(stage, nested, teacher, make, callbacks)
 
-    def distil(self, student: PreTrainedModel, teacher: PreTrainedModel, stage: str) -> None:
-        """Distil a standalone model from a frozen teacher, in place."""
+    def _standalone_stage(self, student: PreTrainedModel, teacher: PreTrainedModel, stage: str) -> Stage:
         from minidisc_plugin.training.distil import DistillationTrainer
 
-        self.stages.run(Stage(stage, student, teacher, self._make_distiller or DistillationTrainer))
+        return Stage(stage, student, teacher, self._make_distiller or DistillationTrainer)
 
     def evaluate(
         self, nested: NestedModel, candidates: Sequence[Candidate], scheduler: str, stage: str = "selection"

@@ -5,16 +5,17 @@ from __future__ import annotations
 import copy
 import dataclasses
 import inspect
-import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from minidisc_plugin.config_file import unknown_key
-from minidisc_plugin.errors import ConfigError, PluginFailedError
+from minidisc_plugin.errors import ConfigError, MinidiscError, PluginFailedError
 from minidisc_plugin.names import inside
-from minidisc_plugin.redaction import names_secret
-from minidisc_plugin.training.resumable import refuse_what_cannot_resume
+from minidisc_plugin.printable import one_line, shortened, shown
+from minidisc_plugin.processes import process_count
+from minidisc_plugin.redaction import MASK, names_secret
+from minidisc_plugin.training.keys import check_training
 from minidisc_plugin.training.sharding import with_sharding
 
 if TYPE_CHECKING:
@@ -35,13 +36,9 @@ DEFAULTS: Mapping[str, Any] = {
 }
 # Names of transformers 5, and what transformers 4 calls them.
 _RENAMED = {"warmup_steps": "warmup_ratio", "train_sampling_strategy": "group_by_length"}
-_ABOVE_ZERO = (
-    "num_train_epochs",
-    "per_device_train_batch_size",
-    "per_device_eval_batch_size",
-    "gradient_accumulation_steps",
-)
-_OURS = ("output_dir", "load_best_model_at_end", "metric_for_best_model", "greater_is_better", "remove_unused_columns")
+_LONGEST_REASON = 300
+
+Result = TypeVar("Result")
 
 
 def training_arguments(
@@ -59,20 +56,66 @@ def training_arguments(
     Raises:
         ConfigError: a key that TrainingArguments does not have, one that the pipeline sets, or a bad value.
     """
+    check_training(settings)
+
+    def make(chosen: Mapping[str, Any]) -> TrainingArguments:
+        return _arguments(chosen, output_dir, patience, metric)
+
+    args = attempted(make, settings)
+    if args.fp16 and args.device.type == "cpu":
+        raise ConfigError("training.fp16: does nothing on a CPU; remove it, or set bf16 and use_cpu")
+    return args
+
+
+def attempted(make: Callable[[Mapping[str, Any]], Result], settings: Mapping[str, Any]) -> Result:
+    """What `make` makes of the section `training`.
+
+    Args:
+        make: Tries settings; may be tried again without some of them.
+        settings: The section.
+
+    Raises:
+        ConfigError: it fails; names the key without which it would not, where there is one.
+    """
+    try:
+        return make(settings)
+    except MinidiscError:
+        raise
+    except Exception as error:  # libraries raise many kinds; each means the same to the user
+        reason = _reason(error)
+        key = _culprit(make, settings, reason)
+        if key is None:
+            raise ConfigError(f"training: {reason}") from error
+        value = MASK if names_secret(key) else shown(settings[key])
+        raise ConfigError(f"training.{key}: {value} cannot be used: {reason}") from error
+
+
+def _culprit(make: Callable[[Mapping[str, Any]], Any], settings: Mapping[str, Any], reason: str) -> str | None:
+    """The key without which `make` works, or fails for another reason; of several the one that the reason names."""
+    if process_count() > 1:
+        return None  # others would wait where this process tries again
+    named = set(re.findall(r"\w+", reason))
+    other_reason: str | None = None
+    for key in sorted(list(settings)[::-1], key=lambda key: key not in named):
+        try:
+            make({other: value for other, value in settings.items() if other != key})
+        except Exception as error:
+            other_reason = other_reason or (key if _reason(error) != reason else None)
+        else:
+            return key
+    return other_reason
+
+
+def _reason(error: Exception) -> str:
+    return shortened(one_line(str(error)) or type(error).__name__, _LONGEST_REASON)
+
+
+def _arguments(settings: Mapping[str, Any], output_dir: Path, patience: int | None, metric: str) -> TrainingArguments:
     import torch
     from transformers import TrainingArguments
 
-    fields = {field.name: field for field in dataclasses.fields(TrainingArguments) if field.init}
-    known = set(fields)
-    for key in settings:
-        if key in _OURS:
-            raise ConfigError(f"training.{key}: the pipeline sets it; remove it")
-    _check_numbers(settings, {key: field.type for key, field in fields.items()})
+    known = {field.name for field in dataclasses.fields(TrainingArguments) if field.init}
     values = with_sharding(_translate(with_defaults(settings), known))
-    refuse_what_cannot_resume(values)
-    for key in values:
-        if key not in known:
-            raise ConfigError(unknown_key(f"training.{key}", sorted(known.union(*_RENAMED.items()))))
     if patience is not None:
         values.setdefault("eval_strategy", "epoch")
         # The best model can only be kept where it is saved when it is evaluated.
@@ -81,41 +124,13 @@ def training_arguments(
         values.update(load_best_model_at_end=True, metric_for_best_model=metric, greater_is_better=True)
     if not torch.cuda.is_available():
         values.setdefault("dataloader_pin_memory", False)  # pinning is for accelerators; without one it warns
-    try:
-        return TrainingArguments(output_dir=str(output_dir), **values)
-    except (TypeError, ValueError, ImportError) as error:
-        raise ConfigError(f"training: {' '.join(str(error).split())}") from error
+    return TrainingArguments(output_dir=str(output_dir), **values)
 
 
 def with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings, and the defaults that they do not speak about under either release's name."""
     silent = {old for new, old in _RENAMED.items() if new in settings}
     return {key: value for key, value in DEFAULTS.items() if key not in silent} | dict(settings)
-
-
-def _check_numbers(settings: Mapping[str, Any], types: Mapping[str, Any]) -> None:
-    """Refuse numbers that TrainingArguments takes as they come, and that would fail once training begins."""
-    types = {**types, "warmup_steps": float, "warmup_ratio": float}  # a share of all steps, or their number
-    for key, value in settings.items():
-        kind = _number_type(types.get(key))
-        if kind is None:
-            continue
-        wanted = None
-        if isinstance(value, bool) or not isinstance(value, int if kind is int else (int, float)):
-            wanted = "a whole number" if kind is int else "a number"
-        elif not math.isfinite(value):
-            wanted = "a finite number"
-        elif key in _ABOVE_ZERO and value <= 0:
-            wanted = "a number above 0"
-        elif key == "seed" and not 0 <= value < 2**32:
-            wanted = "a seed from 0 to 2**32 - 1"
-        if wanted:
-            raise ConfigError(f"training.{key}: {value!r} cannot be used: give {wanted}")
-
-
-def _number_type(annotation: Any) -> type | None:
-    """int or float where a field must be one; releases spell it as the type or as its name."""
-    return {int: int, float: float, "int": int, "float": float}.get(annotation)
 
 
 def for_stage(args: TrainingArguments, stage: str) -> TrainingArguments:
@@ -162,10 +177,7 @@ def _translate(values: dict[str, Any], known: set[str]) -> dict[str, Any]:
     if "warmup_ratio" in values and "warmup_ratio" not in known:
         ratio = values.pop("warmup_ratio")
         values.setdefault("warmup_steps", ratio)
-    elif "warmup_ratio" in known and _is_fraction(values.get("warmup_steps")):
-        values["warmup_ratio"] = values.pop("warmup_steps")
+    elif "warmup_ratio" in known and "warmup_steps" in values:
+        steps = values.pop("warmup_steps")
+        values |= {"warmup_ratio": steps} if 0 < steps < 1 else {"warmup_steps": int(steps)}
     return values
-
-
-def _is_fraction(value: Any) -> bool:
-    return isinstance(value, float) and 0 < value < 1

@@ -142,6 +142,8 @@ def train_loader(trainer: Any, tokens: int | None = None, whole_steps: bool = Fa
     size, processes = trainer._train_batch_size, accelerator.num_processes
     rank = accelerator.process_index
     batches = batches_of(example_lengths(dataset), args, size, tokens, rank, processes, whole_steps)
+    # Of newer releases.
+    own = {name: getattr(args, f"dataloader_{name}", None) for name in ("multiprocessing_context", "in_order")}
     loader = DataLoaderShard(
         dataset,
         device=accelerator.device,
@@ -154,6 +156,7 @@ def train_loader(trainer: Any, tokens: int | None = None, whole_steps: bool = Fa
         worker_init_fn=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
         # Without one of its own it draws from the generator that dropout draws from, and not as often after a resume.
         generator=torch.Generator().manual_seed(batches.seed),
+        **{name: value for name, value in own.items() if value is not None},
     )
     accelerator._dataloaders.append(loader)
     return loader

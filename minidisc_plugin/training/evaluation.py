@@ -10,7 +10,24 @@ from transformers import Trainer
 from minidisc_plugin.tasks import Task, task_of_model
 
 
-class TaskTrainer(Trainer):  # type: ignore[misc]
+class WholeEvaluation:
+    """Mixed into a `transformers.Trainer`: metrics are those of every example.
+
+    `dataloader_drop_last` is for training; Trainer leaves the last examples out of evaluations as well.
+    """
+
+    args: Any
+
+    def get_eval_dataloader(self, *args: Any, **kwargs: Any) -> Any:
+        """As Trainer, the last batch included."""
+        drops, self.args.dataloader_drop_last = self.args.dataloader_drop_last, False
+        try:
+            return super().get_eval_dataloader(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            self.args.dataloader_drop_last = drops
+
+
+class TaskTrainer(WholeEvaluation, Trainer):  # type: ignore[misc]
     """Labels that are the metric's alone never reach the model, and language models keep no cache.
 
     Args:

@@ -11,6 +11,7 @@ from minidisc_plugin.errors import ConfigError
 from minidisc_plugin.integrations.inc.criterion import MiniDiscLossConfig
 from minidisc_plugin.integrations.optimum.trainer import ScheduledINCTrainer
 from minidisc_plugin.training.dependable import DependableTraining
+from minidisc_plugin.training.evaluation import WholeEvaluation
 from minidisc_plugin.training.objectives import KnowledgeDistillation, MiniDiscObjective, Objective
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _NOTES = ("backend", "framework", "torch_dtype")
 
 
-class INCDistiller(DependableTraining, ScheduledINCTrainer):
+class INCDistiller(DependableTraining, WholeEvaluation, ScheduledINCTrainer):
     """Distils a student from a frozen teacher by the training loop and the losses of the host.
 
     Args:

@@ -60,12 +60,13 @@ def stage_costs(
 
 
 def epoch_of(prepared: Prepared, by_inc: bool = False) -> Epoch:
-    """The first epoch of a stage; INCTrainer makes no batches by tokens."""
+    """The first epoch of a stage; INCTrainer makes no batches by tokens, and fills its last step."""
     from minidisc_plugin.training.epoch import first_epoch
 
     engine = prepared.config.engine
     padded_to = prepared.config.max_length if engine.padding == "max_length" else None
-    return first_epoch(prepared.splits.train, prepared.args, None if by_inc else engine.tokens_per_batch, padded_to)
+    tokens = None if by_inc else engine.tokens_per_batch
+    return first_epoch(prepared.splits.train, prepared.args, tokens, padded_to, whole_steps=by_inc)
 
 
 def is_left_to_inc(prepared: Prepared, stage: PlannedStage) -> bool:
@@ -84,7 +85,7 @@ def _stage_cost(
     by_inc = is_left_to_inc(prepared, stage)
     epoch = epoch_of(prepared, by_inc)
     accumulated = min(prepared.args.gradient_accumulation_steps, len(epoch.batches))
-    steps = _steps(prepared, len(epoch.batches), by_inc)
+    steps = _steps(prepared, len(epoch.batches))
     # A cache runs the teacher once for each example, and not in every epoch.
     epochs = max(1.0, steps * accumulated / len(epoch.batches))
     share = 1 / epochs if cached and not by_inc else 1.0
@@ -100,12 +101,10 @@ def _stage_cost(
     return StageCost(stage.name, steps, cost, steps * a_step, a_step / tuning)
 
 
-def _steps(prepared: Prepared, batches: int, by_inc: bool) -> int:
-    """Optimizer steps of a stage; INCTrainer leaves out the last ones of an epoch that accumulate too few batches."""
+def _steps(prepared: Prepared, batches: int) -> int:
+    """Optimizer steps of a stage."""
     args = prepared.args
     if args.max_steps > 0:
         return int(args.max_steps)
-    share = batches / args.gradient_accumulation_steps
-    an_epoch = max(1, math.floor(share)) if by_inc else math.ceil(share)
-    steps: int = math.ceil(an_epoch * args.num_train_epochs)
+    steps: int = math.ceil(math.ceil(batches / args.gradient_accumulation_steps) * args.num_train_epochs)
     return steps

@@ -16,7 +16,6 @@ import yaml
 from minidisc_plugin import hookimpl
 from minidisc_plugin.cli import main
 from minidisc_plugin.config_file import read_config
-from minidisc_plugin.integrations.hosts import available
 from minidisc_plugin.plan import make_plan
 from minidisc_plugin.plugins import host
 from minidisc_plugin.reporting.records import read_results, read_schedule
@@ -126,8 +125,8 @@ def test_plan_writes_nothing_and_agrees_with_the_run(
     assert main(["plan", str(finished.config), "--set", "output_dir=new/out"]) == 0
     printed = capsys.readouterr().out
     assert contents(finished.config.parent) == before and list(tmp_path.iterdir()) == []
-    # 216 examples in batches of 20, two batches a step: 11 batches, 6 steps an epoch, of which INCTrainer takes 5.
-    assert finished.steps == {"sandwich": 12, "student": 10 if available("inc") else 12}
+    # 216 examples in batches of 20, two batches a step: 11 batches, 6 steps an epoch.
+    assert finished.steps == {"sandwich": 12, "student": 12}
     for stage, steps in finished.steps.items():
         row = rf"^ *{stage} +{steps} +\d+\.\d\d +\d+\.\d\d +\d.* s *$"
         assert re.search(row, printed, flags=re.MULTILINE), printed

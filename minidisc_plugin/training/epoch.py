@@ -36,7 +36,9 @@ class Epoch:
         return min(zip(self.batches, self.sizes, strict=True), key=lambda batch: abs(batch[1] - self.mean_size))[0]
 
 
-def first_epoch(dataset: Dataset, args: TrainingArguments, tokens: int | None, padded_to: int | None) -> Epoch:
+def first_epoch(
+    dataset: Dataset, args: TrainingArguments, tokens: int | None, padded_to: int | None, whole_steps: bool = False
+) -> Epoch:
     """The batches that a stage begins with.
 
     Args:
@@ -44,8 +46,10 @@ def first_epoch(dataset: Dataset, args: TrainingArguments, tokens: int | None, p
         args: Of the stage.
         tokens: See GlobalBatches.
         padded_to: Tokens that every example is padded to; None is the longest of its batch.
+        whole_steps: See GlobalBatches.
     """
     lengths = example_lengths(dataset)
-    batches = list(batches_of(lengths, args, args.train_batch_size, tokens, args.process_index, args.world_size))
+    size, place = args.train_batch_size, (args.process_index, args.world_size)
+    batches = list(batches_of(lengths, args, size, tokens, *place, whole_steps))
     sizes = [len(batch) * (padded_to or max(lengths[example] for example in batch)) for batch in batches]
     return Epoch(batches, sizes)

@@ -19,6 +19,7 @@ from minidisc_plugin.run_directory import RunDirectory
 from minidisc_plugin.space import estimate, warn_where_too_little
 from minidisc_plugin.steps import Run
 from minidisc_plugin.storage import hugging_face_home, storage_errors
+from minidisc_plugin.teacher_check import check_teacher
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -104,6 +105,8 @@ def _compress(config: CompressionConfig, *, overwrite: bool, resume: bool, keep_
         run = Run(prepared, prepared.workbench(resume), directory)
         if is_writer():
             warn_where_too_little(estimate(prepared, run.bench), directory.place)
+            if not run.bench.journal.seconds:  # else the run's first start has said it
+                check_teacher(prepared)
         with collecting_new_garbage_only():
             for step in prepared.steps:
                 step.run(run)

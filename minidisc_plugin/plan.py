@@ -17,6 +17,7 @@ from minidisc_plugin.schedulers.checked import scales_of, stages_of
 from minidisc_plugin.space import Space, estimate
 from minidisc_plugin.stage_costs import StageCost, epoch_of, stage_costs
 from minidisc_plugin.storage import hugging_face_home, storage_errors
+from minidisc_plugin.teacher_check import check_teacher
 
 if TYPE_CHECKING:
     from minidisc_plugin.calibration import Calibration
@@ -75,6 +76,7 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
 
     with storage_errors(hugging_face_home()), tempfile.TemporaryDirectory() as scratch:
         prepared = prepare(config, Path(scratch))
+        check_teacher(prepared)
         bench = prepared.workbench()
         nested = bench.ranked_network()
         space = estimate(prepared, bench)

@@ -268,25 +268,11 @@ class Workbench:
 
     def metric_in_runtime(self, model: Any, dataset: Dataset) -> float:
         """The metric, in this process alone, of whatever takes a batch by name and returns its outputs by name."""
-        import torch
-        from transformers import EvalPrediction
-        from transformers.trainer_pt_utils import nested_concat, nested_numpify
+        from minidisc_plugin.training.predictions import predict
 
+        batches = self._batches(dataset, self.args.per_device_eval_batch_size)
         reduce = self._trainer_arguments["preprocess_logits_for_metrics"]
-        device = model.device if isinstance(model, torch.nn.Module) else torch.device("cpu")
-        predictions: Any = None
-        labels: Any = None
-        for batch in self._batches(dataset, self.args.per_device_eval_batch_size):
-            inputs = {name: value.to(device) for name, value in self.task.inputs(batch, self.teacher).items()}
-            wanted = tuple(batch[name] for name in self.task.label_names if name in batch)
-            wanted = wanted[0] if len(wanted) == 1 else wanted
-            with torch.inference_mode():
-                found = _plain(self.task.logits(model(**inputs)))
-                found = found if reduce is None else reduce(found, wanted)
-            predictions = found if predictions is None else nested_concat(predictions, found, padding_index=-100)
-            labels = wanted if labels is None else nested_concat(labels, wanted, padding_index=-100)
-        prediction = EvalPrediction(nested_numpify(predictions), nested_numpify(labels))
-        metrics = self._trainer_arguments["compute_metrics"](prediction)
+        metrics = self._trainer_arguments["compute_metrics"](predict(model, batches, self.task, self.teacher, reduce))
         return float(metrics[self.metric])
 
     def _batches(self, dataset: Dataset, size: int) -> DataLoader[Any]:
@@ -350,12 +336,3 @@ class Workbench:
     def _kept(self) -> dict[str, Any]:
         """Which outputs are kept."""
         return {"states": self._objective.needs_hidden_states, "compared": self._objective.compared_states}
-
-
-def _plain(logits: Any) -> Any:
-    """Of whatever runtime, in single precision on the CPU; a tuple of them likewise."""
-    import torch
-
-    if isinstance(logits, tuple):
-        return tuple(_plain(part) for part in logits)
-    return torch.as_tensor(logits).float().cpu()

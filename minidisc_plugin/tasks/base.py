@@ -11,6 +11,8 @@ from minidisc_plugin.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from numpy.random import Generator
+    from numpy.typing import NDArray
     from torch import Tensor
     from transformers import EvalPrediction, PretrainedConfig
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 IGNORED = -100
 """The label of what does not count, as everywhere in transformers."""
+
+_FEW_CLASSES = 1000
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,19 @@ class Task(ABC):
     @abstractmethod
     def perfect_predictions(self, config: PretrainedConfig) -> EvalPrediction:
         """A few predictions that hit every label, to try a metric on."""
+
+    def by_chance(self, prediction: EvalPrediction, config: PretrainedConfig, chance: Generator) -> EvalPrediction:
+        """The same predictions beside the labels of other examples, drawn by `chance`."""
+        import numpy as np
+        from transformers import EvalPrediction
+
+        labels = prediction.label_ids
+        labels = np.asarray(labels[0] if isinstance(labels, tuple) else labels)
+        return EvalPrediction(prediction.predictions, chance.permutation(labels))
+
+    def confusion(self, prediction: EvalPrediction, config: PretrainedConfig) -> NDArray[Any] | None:
+        """(labels, predictions) how often a class was predicted where another is the label; None without classes."""
+        return None
 
     def collator(self, tokenizer: Any) -> Callable[[list[Any]], Any] | None:
         """Makes a batch of features; None is `Trainer`'s own."""
@@ -205,6 +222,22 @@ def require_text(split: Dataset, where: str, column: str, key: str = "text") -> 
                 "it, or leave the row out"
             )
         start += len(values)
+
+
+def count_pairs(labels: NDArray[Any], predictions: NDArray[Any], classes: int) -> NDArray[Any] | None:
+    """(classes, classes) how often each label and each prediction occur together; None for very many classes."""
+    import numpy as np
+
+    if classes > _FEW_CLASSES:
+        return None
+    return np.bincount(labels * classes + predictions, minlength=classes * classes).reshape(classes, classes)
+
+
+def shuffled_where(counted: NDArray[Any], labels: NDArray[Any], chance: Generator) -> NDArray[Any]:
+    """Labels with those that count in another order."""
+    labels = labels.copy()
+    labels[counted] = chance.permutation(labels[counted])
+    return labels
 
 
 class PaddingCollator:

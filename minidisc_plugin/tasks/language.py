@@ -7,10 +7,20 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.errors import DataError
-from minidisc_plugin.tasks.base import IGNORED, Outputs, PaddingCollator, Task, require_column, require_text, text_of
+from minidisc_plugin.tasks.base import (
+    IGNORED,
+    Outputs,
+    PaddingCollator,
+    Task,
+    require_column,
+    require_text,
+    shuffled_where,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from numpy.random import Generator
     from torch import Tensor
     from transformers import EvalPrediction, PretrainedConfig
 
@@ -74,6 +84,19 @@ class _LanguageModelling(Task):
             return loaded(found[counted], labels[counted])
 
         return compute
+
+    def by_chance(self, prediction: EvalPrediction, config: PretrainedConfig, chance: Generator) -> EvalPrediction:
+        """See Task; labels of other tokens, each as likely as it is frequent among them, and none impossible."""
+        import numpy as np
+        from transformers import EvalPrediction
+
+        found, labels = np.asarray(prediction.predictions[0]), np.asarray(prediction.label_ids)
+        counted = labels != IGNORED
+        counted[:, : self._ahead] = False
+        times = np.bincount(labels[counted], minlength=config.vocab_size) + 1.0
+        labels = shuffled_where(counted, labels, chance)
+        likely = np.where(counted, np.log(times / times.sum())[np.where(counted, labels, 0)], IGNORED)
+        return EvalPrediction((found, likely), labels)
 
     def perfect_predictions(self, config: PretrainedConfig) -> EvalPrediction:
         """See Task."""

@@ -11,6 +11,7 @@ from minidisc_plugin.tasks.label_sets import label_vectors
 from minidisc_plugin.tasks.text_classification import TextClassification
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
     from transformers import EvalPrediction, PretrainedConfig
 
@@ -80,6 +81,14 @@ class MultiLabelClassification(TextClassification):
     def reduce(self, logits: Any, labels: Any) -> Any:
         """See Task; encoder-decoders give more than logits."""
         return logits[0] if isinstance(logits, tuple) else logits
+
+    def confusion(self, prediction: EvalPrediction, config: PretrainedConfig) -> NDArray[Any]:
+        """See Task; each label of an example is counted beside each that was given to it."""
+        import numpy as np
+
+        logits, labels = np.asarray(self.reduce(prediction.predictions, None)), np.asarray(prediction.label_ids)
+        counts: NDArray[Any] = labels.astype(int).T @ (logits > 0).astype(int)
+        return counts
 
     def perfect_predictions(self, config: PretrainedConfig) -> EvalPrediction:
         """See Task."""

@@ -11,6 +11,7 @@ from minidisc_plugin.tasks.base import Outputs, PaddingCollator, Task, require_c
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from numpy.random import Generator
     from torch import Tensor
     from transformers import EvalPrediction, PretrainedConfig
 
@@ -162,6 +163,21 @@ class QuestionAnswering(Task):
             )
 
         return compute
+
+    def by_chance(self, prediction: EvalPrediction, config: PretrainedConfig, chance: Generator) -> EvalPrediction:
+        """See Task; answers as long as those that were found, somewhere in their contexts."""
+        import numpy as np
+        from transformers import EvalPrediction
+
+        spans = np.array(prediction.predictions)
+        for span, starts, ends in zip(spans, *prediction.label_ids[3:5], strict=True):
+            context = np.flatnonzero(starts >= 0)
+            length = int(((starts >= span[1]) & (ends <= span[2]))[context].sum())
+            if len(context):
+                first = int(chance.integers(max(1, len(context) - length + 1)))
+                last = min(first + max(length, 1), len(context)) - 1
+                span[1:] = starts[context[first]], ends[context[last]]
+        return EvalPrediction(spans, prediction.label_ids)
 
     def perfect_predictions(self, config: PretrainedConfig) -> EvalPrediction:
         """See Task."""

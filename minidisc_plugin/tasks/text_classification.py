@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.errors import DataError
-from minidisc_plugin.tasks.base import Task, require_column, require_text
+from minidisc_plugin.tasks.base import Task, count_pairs, require_column, require_text
 from minidisc_plugin.tasks.labels import declared_names, is_regression, label_ids, perfect_predictions
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from numpy.typing import NDArray
     from transformers import EvalPrediction, PretrainedConfig
 
     from minidisc_plugin.config import DatasetConfig, MetricConfig
@@ -94,3 +95,15 @@ class TextClassification(Task):
     def perfect_predictions(self, config: PretrainedConfig) -> EvalPrediction:
         """See Task."""
         return perfect_predictions(config)
+
+    def confusion(self, prediction: EvalPrediction, config: PretrainedConfig) -> NDArray[Any] | None:
+        """See Task."""
+        import numpy as np
+
+        if is_regression(config):
+            return None
+        logits, labels = (
+            np.asarray(part[0] if isinstance(part, tuple) else part)
+            for part in (prediction.predictions, prediction.label_ids)
+        )
+        return count_pairs(labels, logits.argmax(-1), logits.shape[-1])

@@ -6,12 +6,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.errors import DataError
-from minidisc_plugin.tasks.base import IGNORED, Outputs, PaddingCollator, Task, require_column, text_of
+from minidisc_plugin.tasks.base import (
+    IGNORED,
+    Outputs,
+    PaddingCollator,
+    Task,
+    count_pairs,
+    require_column,
+    shuffled_where,
+    text_of,
+)
 from minidisc_plugin.tasks.classes import Classes
 from minidisc_plugin.tasks.labels import declared_names, label_ids
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from numpy.random import Generator
+    from numpy.typing import NDArray
     from torch import Tensor
     from transformers import EvalPrediction, PretrainedConfig
 
@@ -105,6 +116,22 @@ class TokenClassification(Task):
             )
 
         return compute
+
+    def by_chance(self, prediction: EvalPrediction, config: PretrainedConfig, chance: Generator) -> EvalPrediction:
+        """See Task; labels of other words."""
+        import numpy as np
+        from transformers import EvalPrediction
+
+        labels = np.asarray(prediction.label_ids)
+        return EvalPrediction(prediction.predictions, shuffled_where(labels != IGNORED, labels, chance))
+
+    def confusion(self, prediction: EvalPrediction, config: PretrainedConfig) -> NDArray[Any] | None:
+        """See Task."""
+        import numpy as np
+
+        found, labels = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+        counted = (labels != IGNORED) & (found >= 0)
+        return count_pairs(labels[counted], found[counted], int(config.num_labels))
 
     def perfect_predictions(self, config: PretrainedConfig) -> EvalPrediction:
         """See Task."""

@@ -9,7 +9,17 @@ from minidisc_plugin.errors import ConfigError
 _MOST = 300
 _CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 # These say what they are about only together with their name.
-_BARE = (KeyError, AttributeError, TypeError, AssertionError, NameError, IndexError, ZeroDivisionError, RecursionError)
+_BARE = (
+    SystemExit,
+    KeyError,
+    AttributeError,
+    TypeError,
+    AssertionError,
+    NameError,
+    IndexError,
+    ZeroDivisionError,
+    RecursionError,
+)
 # transformers goes on to list every model type, or every converter, that it knows.
 _LISTS = (" Should have a `model_type` key", "Currently available slow->fast converters")
 

@@ -97,6 +97,31 @@ def read_folder(path: Path, where: str, trusted: bool = False) -> ModelFolder:
     return found
 
 
+def cached_folder(name: str, where: str, trusted: bool, *, required: bool = False) -> ModelFolder | None:
+    """The folder in which a model of the Hub lies on this machine; None where it is not here whole.
+
+    Args:
+        name: On the Hub.
+        where: What a message begins with.
+        trusted: Run code that comes with the model.
+        required: Raise where it is here and broken; else that may be mended by fetching the rest.
+
+    Raises:
+        ConfigError: see `required`.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    config = try_to_load_from_cache(name, CONFIG)
+    if not isinstance(config, str):
+        return None
+    try:
+        return read_folder(Path(config).parent, where, trusted)
+    except ConfigError:
+        if required:
+            raise
+        return None
+
+
 def check_config(config: Mapping[str, Any], where: str, trusted: bool = False) -> None:
     """Refuse a `config.json` that does not say what the weights are, or says that they are quantized.
 

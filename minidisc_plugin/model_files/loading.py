@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from minidisc_plugin.errors import ConfigError, MinidiscError
 from minidisc_plugin.model_files.explain import not_loaded
 from minidisc_plugin.model_files.fit import check_fit, check_names, check_values, describe
-from minidisc_plugin.model_files.folder import ModelFolder
+from minidisc_plugin.model_files.folder import ModelFolder, cached_folder
 from minidisc_plugin.model_files.quiet import quiet
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def load_config(name: str, where: str, *, data: Mapping[str, Any] | None = None,
     try:
         with quiet():
             config = AutoConfig.from_pretrained(name, trust_remote_code=trusted)
-    except Exception as error:  # each class checks its values in a way of its own, or not at all
+    except (Exception, SystemExit) as error:  # each class checks its values in a way of its own, or not at all
         raise not_loaded(where, error, local=data is not None) from error
     return as_expected(config)
 
@@ -104,7 +104,9 @@ def load_model(
             model, info = model_class.from_pretrained(name, config=config, output_loading_info=True, **options)
     except MinidiscError:
         raise
-    except Exception as error:  # each cause has a kind of its own, and some have several
+    except (Exception, SystemExit) as error:  # each cause has a kind of its own, and some have several
+        if folder is None:  # what was fetched may say more about itself
+            cached_folder(name, where, bool(options.get("trust_remote_code")), required=True)
         raise not_loaded(where, error, local=folder is not None) from error
     if getattr(model, "_hf_peft_config_loaded", False):
         raise ConfigError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.errors import ConfigError
-from minidisc_plugin.model_files.folder import check_config, read_folder
+from minidisc_plugin.model_files.folder import cached_folder, check_config, read_folder
 from minidisc_plugin.model_files.sizes import check_sizes
 from minidisc_plugin.model_files.types import trained_type, type_of
 from minidisc_plugin.tasks.base import Task
@@ -62,6 +62,7 @@ def read_teacher(
     if folder is None:
         check_config(config.to_dict(), where, trust_remote_code)
         check_sizes(config.to_dict(), where)
+        folder = cached_folder(model, where, trust_remote_code)
     architecture = (config.architectures or [""])[0]
     trained_for = task_of_class(architecture)
     if trained_for is not None and trained_for.name != task.name:
@@ -113,7 +114,7 @@ def load_tokenizer(name: str, model: PreTrainedModel, trust_remote_code: bool, t
         with quiet(bars=not local):
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code, **options)
             count, tried = len(tokenizer), tokenizer(_TRIED)["input_ids"]
-    except Exception as error:  # each kind of tokenizer fails in a way of its own
+    except (Exception, SystemExit) as error:  # each kind of tokenizer fails in a way of its own
         raise not_loaded(where, error, local=local, otherwise=", or give another in tokenizer:") from error
     rows = model.get_input_embeddings().num_embeddings
     largest = max(count - 1, *(tried if tried and isinstance(tried[0], int) else [0]))

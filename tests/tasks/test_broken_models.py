@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ import minidisc_plugin
 from minidisc_plugin.cli import main
 from minidisc_plugin.errors import MinidiscError
 from minidisc_plugin.model_files.sizes import check_sizes
-from minidisc_plugin.tasks import load_teacher, load_tokenizer
-from tests.tasks.breaking import CONFIG, MODELS, TOKENIZERS, WORKING
+from minidisc_plugin.tasks import load_teacher, load_tokenizer, read_teacher
+from tests.tasks.breaking import CONFIG, MODELS, TOKENIZERS, WORKING, config
 from tests.tiny import make_batch, make_config
 
 BATCH = make_batch(labels=2)
@@ -140,3 +141,44 @@ def test_the_command_line_says_one_line_and_writes_nothing(
     (line,) = printed.err.splitlines()
     assert printed.out == "" and line.startswith("minidisc: model: ") and parts[0] in line
     assert not (tmp_path / "out").exists() and not list((tmp_path / "here").iterdir())
+
+
+@pytest.fixture
+def hub(teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The copy of the teacher as the cache of the Hub keeps it, under the name somebody/movie."""
+    from huggingface_hub import constants
+
+    snapshot = tmp_path / "hub" / "models--somebody--movie" / "snapshots" / ("a" * 40)
+    snapshot.parent.mkdir(parents=True)
+    teacher.rename(snapshot)
+    (tmp_path / "hub" / "models--somebody--movie" / "refs").mkdir()
+    (tmp_path / "hub" / "models--somebody--movie" / "refs" / "main").write_text("a" * 40)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    for module in ("transformers.utils.hub", "huggingface_hub.file_download"):
+        for name in ("TRANSFORMERS_CACHE", "HF_HUB_CACHE"):
+            if hasattr(sys.modules[module], name):
+                monkeypatch.setattr(sys.modules[module], name, str(tmp_path / "hub"))
+    return snapshot
+
+
+def test_a_model_of_the_hub_that_lies_in_the_cache_is_loaded(hub: Path, run_files: Path) -> None:
+    found, saved = read_teacher("somebody/movie", False)
+    assert saved == "float32" and load_tokenizer("somebody/movie", found, False)("good")["input_ids"]
+    expected = load_teacher(str(run_files / "teacher"), False)
+    assert torch.equal(found(**BATCH)["logits"], expected(**BATCH)["logits"])
+
+
+@pytest.mark.parametrize("case", ["weights are a pointer", "weights cut", "NaN in a weight", "quantized by gptq"])
+def test_a_broken_model_of_the_hub_is_refused(case: str, hub: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    change, parts = MODELS[case]
+    change(hub)
+    refused(lambda: load_teacher("somebody/movie", False), "model: 'somebody/movie'", *parts)
+    assert "".join(capfd.readouterr()) == ""
+
+
+def test_code_that_ends_the_process_is_refused(teacher: Path) -> None:
+    config(model_type="mine", auto_map={"AutoConfig": "conf.Mine", "AutoModelForSequenceClassification": "conf.Model"})(
+        teacher
+    )
+    (teacher / "conf.py").write_text("import sys\nsys.exit(0)\n", encoding="utf-8")
+    refused(lambda: load_teacher(str(teacher), True), f"model: {str(teacher)!r} cannot be loaded", "SystemExit")

@@ -241,7 +241,7 @@ def _prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     from minidisc_plugin.model_files.types import student_type, type_of
     from minidisc_plugin.nested.family import family_of
     from minidisc_plugin.training.precision import with_precision
-    from minidisc_plugin.trial import try_teacher
+    from minidisc_plugin.trial import try_saving, try_teacher
 
     config = with_precision(config)
     args = _arguments(config, config.training, checkpoints, task)
@@ -276,6 +276,7 @@ def _prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     inputs = checksums(teacher, tokenizer, splits, metric)
     prepared = Prepared(resolved, scheduler, steps, task, teacher, tokenizer, splits, args, inputs, student_type(saved))
     try_teacher(prepared)
+    try_saving(prepared)
     _rehearse(prepared, config)
     return prepared
 

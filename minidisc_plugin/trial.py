@@ -1,12 +1,14 @@
-"""The teacher on two examples of the data: what fails there would fail in every step of a run."""
+"""Two examples through the teacher, and what goes beside its weights: what fails there would fail a run later on."""
 
 from __future__ import annotations
 
 import inspect
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.errors import ConfigError
 from minidisc_plugin.model_files.explain import one_line
+from minidisc_plugin.model_files.quiet import quiet
 
 if TYPE_CHECKING:
     from minidisc_plugin.preparation import Prepared
@@ -43,6 +45,31 @@ def try_teacher(prepared: Prepared) -> None:
             f"{where} gives outputs that are not finite (NaN or infinity) for the first examples of the data; correct "
             "its config.json, or give a teacher that works"
         )
+
+
+def try_saving(prepared: Prepared) -> None:
+    """Save what goes beside a student's weights, in a folder that is gone at once.
+
+    Raises:
+        ConfigError: transformers refuses to.
+    """
+    tokenizer, teacher, config = prepared.tokenizer, prepared.teacher, prepared.config
+    kept = {
+        f"tokenizer: {config.tokenizer or config.model!r} cannot be saved beside a student": tokenizer,
+        f"model: generation_config.json of {config.model!r} cannot be saved again, for a student": (
+            teacher.generation_config if teacher.can_generate() else None
+        ),
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        for what, part in kept.items():
+            try:
+                with quiet():
+                    if part is not None:
+                        part.save_pretrained(scratch)
+            except OSError:
+                raise
+            except Exception as error:  # each class has checks of its own
+                raise ConfigError(f"{what}: {one_line(error)}; correct it") from error
 
 
 def _find_slices(prepared: Prepared) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import transformers
 import yaml
 
 from minidisc_plugin import CompressionConfig, MinidiscError
 from minidisc_plugin.cli import main
+from minidisc_plugin.errors import ConfigError
 from minidisc_plugin.preparation import prepare
+from minidisc_plugin.trial import try_saving
+from tests.tasks.making import make_task_run
 from tests.tiny import make_config
 
 
@@ -58,3 +64,28 @@ def test_a_run_of_a_config_that_asks_for_more_outputs(run_files: Path, tmp_path:
     assert main(["run", str(tmp_path / "compression.yaml")]) == 0
     saved = json.loads((tmp_path / "out" / "student" / "config.json").read_text(encoding="utf-8"))
     assert not any(saved.get(key) for key in asked)
+
+
+def language_run(folder: Path, **generation: Any) -> CompressionConfig:
+    """A run on a tiny decoder, with other keys in its generation_config.json."""
+    (folder / "data").mkdir()
+    config = make_task_run(folder / "data", "text-generation", "gpt2", "bits_saved", epochs=0)
+    file = folder / "data" / "teacher" / "generation_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | generation), encoding="utf-8")
+    return CompressionConfig.model_validate(config | {"output_dir": str(folder / "out")})
+
+
+@pytest.mark.skipif(transformers.__version__.startswith("5"), reason="it may be saved")
+def test_generation_settings_that_cannot_be_saved_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"generation_config.json of .* cannot be saved again.*temperature"):
+        prepare(language_run(tmp_path, temperature=0.6, do_sample=False), tmp_path / "checkpoints")
+    assert {path.name for path in tmp_path.iterdir()} == {"data"}
+
+
+def test_a_tokenizer_that_cannot_be_saved_is_refused(run_files: Path, tmp_path: Path) -> None:
+    prepared = prepare(CompressionConfig.model_validate(make_config(run_files)), tmp_path)
+    broken = copy.deepcopy(prepared.tokenizer)
+    broken.init_kwargs["of no use"] = object()  # what no JSON can hold
+    with pytest.raises(ConfigError, match=r"tokenizer: .* cannot be saved beside a student"):
+        try_saving(dataclasses.replace(prepared, tokenizer=broken))
+    assert not list(tmp_path.iterdir())

@@ -26,8 +26,13 @@ def refuse_broken(file: Path, where: str) -> None:
         raise ConfigError(f"{where}: {file.name} is a link to a file that is not there; fetch the model again")
     if file.is_dir():
         raise ConfigError(f"{where}: {file.name} is a folder, where a file is needed; save the model again")
-    with file.open("rb") as opened:
-        head = opened.read(_HEAD)
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(_HEAD)
+    except OSError as error:
+        raise ConfigError(
+            f"{where}: {file.name} cannot be read: {error.strerror or error}; make it readable"
+        ) from error
     if head.startswith(_POINTER):
         raise ConfigError(
             f"{where}: {file.name} is a Git LFS pointer, not the file itself; run `git lfs pull` in the folder, or "

@@ -15,6 +15,7 @@ from minidisc_plugin.model_files.weights import Weight, read_weights, saved_type
 
 CONFIG = "config.json"
 _ADAPTER = "adapter_config.json"
+_GENERATION = "generation_config.json"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 # What else a model may be kept as: a pattern of names, and what made them.
 _OTHER_FORMATS = (
@@ -88,6 +89,8 @@ def read_folder(path: Path, where: str, trusted: bool = False) -> ModelFolder:
     check_config(config, where, trusted)
     if (path / _ADAPTER).exists():
         raise ConfigError(f"{where} {_adapter(path)}")
+    if (path / _GENERATION).exists():
+        read_json(path / _GENERATION, where)  # transformers would pass over a broken one
     file = weight_file(path)
     if file is None:
         raise ConfigError(f"{where} has no weights (model.safetensors){_instead(path)}")
@@ -164,7 +167,7 @@ def _check_classes(names: Any, where: str) -> None:
 
 def _instead(path: Path) -> str:
     """What a folder holds in place of a model, and what to do about it."""
-    if (path / _ADAPTER).exists():
+    if (path / _ADAPTER).exists() or any(path.glob("adapter_model.*")):
         return f": it {_adapter(path)}"
     if found := _checkpoints(path):
         return f", and holds {found[-1].name}; give {str(found[-1])!r}"
@@ -190,12 +193,12 @@ def _checkpoints(path: Path) -> list[Path]:
 def _adapter(path: Path) -> str:
     """An adapter, and how it becomes a model."""
     try:
-        adapter = read_json(path / _ADAPTER, "")
+        adapter = read_json(path / _ADAPTER, "") if (path / _ADAPTER).exists() else {}
     except ConfigError:
         adapter = {}
     kind, base = adapter.get("peft_type") or "PEFT", adapter.get("base_model_name_or_path")
     of = f" of {base!r}" if base else ""
     return (
-        f"has an adapter ({kind}{of}, {_ADAPTER}), not a whole model; merge it first with peft's merge_and_unload(), "
+        f"has an adapter ({kind}{of}), not a whole model; merge it first with peft's merge_and_unload(), "
         "save the result with save_pretrained, and give that folder"
     )

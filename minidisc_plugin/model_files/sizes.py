@@ -50,6 +50,9 @@ _NULLABLE = ("num_key_value_heads", "num_decoder_layers", "n_inner", "head_dim",
 # More than any model has; for what weights need not have: positions may be computed, layers may be shared.
 _MOST_POSITIONS = 100_000_000
 _MOST_LAYERS = 1_000
+# transformers gives each a name, in a mapping.
+_CLASSES = "num_labels"
+_MOST_CLASSES = 1_000_000
 
 
 def check_sizes(config: Mapping[str, Any], where: str, *, numbers: int | None = None, tensors: int = 0) -> None:
@@ -68,6 +71,7 @@ def check_sizes(config: Mapping[str, Any], where: str, *, numbers: int | None = 
     limits = {
         **dict.fromkeys(_LAYERS, max(tensors, _MOST_LAYERS)),
         **dict.fromkeys((*_HEADS, *_WIDTHS, *_MAYBE_NONE), most_numbers),
+        _CLASSES: min(most_numbers, _MOST_CLASSES),
         **dict.fromkeys(_POSITIONS, max(most_numbers, _MOST_POSITIONS)),
     }
     for key, limit in limits.items():

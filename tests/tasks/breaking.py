@@ -353,6 +353,12 @@ MODELS: dict[str, tuple[Break, tuple[str, ...]]] = {
     "compressed": (config(compression_config={"quant_method": "x"}), ("is quantized (compression_config: x",)),
     "adapter alone": (adapter(whole=False), ("an adapter (LORA of 'bert-base-uncased'", LORA)),
     "adapter beside a model": (adapter(whole=True), ("an adapter (LORA", LORA)),
+    "adapter without its config": (
+        both(adapter(whole=False), file("adapter_config.json", None)),
+        ("an adapter (PEFT", LORA),
+    ),
+    "generation settings broken": (file("generation_config.json", "{"), ("generation_config.json: not valid JSON",)),
+    "generation settings are a pointer": (file("generation_config.json", POINTER), ("Git LFS pointer",)),
     "a checkpoint inside": (moved("checkpoint-20"), ("holds checkpoint-20; give '", "checkpoint-20'")),
     "checkpoints inside": (moved("checkpoint-5", "checkpoint-20", "checkpoint-100"), ("checkpoint-100; give",)),
     "a run of ours": (moved("student"), ("has no config.json", "student/ in it has; give '")),

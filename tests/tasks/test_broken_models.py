@@ -65,7 +65,7 @@ def test_a_broken_tokenizer_is_refused(case: str, teacher: Path, capfd: pytest.C
 @pytest.mark.parametrize("case", WORKING)
 def test_what_looks_odd_and_works(case: str, teacher: Path, run_files: Path) -> None:
     WORKING[case](teacher)
-    for found in (load_teacher(f"{teacher}/", False), minidisc_plugin.load(teacher, dtype=torch.float32)):
+    for found in (load_teacher(f"{teacher}/", False).float(), minidisc_plugin.load(teacher, dtype=torch.float32)):
         tokenizer = load_tokenizer(str(teacher), found, False)
         with torch.no_grad():
             output = found(**BATCH)
@@ -74,7 +74,15 @@ def test_what_looks_odd_and_works(case: str, teacher: Path, run_files: Path) -> 
         assert tokenizer("good")["input_ids"] and found.config.pad_token_id == tokenizer.pad_token_id
 
 
-SIZES = ["hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "intermediate_size", "n_layer"]
+SIZES = [
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "vocab_size",
+    "intermediate_size",
+    "n_layer",
+    "num_labels",
+]
 VALUES = [0, -1, 2.5, "12", True, [], {}, None, float("inf"), 10**9, 10**30]
 
 
@@ -88,7 +96,9 @@ def test_sizes_that_no_model_has_are_refused(key: str) -> None:
     check_sizes({key: 12}, "model: 'x'", numbers=21058, tensors=41)
 
 
-@pytest.mark.parametrize("key", ["hidden_size", "vocab_size", "num_hidden_layers", "max_position_embeddings"])
+@pytest.mark.parametrize(
+    "key", ["hidden_size", "vocab_size", "num_hidden_layers", "num_labels", "max_position_embeddings"]
+)
 def test_absurd_sizes_take_no_memory(key: str, teacher: Path) -> None:
     data = json.loads((teacher / CONFIG).read_text())
     (teacher / CONFIG).write_text(json.dumps({**data, key: 10**12}))

@@ -56,7 +56,9 @@ def read_dataset(settings: DatasetConfig) -> tuple[DatasetDict, Mapping[str, Seq
     except MinidiscError:
         raise
     except Exception as error:  # datasets raises many kinds; each means the same to the user
-        raise DataError(f"dataset: {settings.path!r} cannot be loaded: {_first_cause(error)}") from error
+        missing = isinstance(error, FileNotFoundError) and settings.data_files is not None
+        key = "dataset.data_files" if missing else "dataset"
+        raise DataError(f"{key}: {settings.path!r} cannot be loaded: {_first_cause(error)}") from error
     if not isinstance(found, DatasetDict):
         raise DataError(f"dataset: {settings.path!r} gives no named splits; use data_files with train and test")
     return found, builder.config.data_files or {}

@@ -233,7 +233,7 @@ CASES: dict[str, tuple[Change, type[MinidiscError], tuple[str, ...]]] = {
     "data file missing": (
         lambda data, folder: data["dataset"]["data_files"].update(train=str(folder / "none.csv")),
         DataError,
-        ("dataset: 'csv'", "none.csv"),
+        ("dataset.data_files: 'csv'", "none.csv"),
     ),
     "examples longer than the model": (split("train", LONG), ConfigError, ("max_length: 128", "62", "max_length: 32")),
     "tokenizer with too many tokens": (

@@ -136,10 +136,12 @@ def cases_of(key: Key) -> Iterator[Case]:
 
 
 def is_valid(case: Case) -> bool:
-    """An empty list or section says what leaving the key out says, where that is nothing, or every default."""
-    if case.value not in ([], {}) or case.key.default is ...:
-        return False
-    return not case.key.default or isinstance(case.key.default, BaseModel)
+    """Whether a value says what leaving the key out says: an empty list or section for nothing or every default, or
+    the default itself."""
+    default = case.key.default
+    if case.value in ([], {}):
+        return default is not ... and (default in (None, "none", [], {}) or isinstance(default, BaseModel))
+    return type(case.value) is type(default) and case.value == default
 
 
 def data_of(case: Case, files: Path, output: Path) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from minidisc_plugin.errors import MinidiscError
+from minidisc_plugin.errors import MinidiscError, StorageError
 from minidisc_plugin.memory import restart_without_thread_cache
 from minidisc_plugin.printable import one_line, printable
 from minidisc_plugin.standard_streams import OutputError, checked_output, say
@@ -125,6 +126,7 @@ def execute(options: argparse.Namespace, *, own_process: bool) -> int:
         restart_without_thread_cache()
     try:
         with checked_output():
+            _check_working_directory()
             return int(options.command(options) or 0)
     except OutputError as error:
         return error.tell()
@@ -139,6 +141,14 @@ def execute(options: argparse.Namespace, *, own_process: bool) -> int:
         if refused is None:
             raise
         return _failed(str(refused), refused.exit_status)
+
+
+def _check_working_directory() -> None:
+    """Refuse one that is gone: libraries look for themselves from there, and end the process."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise StorageError(f"the working directory: {error.strerror}", "change into one that is there") from error
 
 
 def _failed(message: str, status: int) -> int:

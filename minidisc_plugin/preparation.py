@@ -15,6 +15,7 @@ from minidisc_plugin.consent import check_consent
 from minidisc_plugin.doctor import installed_versions
 from minidisc_plugin.errors import ConfigError
 from minidisc_plugin.idle import check_idle
+from minidisc_plugin.places import check_places
 from minidisc_plugin.plugins import host, pick
 from minidisc_plugin.plugins.guarded import make_objective, make_step
 from minidisc_plugin.protocol import with_protocol
@@ -216,6 +217,7 @@ def _prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
     from minidisc_plugin.training.keys import check_training
 
     check_whole(config)
+    check_places(config)
     check_consent(config)
     config = with_protocol(config)
     check_training(config.training)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from minidisc_plugin.config import DatasetConfig
 from minidisc_plugin.config_file import unknown_key
 from minidisc_plugin.errors import ConfigError, DataError, MinidiscError
+from minidisc_plugin.storage import cache_error
 
 if TYPE_CHECKING:
     from datasets import DatasetBuilder, DatasetDict
@@ -37,6 +39,7 @@ def read_dataset(settings: DatasetConfig) -> tuple[DatasetDict, Mapping[str, Seq
     Raises:
         ConfigError: a key of `options` is none of the loader's.
         DataError: the dataset cannot be loaded; the message names the file where one can be blamed.
+        StorageError: the disk of the datasets' cache refuses.
     """
     from datasets import DatasetDict
 
@@ -56,6 +59,9 @@ def read_dataset(settings: DatasetConfig) -> tuple[DatasetDict, Mapping[str, Seq
     except MinidiscError:
         raise
     except Exception as error:  # datasets raises many kinds; each means the same to the user
+        refused = cache_error(error, settings.cache_dir or os.environ.get("HF_DATASETS_CACHE"))
+        if refused is not None:
+            raise refused from error
         missing = isinstance(error, FileNotFoundError) and settings.data_files is not None
         key = "dataset.data_files" if missing else "dataset"
         raise DataError(f"{key}: {settings.path!r} cannot be loaded: {_first_cause(error)}") from error

@@ -48,6 +48,7 @@ _REMEDIES: Mapping[int, str] = {
 }
 _NOT_ELSEWHERE = (errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.ENOENT)
 _OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_OF_WRITING = (*_OF_ROOM, errno.EROFS, errno.EIO)
 # Not of a disk: the network's and other processes' errors are OSErrors too.
 _ELSEWHERE = (ConnectionError, ProcessLookupError, ChildProcessError, InterruptedError, TimeoutError)
 
@@ -64,7 +65,12 @@ _CAUSELESS = re.compile(
     r"|basic_ios::clear|ios_base::clear|basic_filebuf|Can't open (?:bin|xml) file"
     r"|\d+ requested and \d+ written|^Parent directory .* does not exist"
 )
+# What is said of a file that was closed because of the error before.
+_LATER = re.compile(r"I/O operation on closed file")
 _SHARED_MEMORY = re.compile(r"shared memory|</torch_\d+")
+_SHARED = "/dev/shm"
+# A worker that found no room there is killed by its first access.
+_BUS_ERROR = re.compile(r"DataLoader worker .*Bus error")
 # What `atomic` puts before a name while it writes.
 _TEMPORARY = re.compile(r"^\.tmp-[0-9a-f]{8}-")
 # Free room below this is taken for the cause where a library gives none.
@@ -117,8 +123,28 @@ def storage_error(
         if isinstance(one, ValueError) and "embedded null" in str(one):
             place = "" if path is None else f"{shown(path)}: "
             return StorageError(f"{place}a path cannot hold a NUL character", "remove it")
+        if _BUS_ERROR.search(str(one)):
+            return _refused(errno.ENOSPC, _SHARED, None)
         if _CAUSELESS.search(str(one)):
             return _guessed(one, path, needed)
+    return None
+
+
+def cache_error(error: BaseException, folder: str | os.PathLike[str] | None = None) -> StorageError | None:
+    """The StorageError of a library that could not write to a cache of its own; None for an error about other files.
+
+    Args:
+        error: What was raised.
+        folder: The cache, where it is not one of Hugging Face's.
+    """
+    cache = hugging_face_home() if folder is None else Path(folder).absolute()
+    for one in _chain(error):
+        number, path = _number(one), _path_of(one)
+        if number is None:
+            continue
+        if path is None:
+            return _refused(number, cache, None) if number in _OF_WRITING else None
+        return _refused(number, path, None) if _mover(path) or Path(path).absolute().is_relative_to(cache) else None
     return None
 
 
@@ -187,7 +213,8 @@ def _chain(error: BaseException) -> list[BaseException]:
     while present is not None and present not in found:
         found.append(present)
         # What was merely being handled at the time says nothing, but for a writer that hides its cause.
-        hides = present.__cause__ is None and _CAUSELESS.search(str(present))
+        text = str(present)
+        hides = present.__cause__ is None and (_CAUSELESS.search(text) or _LATER.search(text))
         present = present.__context__ if hides else present.__cause__
     return found
 
@@ -214,7 +241,15 @@ def _path_of(error: BaseException) -> str | None:
     named = re.search(r'at path "([^"]+)"', str(error))  # safetensors
     if named:
         return named[1]
-    return "/dev/shm" if _SHARED_MEMORY.search(str(error)) else None
+    return _SHARED if _SHARED_MEMORY.search(str(error)) or _is_of_processes(error) else None
+
+
+def _is_of_processes(error: BaseException) -> bool:
+    """Whether it was raised where Python makes what processes share."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is not None and last.tb_frame.f_globals.get("__name__", "").startswith("multiprocessing.")
 
 
 def _refused(number: int, path: str | os.PathLike[str] | None, needed: int | None) -> StorageError:
@@ -232,6 +267,8 @@ def _refused(number: int, path: str | os.PathLike[str] | None, needed: int | Non
             parts.append(f"{in_bytes(free)} are free" + (", but no more files" if _no_inodes(path) else ""))
     room = f" ({', '.join(parts)})" if parts else ""
     said = f"{place}{cause}{room}"
+    if path == _SHARED:
+        return StorageError(said, "make room there, or set training.dataloader_num_workers: 0")
     moved = _mover(path)
     if moved:
         return StorageError(said, f"{_REMEDIES[number]}, or set {moved} to another folder")

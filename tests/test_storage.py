@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from minidisc_plugin import atomic
 from minidisc_plugin.errors import DataError, StorageError
 from minidisc_plugin.integrations.hosts import available
-from minidisc_plugin.storage import free_bytes, storage_error, storage_errors
+from minidisc_plugin.storage import cache_error, free_bytes, storage_error, storage_errors
 from tests.disks import read_only, small_disk
 
 BIG = torch.zeros(2**20)
@@ -207,3 +207,34 @@ def test_what_was_written_stays_readable_beside_what_was_not(tmp_path: Path) -> 
         with pytest.raises(StorageError), storage_errors(disk), atomic.atomic_path(disk / "whole") as temporary:
             save_file({"a": BIG}, temporary)
         assert os.listdir(disk) == ["whole"] and load_file(disk / "whole")["a"].numel() == 9
+
+
+def test_an_error_that_follows_from_another_is_told_by_that_one(tmp_path: Path) -> None:
+    def closes() -> None:
+        try:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            raise ValueError("I/O operation on closed file")
+
+    with pytest.raises(StorageError, match="No space left on device"), storage_errors(tmp_path):
+        closes()
+    with pytest.raises(ValueError, match="closed file"), storage_errors(tmp_path):
+        raise ValueError("I/O operation on closed file")
+
+
+def test_errors_of_caches_are_told_from_those_of_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert str(cache_error(full)).startswith(f"{tmp_path}/home: No space left on device (")
+    assert str(cache_error(full, tmp_path / "own")).startswith(f"{tmp_path}/own: No space left on device (")
+    wrapped = RuntimeError("generation failed")
+    wrapped.__cause__ = OSError(errno.EEXIST, "", str(tmp_path / "home" / "datasets"))
+    assert "File exists; remove it, or set HF_HOME to another folder" in str(cache_error(wrapped))
+    for other in (FileNotFoundError(errno.ENOENT, "", "train.csv"), PermissionError(errno.EACCES, ""), KeyError("a")):
+        assert cache_error(other) is None
+
+
+def test_workers_without_shared_memory() -> None:
+    said = "DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that workers are out of it."
+    found = str(storage_error(RuntimeError(said)))
+    assert found.startswith("/dev/shm: No space left on device (") and "training.dataloader_num_workers: 0" in found

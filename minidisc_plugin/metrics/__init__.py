@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.errors import MetricError
+from minidisc_plugin.storage import cache_error
 
 if TYPE_CHECKING:
     import evaluate
@@ -65,6 +66,7 @@ def load_metric(name: str, configuration: str | None = None) -> evaluate.Evaluat
 
     Raises:
         MetricError: the metric is unknown, not reachable off line, or lacks a package it needs.
+        StorageError: the disk of Hugging Face's cache refuses.
     """
     try:
         import evaluate
@@ -77,6 +79,9 @@ def load_metric(name: str, configuration: str | None = None) -> evaluate.Evaluat
         with _hub_switch():
             return evaluate.load(path, configuration, keep_in_memory=True, experiment_id=uuid.uuid4().hex)
     except Exception as error:  # evaluate runs foreign code and lets every kind of error through
+        refused = cache_error(error)
+        if refused is not None:
+            raise refused from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         remedy = (
             "the cache folder HF_HOME must be writable and scikit-learn and scipy installed"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.errors import ConfigError, MinidiscError
+from minidisc_plugin.storage import cache_error
 
 _MOST = 300
 _CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -35,7 +36,7 @@ def one_line(error: BaseException, most: int = _MOST) -> str:
     return text if len(text) <= most else f"{text[:most].rstrip()} ..."
 
 
-def not_loaded(where: str, error: BaseException, *, local: bool, otherwise: str = "") -> ConfigError:
+def not_loaded(where: str, error: BaseException, *, local: bool, otherwise: str = "") -> MinidiscError:
     """An error of another package as one of ours: what could not be loaded, why, and what to do about it.
 
     Args:
@@ -44,6 +45,9 @@ def not_loaded(where: str, error: BaseException, *, local: bool, otherwise: str 
         local: Whether it is a folder, and not a name of the Hub.
         otherwise: What else would do.
     """
+    refused = cache_error(error)
+    if refused is not None:
+        return refused
     reason = one_line(error)
     if "trust_remote_code" in str(error):
         return ConfigError(f"{where} needs code of its own; set trust_remote_code: true if you trust it")

@@ -71,6 +71,7 @@ _CORE_LOWS = {
     "accelerate": "1.0",
     "datasets": "2.20",
     "evaluate": "0.4.2",
+    "filelock": "4.2",
     "matplotlib": "3.8",
     "numpy": "1.26",
     "packaging": "23.0",

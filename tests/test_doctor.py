@@ -22,6 +22,7 @@ CORE = {
     "accelerate": "1.15.0",
     "datasets": "5.0.1",
     "evaluate": "0.4.6",
+    "filelock": "4.2.12",
     "matplotlib": "3.11.2",
     "numpy": "1.26.4",
     "packaging": "26.3",

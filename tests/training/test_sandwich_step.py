@@ -109,7 +109,9 @@ def test_the_teacher_runs_once_a_batch_and_stays_as_it_is(
 def test_each_batch_is_compared_with_the_teacher_on_that_batch(bench: Bench) -> None:
     """A teacher kept from the step before would give other losses."""
     nested, losses = make_nested(**STILL), []
-    trainer = bench.sandwich(nested, per_device_train_batch_size=8, max_steps=6, **{**PLAIN_STEP, "learning_rate": 0.0})
+    trainer = bench.sandwich(
+        nested, per_device_train_batch_size=8, max_steps=6, **{**PLAIN_STEP, "learning_rate": 1e-12}
+    )
     batches: list[dict[str, Tensor]] = []
     compute = trainer.teacher_outputs
 

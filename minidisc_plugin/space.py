@@ -67,7 +67,7 @@ def estimate(prepared: Prepared, bench: Workbench) -> Space:
     exported, scratch = _exports(prepared, student)
     cached = {stage.teacher_scale for stage in stages if not is_left_to_inc(prepared, stage)}
     return Space(
-        checkpoints=kept * _checkpoint_bytes(args, max(largest, default=0) * size),
+        checkpoints=kept * checkpoint_bytes(args, max(largest, default=0) * size),
         stages=sum(largest) * size,
         models=(student + chosen) * size + exported,
         scratch=scratch,
@@ -109,8 +109,8 @@ def _parameters(prepared: Prepared, scale: float) -> int:
     return round(in_all - (1 - scale) * encoder_parameters(prepared.teacher))
 
 
-def _checkpoint_bytes(args: TrainingArguments, weights: int) -> int:
-    """Weights, and two states of each with Adam."""
+def checkpoint_bytes(args: TrainingArguments, weights: int) -> int:
+    """Of a checkpoint: so many bytes of weights, and two states of each with Adam."""
     from minidisc_plugin.reporting.memory import uses_adam
 
     return weights * (3 if uses_adam(args) else 1)

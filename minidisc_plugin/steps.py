@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from minidisc_plugin.deployment.artefact import Artefact
 from minidisc_plugin.model_files.types import in_type
 from minidisc_plugin.processes import is_writer
+from minidisc_plugin.storage import storage_errors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -135,7 +136,9 @@ class Report(Step):
 
 
 def _save(run: Run, model: PreTrainedModel, name: str) -> None:
+    from minidisc_plugin.reporting.memory import weight_bytes
+
     if is_writer():
-        with run.directory.writing(name) as folder:
+        with storage_errors(run.directory.root / name, weight_bytes(model)), run.directory.writing(name) as folder:
             in_type(model, run.prepared.saved_type).save_pretrained(str(folder))
             run.prepared.tokenizer.save_pretrained(str(folder))

@@ -52,6 +52,13 @@ def test_a_folder_that_cannot_be_written_to(run_files: Path, tmp_path: Path) -> 
     assert caught.value.exit_status == 2
 
 
+def test_a_disk_that_is_full_as_a_run_begins_is_left_as_it_was(run_files: Path, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "8k") as disk:
+        with pytest.raises(StorageError, match="No space left on device") as caught:
+            compress(config_of(run_files, disk))
+        assert caught.value.exit_status == 2 and not list(disk.iterdir())
+
+
 def test_a_cache_of_hugging_face_that_is_full(run_files: Path, tmp_path: Path) -> None:
     """In a process of its own: the libraries read HF_HOME once."""
     config = tmp_path / "config.json"
@@ -70,7 +77,8 @@ def test_a_cache_of_hugging_face_that_is_full(run_files: Path, tmp_path: Path) -
 def test_a_disk_that_is_full_in_the_middle_of_a_run(run_files: Path, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "300k") as disk:
         config = config_of(run_files, disk, trainer="transformers")
-        with pytest.raises(StorageFailedError, match="No space left on device") as caught:
+        said = r"/disk/out/.*: No space left on device \([\d,]+ bytes are needed, [\d,]+ bytes are free\); make room"
+        with pytest.raises(StorageFailedError, match=said) as caught:
             compress(config)
         assert caught.value.exit_status == 1 and str(caught.value).endswith("go on with --resume (resume=True)")
         grow(disk)

@@ -14,6 +14,7 @@ from minidisc_plugin.errors import ConfigError
 from minidisc_plugin.integrations.hosts import require
 from minidisc_plugin.processes import is_writer
 from minidisc_plugin.steps import Run, Step
+from minidisc_plugin.storage import storage_errors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -112,7 +113,7 @@ def make_once(run: Run, stage: str, folder: Path, make: Callable[[Path], None]) 
         run.directory.verify(folder.name)
         return
     # Of what lies in the output directory its own record has the checksums.
-    with journal.stage(stage, files=folder.rglob("*") if scratch else ()):
+    with journal.stage(stage, files=folder.rglob("*") if scratch else ()), storage_errors(folder):
         if is_writer():
             with atomic_folder(folder) if scratch else run.directory.writing(folder.name) as staged:
                 make(staged)

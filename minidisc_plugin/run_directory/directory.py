@@ -167,7 +167,13 @@ class RunDirectory:
                 held = read_record(self.root)
                 if resume and held is not None and held.finished:
                     raise RunDirectoryError(f"output_dir: {self.place}: another process has finished the run meanwhile")
-                self._begin(config, inputs, resume=resume)
+                try:
+                    self._begin(config, inputs, resume=resume)
+                except BaseException:
+                    if is_new:  # nothing of a run that could not begin
+                        with suppress(OSError):
+                            empty_folder(self.place, but=LOCK_FILE)
+                    raise
                 yield
         finally:
             if is_new:

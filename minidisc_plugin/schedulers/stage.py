@@ -18,6 +18,7 @@ from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.printable import shown
 from minidisc_plugin.processes import is_writer, wait_for_all
 from minidisc_plugin.schedulers.journal import JOURNAL_FILE, Journal
+from minidisc_plugin.storage import storage_errors
 from minidisc_plugin.training.arguments import for_stage
 from minidisc_plugin.training.checkpoints import Checkpoint, checkpoints_in, take_up
 
@@ -186,13 +187,17 @@ class Stages:
 
     def _train(self, stage: Stage, checkpoint: Checkpoint | None) -> None:
         """Train the model of a stage in place."""
+        from minidisc_plugin.reporting.memory import weight_bytes
+        from minidisc_plugin.space import checkpoint_bytes
         from minidisc_plugin.training.dropout import without_dropout
         from minidisc_plugin.training.sharding import is_sharded
 
+        folder, needed = Path(str(self.args.output_dir)) / stage.name, weight_bytes(stage.model)
         cache = self.teacher_cache(stage.teacher, stage.name) if stage.reads_cache else None
         with nullcontext() if self.engine.dropout else without_dropout(stage.model):
             trainer = self.trainer(stage, cache, checkpoint)
-            trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
+            with storage_errors(folder, checkpoint_bytes(self.args, needed), during_run=True):
+                trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
             if is_sharded(self.args):
                 whole = trainer.accelerator.get_state_dict(trainer.model_wrapped)
                 if is_writer():
@@ -210,9 +215,12 @@ def save_weights(model: nn.Module, file: Path) -> None:
     """Keep the weights of a finished stage."""
     from safetensors.torch import save_model
 
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(file) as temporary:
-        save_model(model, str(temporary))
+    from minidisc_plugin.reporting.memory import weight_bytes
+
+    with storage_errors(file, weight_bytes(model)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(file) as temporary:
+            save_model(model, str(temporary))
 
 
 def load_weights(model: nn.Module, file: Path) -> None:

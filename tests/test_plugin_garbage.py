@@ -244,9 +244,10 @@ def test_the_process_is_left_as_it_was(site: Site) -> None:
             f"loud{number}", f"loud{number}", f"{code}\n" + HOOK.format(what="steps", body=f"{code}; return []")
         )
     script = (
-        "import os, signal, sys\nfrom minidisc_plugin.plugins import host\nhere = os.getcwd()\n"
+        "import os, signal, sys\nhandler = signal.getsignal(signal.SIGINT)\n"
+        "from minidisc_plugin.plugins import host\nhere = os.getcwd()\n"
         "assert not [row for row in host().found() if row.error]\n"
-        "assert os.getcwd() == here and signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
+        "assert os.getcwd() == here and signal.getsignal(signal.SIGINT) is handler\n"
         "print('the report')\nprint('the end', file=sys.stderr)\nos.write(1, b'')\n"
     )
     path = os.pathsep.join([str(site.folder), os.environ.get("PYTHONPATH", "")])

@@ -76,7 +76,8 @@ class Stages:
         engine: How stages spend their time.
         callbacks: As `Trainer` takes them, for every stage.
         trainer_arguments: Further arguments of every Trainer: data, metric and tokenizer.
-        teacher_cache: Gives the outputs of a teacher in the stage of a name, where keeping them pays.
+        teacher_cache: Gives the outputs of a teacher, in the stage of a name that may go on from a checkpoint, where
+            keeping them pays.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Stages:
         engine: EngineConfig,
         callbacks: Sequence[Any],
         trainer_arguments: Mapping[str, Any],
-        teacher_cache: Callable[[PreTrainedModel, str], TeacherCache | None],
+        teacher_cache: Callable[[PreTrainedModel, str, bool], TeacherCache | None],
     ) -> None:
         self.args = args
         self.journal = journal
@@ -193,7 +194,7 @@ class Stages:
         from minidisc_plugin.training.sharding import is_sharded
 
         folder, needed = Path(str(self.args.output_dir)) / stage.name, weight_bytes(stage.model)
-        cache = self.teacher_cache(stage.teacher, stage.name) if stage.reads_cache else None
+        cache = self.teacher_cache(stage.teacher, stage.name, checkpoint is not None) if stage.reads_cache else None
         with nullcontext() if self.engine.dropout else without_dropout(stage.model):
             trainer = self.trainer(stage, cache, checkpoint)
             with storage_errors(folder, checkpoint_bytes(self.args, needed), during_run=True):

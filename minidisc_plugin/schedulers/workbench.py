@@ -301,19 +301,26 @@ class Workbench:
         store, examples = self._store(), self._cached_examples(self.teacher, "batches")
         return 0 if examples is None else store.size(self.teacher, examples, **self._kept)
 
-    def _teacher_cache(self, teacher: PreTrainedModel, stage: str) -> TeacherCache | None:
-        """The teacher's outputs for the training set, where they save more than they cost."""
-        examples = self._cached_examples(teacher, stage)
+    def _teacher_cache(self, teacher: PreTrainedModel, stage: str, goes_on: bool) -> TeacherCache | None:
+        """The teacher's outputs for the training set, where they save more than they cost.
+
+        A stage that goes on keeps to what its first steps did: kept outputs are not the teacher's to the last bit.
+        """
+        name = f"{stage}-teacher"
+        had = self.journal.result(name).get("cached") if goes_on and self.journal.finished(name) else None
+        examples = self._cached_examples(teacher, stage) if had is not False else None
         if examples is None:
             return None
-        with self.journal.stage(f"{stage}-teacher"):
-            return self._store().cache(
+        with self.journal.stage(name) as result:
+            cache = self._store().cache(
                 teacher.to(self.args.device).eval(),
                 examples,
                 **self._kept,
-                required=self.engine.teacher_cache is True,
+                required=self.engine.teacher_cache is True or had is True,
                 quiet=self.args.disable_tqdm or not is_writer(),
             )
+            result["cached"] = cache is not None
+        return cache
 
     def _store(self) -> TeacherStore:
         from minidisc_plugin.training.teacher_store import TeacherStore

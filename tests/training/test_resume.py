@@ -14,12 +14,14 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedTokenizerFast
 
+from minidisc_plugin.errors import StorageError
 from minidisc_plugin.integrations.hosts import available
 from minidisc_plugin.schedulers.direct import Direct
 from minidisc_plugin.schedulers.fixed import Fixed
 from minidisc_plugin.schedulers.maxidisc import MaxiDisc
 from minidisc_plugin.schedulers.minidisc import MiniDisc
 from minidisc_plugin.training.randomness import same_randomness
+from minidisc_plugin.training.teacher_store import TeacherStore
 from tests.training.resuming import Moments, Outcome, Setting, Stopped
 
 DIRECT = {"scheduler": Direct(target_sparsity=0.7)}
@@ -104,6 +106,10 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path, dataset: Dataset, tokenizer: PreTrainedTokenizerFast) -> Place:
     return Place(tmp_path, dataset, tokenizer)
+
+
+def refused(*args: Any, **kwargs: Any) -> Any:
+    raise StorageError("no space is left")
 
 
 def occurrences(moments: list[str], name: str) -> list[int]:
@@ -198,6 +204,24 @@ def test_a_half_written_checkpoint_is_set_aside(both: bool, place: Place, caplog
     assert passed.count("before training_step") == (6 if both else 5)
     told = "begins again" if both else "goes on from checkpoint-1"
     assert any(f"stage student {told}; not whole, and removed: checkpoint-3" in line for line in caplog.messages)
+
+
+def test_a_stage_keeps_to_what_it_reads_of_its_teacher(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full at the first start or at the second: kept outputs are rounded, and would show."""
+    setting = Setting({**STEPS, "num_train_epochs": 2}, engine={"teacher_cache": "auto"}, **DIRECT)
+    cached, moments = place.whole(setting)
+    assert cached.decisions["student-teacher"] == {"cached": True}
+    moment = occurrences(moments, "after seal")[0]
+    kept = place.stop(setting, moment, "kept")
+    with monkeypatch.context() as full:
+        full.setattr(TeacherStore, "_cache", refused)
+        live, _ = place.whole(setting)
+        assert live.decisions["student-teacher"] == {"cached": False} and not live.same_as(cached)
+        ran = place.stop(setting, moment, "ran")
+        with pytest.raises(StorageError):
+            place.resumed(setting, kept)
+    assert place.resumed(setting, ran)[0].same_as(live)
+    assert place.resumed(setting, kept)[0].same_as(cached)
 
 
 def test_checkpoints_are_kept_up_to_the_limit(place: Place) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minidisc_plugin.bars import bars_on_terminals
 from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.config_file import read_config
 from minidisc_plugin.litter import compile_into, no_litter
@@ -98,7 +99,11 @@ def _compress(config: CompressionConfig, *, overwrite: bool, resume: bool, keep_
         RunDirectory(config.output_dir).verify()
         return Result(directory.place)
     opened = directory.opened(prepared.config, prepared.inputs, overwrite=overwrite, resume=resume)
-    with opened if is_writer() else nullcontext(), storage_errors(directory.root, during_run=True):
+    with (
+        opened if is_writer() else nullcontext(),
+        storage_errors(directory.root, during_run=True),
+        bars_on_terminals(),
+    ):
         wait_for_all()
         if keep_compiled:
             compile_into(directory.checkpoints)

@@ -25,6 +25,13 @@ def sha256_of(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
+def damage_of(file: Path, digest: str) -> str | None:
+    """What is wrong with a file that had this SHA-256: "missing" or "damaged"; None where nothing is."""
+    if not file.is_file():
+        return "missing"
+    return None if sha256_of(file) == digest else "damaged"
+
+
 def digest_of_model(model: PreTrainedModel) -> str:
     """Of a model's weights, its class and its config; not of the folder that it came from."""
     import torch

@@ -11,7 +11,7 @@ from pathlib import Path
 from minidisc_plugin.atomic import TEMPORARY, flush
 from minidisc_plugin.config import CompressionConfig
 from minidisc_plugin.config_file import to_yaml
-from minidisc_plugin.digests import sha256_of
+from minidisc_plugin.digests import damage_of, sha256_of
 from minidisc_plugin.errors import RunDirectoryError
 from minidisc_plugin.processes import is_writer
 from minidisc_plugin.run_directory.installing import empty_folder, files_below, install, remove, remove_tree
@@ -136,11 +136,9 @@ class RunDirectory:
         for name, digest in self._record().files.items():
             if name in _FOR_PEOPLE or not f"{name}/".startswith(f"{under}/" if under else ""):
                 continue
-            file = self.root / name
-            if not file.is_file() or sha256_of(file) != digest:
+            if damage := damage_of(self.root / name, digest):
                 raise RunDirectoryError(
-                    f"output_dir: {file} is {'damaged' if file.is_file() else 'missing'}; "
-                    "restore it, or repeat the run with --overwrite"
+                    f"output_dir: {self.root / name} is {damage}; restore it, or repeat the run with --overwrite"
                 )
 
     @contextmanager

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from minidisc_plugin import memory
 from minidisc_plugin.atomic import write_bytes
-from minidisc_plugin.digests import sha256_of
+from minidisc_plugin.digests import damage_of, sha256_of
 from minidisc_plugin.errors import RunDirectoryError
 from minidisc_plugin.plugins import event
 from minidisc_plugin.processes import is_writer
@@ -80,11 +80,9 @@ class Journal:
             RunDirectoryError: names the one that is missing or damaged.
         """
         for name, digest in self._stages[stage].files.items():
-            file = self.folder / name
-            if not file.is_file() or sha256_of(file) != digest:
+            if damage := damage_of(self.folder / name, digest):
                 raise RunDirectoryError(
-                    f"{file} is {'damaged' if file.is_file() else 'missing'}; restore it, or start the run again with "
-                    "--overwrite"
+                    f"{self.folder / name} is {damage}; restore it, or start the run again with --overwrite"
                 )
 
     @contextmanager

@@ -55,6 +55,9 @@ def killed(place: Place, number: int) -> Verdict:
     """A real SIGKILL before an operation."""
     place.put(place.start)
     ended = place.run(*place.arguments[2:], fault=Fault(number))
+    if ended.status == 0 and len(ended.operations) < number:  # it needed fewer operations than the recorded run
+        found = place.differs()
+        return Verdict("failed", f"ended with status 0, but {found}") if found else Verdict("equal")
     if ended.status is not None or ended.hung:
         return Verdict("failed", f"it was to be killed, but ended with {ended}")
     state = place.trees.take(place.root)

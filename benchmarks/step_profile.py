@@ -79,7 +79,7 @@ def main() -> None:
     prepared = prepare(config, Path(config.output_dir))
     profiled = StepProfile(options.steps)
     bench = prepared.workbench()
-    bench._callbacks.append(profiled)
+    bench.stages.callbacks.append(profiled)
     with suppress(StageEnded):
         prepared.scheduler.run(bench)
     milliseconds: dict[str, float] = {}

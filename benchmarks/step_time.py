@@ -82,7 +82,7 @@ def time_stage(prepared: Prepared, limit: int | None = None) -> tuple[list[float
     """Seconds of each step of the first training stage, and of each stage ahead of it."""
     clock = StepClock(limit)
     bench = prepared.workbench()
-    bench._callbacks.append(clock)
+    bench.stages.callbacks.append(clock)
     with suppress(StageEnded):
         prepared.scheduler.run(bench)
     return clock.seconds, bench.journal.seconds

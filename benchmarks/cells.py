@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from minidisc_plugin.atomic import write_text
+from minidisc_plugin.foundation.atomic import write_text
 
 _LAST_LINES = 8
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.cells import Failed
 from benchmarks.peak_memory import FINE_TUNE, peak_of
-from minidisc_plugin.reporting.records import read_results, read_schedule
+from minidisc_plugin.contracts.records import read_results, read_schedule
 
 # Takes a config file, overrides and an empty folder.
 Kind = Callable[[Path, Sequence[str], Path], dict[str, Any]]

@@ -44,8 +44,8 @@ def fine_tune(config_file: str, overrides: Sequence[str]) -> None:
     """Train the teacher on the run's own data, with the run's own arguments."""
     from transformers import Trainer
 
-    from minidisc_plugin.config_file import read_config
-    from minidisc_plugin.preparation import prepare
+    from minidisc_plugin.run.config.file import read_config
+    from minidisc_plugin.run.preparation import prepare
 
     config = read_config(config_file, overrides)
     prepared = prepare(config, Path(config.output_dir))

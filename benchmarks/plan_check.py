@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 
-from minidisc_plugin.config import CompressionConfig
-from minidisc_plugin.config_file import read_config
-from minidisc_plugin.pipeline import compress
-from minidisc_plugin.plan import make_plan
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.run.config.file import read_config
+from minidisc_plugin.run.pipeline import compress
+from minidisc_plugin.run.plan.plan import make_plan
 
 
 def check(config: CompressionConfig) -> list[dict[str, Any]]:

@@ -16,8 +16,8 @@ from benchmarks.machine import ROOT, machine, versions
 from benchmarks.speed_cells import PROTOCOLS, RUNS, STEP_EXAMPLES, STEPS, Overrides, make_cells
 from benchmarks.speed_tables import sources, tables
 from benchmarks.tasks import GLUE, Movies, Mrpc, Task, has_mrpc
-from minidisc_plugin.atomic import write_text
-from minidisc_plugin.reporting.console import standard_output
+from minidisc_plugin.foundation.atomic import write_text
+from minidisc_plugin.run.reporting.console import standard_output
 
 DESCRIPTION = """\
 Measures how fast compression is, and what speed costs in quality. Each measurement is a cell, made in a process of

@@ -18,8 +18,9 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import TrainerCallback
 
 from benchmarks.step_time import StageEnded
-from minidisc_plugin.config_file import read_config
-from minidisc_plugin.preparation import prepare
+from minidisc_plugin.run.config.file import read_config
+from minidisc_plugin.run.preparation import prepare
+from minidisc_plugin.run.workbench import workbench_of
 
 WARM_UP = 3
 
@@ -78,8 +79,7 @@ def main() -> None:
     config = read_config(options.config, options.overrides)
     prepared = prepare(config, Path(config.output_dir))
     profiled = StepProfile(options.steps)
-    bench = prepared.workbench()
-    bench.stages.callbacks.append(profiled)
+    bench = workbench_of(prepared, callbacks=[profiled])
     with suppress(StageEnded):
         prepared.scheduler.run(bench)
     milliseconds: dict[str, float] = {}

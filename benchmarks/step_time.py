@@ -21,8 +21,10 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from minidisc_plugin.config_file import read_config
-from minidisc_plugin.preparation import Prepared, prepare
+from minidisc_plugin.contracts.run import Prepared
+from minidisc_plugin.run.config.file import read_config
+from minidisc_plugin.run.preparation import prepare
+from minidisc_plugin.run.workbench import workbench_of
 
 WARM_UP = 5
 
@@ -81,8 +83,7 @@ def _now() -> float:
 def time_stage(prepared: Prepared, limit: int | None = None) -> tuple[list[float], dict[str, float]]:
     """Seconds of each step of the first training stage, and of each stage ahead of it."""
     clock = StepClock(limit)
-    bench = prepared.workbench()
-    bench.stages.callbacks.append(clock)
+    bench = workbench_of(prepared, callbacks=[clock])
     with suppress(StageEnded):
         prepared.scheduler.run(bench)
     return clock.seconds, bench.journal.seconds

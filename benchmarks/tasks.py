@@ -23,7 +23,7 @@ import yaml
 
 from benchmarks.cells import Failed
 from benchmarks.machine import ROOT
-from minidisc_plugin.atomic import write_text
+from minidisc_plugin.foundation.atomic import write_text
 
 GLUE = ROOT.parent / "shared" / "glue"
 SPLITS = ("train", "validation", "test")

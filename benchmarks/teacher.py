@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.tasks import LABEL, MAX_LENGTH, demo
-from minidisc_plugin.atomic import atomic_folder
+from minidisc_plugin.foundation.atomic import atomic_folder
 
 if TYPE_CHECKING:
     from datasets import Dataset

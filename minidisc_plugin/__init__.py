@@ -8,24 +8,27 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from minidisc_plugin.foundation.former_names import keep_former_names
+
 if TYPE_CHECKING:
-    from minidisc_plugin.config import CompressionConfig
-    from minidisc_plugin.errors import MinidiscError
-    from minidisc_plugin.hookspecs import hookimpl
-    from minidisc_plugin.nested.checkpoint import load
-    from minidisc_plugin.nested.model import NestedModel
-    from minidisc_plugin.pipeline import compress
+    from minidisc_plugin.contracts.config import CompressionConfig
+    from minidisc_plugin.contracts.hookspecs import hookimpl
+    from minidisc_plugin.foundation.errors import MinidiscError
+    from minidisc_plugin.public import NestedModel, load
+    from minidisc_plugin.run.pipeline import compress
     from minidisc_plugin.schedulers.minidisc import MiniDisc
     from minidisc_plugin.selection import tradeoff
 
+keep_former_names()
+
 _HOMES = {
-    "CompressionConfig": "minidisc_plugin.config",
+    "CompressionConfig": "minidisc_plugin.contracts.config",
     "MiniDisc": "minidisc_plugin.schedulers.minidisc",
-    "MinidiscError": "minidisc_plugin.errors",
-    "NestedModel": "minidisc_plugin.nested.model",
-    "compress": "minidisc_plugin.pipeline",
-    "hookimpl": "minidisc_plugin.hookspecs",
-    "load": "minidisc_plugin.nested.checkpoint",
+    "MinidiscError": "minidisc_plugin.foundation.errors",
+    "NestedModel": "minidisc_plugin.public",
+    "compress": "minidisc_plugin.run.pipeline",
+    "hookimpl": "minidisc_plugin.contracts.hookspecs",
+    "load": "minidisc_plugin.public",
     "tradeoff": "minidisc_plugin.selection",
 }
 

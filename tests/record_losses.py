@@ -12,9 +12,10 @@ from typing import Any
 
 from torch import Tensor
 
-from minidisc_plugin.config_file import read_config
-from minidisc_plugin.preparation import prepare
-from minidisc_plugin.processes import is_writer, mean_over_processes
+from minidisc_plugin.foundation.processes import is_writer, mean_over_processes
+from minidisc_plugin.run.config.file import read_config
+from minidisc_plugin.run.preparation import prepare
+from minidisc_plugin.run.workbench import workbench_of
 from minidisc_plugin.training.dependable import DependableTraining
 
 
@@ -30,7 +31,7 @@ def main() -> None:
 
     DependableTraining.training_step = recorded  # type: ignore[method-assign]
     prepared = prepare(read_config(config), Path(out).parent / "checkpoints")
-    bench = prepared.workbench()
+    bench = workbench_of(prepared)
     schedule = prepared.scheduler.run(bench)
     bench.distil(schedule.student, schedule.assistant or bench.teacher, "student")
     if is_writer():

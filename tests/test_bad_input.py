@@ -11,7 +11,7 @@ import yaml
 from transformers import AutoTokenizer, OPTConfig, OPTForSequenceClassification
 
 from minidisc_plugin import CompressionConfig, MinidiscError, compress, hookimpl
-from minidisc_plugin.errors import (
+from minidisc_plugin.foundation.errors import (
     ConfigError,
     DataError,
     MetricError,
@@ -19,7 +19,7 @@ from minidisc_plugin.errors import (
     UnsupportedModelError,
 )
 from minidisc_plugin.plugins import host
-from minidisc_plugin.preparation import make_scheduler
+from minidisc_plugin.plugins.schedulers import make_scheduler
 from tests.tiny import VOCABULARY, make_config, make_rows, write_csv
 
 Change = Callable[[dict[str, Any], Path], None]

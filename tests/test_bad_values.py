@@ -22,7 +22,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerati
 from transformers import TrainingArguments
 
 from minidisc_plugin.cli import main
-from minidisc_plugin.config import CompressionConfig
+from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.plugins import host
 from tests.tiny import make_config
 

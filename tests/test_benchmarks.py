@@ -17,8 +17,8 @@ from benchmarks.cells import Cell, Failed, Record, Source, Store
 from benchmarks.speed_cells import make_cells
 from benchmarks.speed_tables import tables
 from benchmarks.tasks import SPLITS, Movies, Mrpc
-from minidisc_plugin.config_file import read_config
-from minidisc_plugin.preparation import make_scheduler
+from minidisc_plugin.plugins.schedulers import make_scheduler
+from minidisc_plugin.run.config.file import read_config
 
 SOURCE = Source(
     machine={"processor": "some processor", "cores": 2, "threads": 1, "memory_gib": 4.0}, versions={"commit": "abc"}

@@ -15,10 +15,10 @@ import yaml
 
 from minidisc_plugin import hookimpl
 from minidisc_plugin.cli import main
-from minidisc_plugin.config_file import read_config
-from minidisc_plugin.plan import make_plan
+from minidisc_plugin.contracts.records import read_results, read_schedule
 from minidisc_plugin.plugins import host
-from minidisc_plugin.reporting.records import read_results, read_schedule
+from minidisc_plugin.run.config.file import read_config
+from minidisc_plugin.run.plan.plan import make_plan
 from tests.tiny import make_config
 
 COMMANDS = ("run", "plan", "select", "report", "plugins", "doctor")
@@ -271,7 +271,7 @@ def test_a_folder_that_is_no_run(command: str, tmp_path: Path, capsys: pytest.Ca
 def test_importing_the_package_loads_no_heavy_library() -> None:
     code = """
 import sys
-import minidisc_plugin, minidisc_plugin.cli, minidisc_plugin.config_file, minidisc_plugin.hookspecs
+import minidisc_plugin, minidisc_plugin.cli, minidisc_plugin.run.config.file, minidisc_plugin.contracts.hookspecs
 import minidisc_plugin.selection
 minidisc_plugin.CompressionConfig, minidisc_plugin.tradeoff, minidisc_plugin.hookimpl, minidisc_plugin.MinidiscError
 minidisc_plugin.cli.make_parser().format_help()

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from minidisc_plugin.config import CompressionConfig
-from minidisc_plugin.config_file import read_config, settings_of, to_yaml, validate
-from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.validation import settings_of, validate
+from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.run.config.file import read_config
+from minidisc_plugin.run.config.written import to_yaml
 from minidisc_plugin.schedulers.minidisc import MiniDisc
 from tests.tiny import make_config
 

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from minidisc_plugin.config_file import read_config
-from minidisc_plugin.reporting.records import read_results
+from minidisc_plugin.contracts.records import read_results
+from minidisc_plugin.run.config.file import read_config
 from minidisc_plugin.training.sharding import wants_sharding
 from tests.tiny import make_overrides
 

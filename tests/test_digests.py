@@ -8,7 +8,7 @@ import pytest
 import torch
 from datasets import Dataset
 
-from minidisc_plugin.digests import digest_of_dataset, digest_of_model, digest_of_tokenizer, sha256_of
+from minidisc_plugin.foundation.digests import digest_of_dataset, digest_of_model, digest_of_tokenizer, sha256_of
 from tests.tiny import make_bert, make_tokenizer
 
 ROWS = {"input_ids": [[1, 2, 3], [4], [5, 6]], "labels": [0, 1, 0]}

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 import yaml
 
-from minidisc_plugin.config import CompressionConfig
-from minidisc_plugin.config_file import settings_of
-from minidisc_plugin.errors import HostError
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.scheduler import Schedule, Scheduler
+from minidisc_plugin.contracts.validation import settings_of
+from minidisc_plugin.foundation.errors import HostError
 from minidisc_plugin.plugins import host
-from minidisc_plugin.schedulers.base import Schedule, Scheduler
 from minidisc_plugin.schedulers.workbench import Workbench
 
 ROOT = Path(__file__).resolve().parent.parent

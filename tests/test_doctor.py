@@ -14,7 +14,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import minidisc_plugin
-from minidisc_plugin.doctor import TITLES, Diagnosis, diagnose, render
+from minidisc_plugin.cli.doctor import render
+from minidisc_plugin.integrations.requirements import TITLES, Diagnosis, diagnose
 
 CORE = {
     "torch": "2.13.0+cpu",
@@ -207,7 +208,7 @@ def test_nothing_is_imported() -> None:
         "import sys, types\n"
         "bare = sys.modules['minidisc_plugin'] = types.ModuleType('minidisc_plugin')\n"
         f"bare.__path__ = [{str(Path(minidisc_plugin.__file__).parent)!r}]\n"
-        "from minidisc_plugin.doctor import diagnose, render\n"
+        "from minidisc_plugin.cli.doctor import diagnose, render\n"
         "render(diagnose())\n"
         "judged = {'torch', 'transformers', 'numpy', 'neural_compressor', 'optimum', 'openvino', 'nncf'}\n"
         "print(*sorted(judged & set(sys.modules)))"

@@ -15,11 +15,11 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 
 import minidisc_plugin
 from minidisc_plugin import CompressionConfig, compress
+from minidisc_plugin.foundation.model_files.types import in_type, student_type, trained_type
 from minidisc_plugin.integrations.hosts import available
-from minidisc_plugin.model_files.types import in_type, student_type, trained_type
-from minidisc_plugin.pipeline import Result
-from minidisc_plugin.preparation import prepare
-from minidisc_plugin.tasks import load_teacher, read_teacher
+from minidisc_plugin.run.pipeline import Result
+from minidisc_plugin.run.preparation import prepare
+from tests.teachers import load_teacher, read_teacher
 from tests.tiny import make_bert, make_config
 
 KINDS = ["float16", "bfloat16"]

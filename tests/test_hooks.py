@@ -16,15 +16,17 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, ErnieConfig, ErnieForSequenceClassification
 
-from minidisc_plugin import CompressionConfig, NestedModel, compress, hookimpl, hookspecs
-from minidisc_plugin.errors import ConfigError, UnsupportedModelError
-from minidisc_plugin.nested.checkpoint import load
+from minidisc_plugin import CompressionConfig, NestedModel, compress, hookimpl, load
+from minidisc_plugin.contracts import hookspecs
+from minidisc_plugin.contracts.records import Candidate
+from minidisc_plugin.contracts.scheduler import Schedule
+from minidisc_plugin.foundation.errors import ConfigError, UnsupportedModelError
 from minidisc_plugin.nested.family import family_of
-from minidisc_plugin.pipeline import Result
-from minidisc_plugin.plugins import host
-from minidisc_plugin.preparation import make_scheduler, prepare
-from minidisc_plugin.reporting.records import Candidate
-from minidisc_plugin.schedulers.base import Schedule
+from minidisc_plugin.plugins import families, host
+from minidisc_plugin.plugins.schedulers import make_scheduler
+from minidisc_plugin.run.pipeline import Result
+from minidisc_plugin.run.preparation import prepare
+from minidisc_plugin.run.workbench import workbench_of
 from tests.test_docs import ROOT, blocks, code_of, sections
 from tests.tiny import make_batch, make_config
 
@@ -118,7 +120,7 @@ def heard(run_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Listener
 def scheduled(config: CompressionConfig, folder: Path) -> Schedule:
     """What the scheduler of a config decides; nothing is reported."""
     prepared = prepare(config, folder)
-    return prepared.scheduler.run(prepared.workbench())
+    return prepared.scheduler.run(workbench_of(prepared))
 
 
 @pytest.mark.parametrize("hook", HOOKS)
@@ -160,7 +162,7 @@ def test_minidisc_register_families(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = ErnieForSequenceClassification(ErnieConfig(**settings, num_attention_heads=4, num_labels=3)).eval()
     with pytest.raises(UnsupportedModelError, match="'ernie' is not supported"):
-        family_of(model.config)
+        family_of(model.config, families())
     batch = make_batch()
     with registered(example("minidisc_register_families")):
         nested = NestedModel(model)
@@ -176,7 +178,7 @@ def test_minidisc_register_families(tmp_path: Path) -> None:
         torch.testing.assert_close(whole(**batch).logits, expected, atol=1e-5, rtol=0)
     assert small.num_parameters() < model.num_parameters()
     with pytest.raises(UnsupportedModelError):
-        family_of(model.config)
+        family_of(model.config, families())
 
 
 def test_minidisc_register_objectives(heard: Listener, run_files: Path, tmp_path: Path) -> None:

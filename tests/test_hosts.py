@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from minidisc_plugin import doctor
-from minidisc_plugin.config import CompressionConfig
-from minidisc_plugin.config_file import validate
-from minidisc_plugin.errors import HostError, MinidiscError
+from minidisc_plugin.cli import doctor
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.validation import validate
+from minidisc_plugin.foundation.errors import HostError, MinidiscError
 from minidisc_plugin.integrations.hosts import available, require
-from minidisc_plugin.pipeline import compress
+from minidisc_plugin.run.pipeline import compress
 from tests.test_doctor import INC, LATEST
 from tests.tiny import make_config
 

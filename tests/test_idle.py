@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from minidisc_plugin.config import CompressionConfig
-from minidisc_plugin.config_file import validate
-from minidisc_plugin.errors import ConfigError
-from minidisc_plugin.idle import check_idle
-from minidisc_plugin.protocol import with_protocol
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.presets import with_protocol
+from minidisc_plugin.contracts.validation import validate
+from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.run.checks.idle import check_idle
 from minidisc_plugin.training.arguments import DEFAULTS, with_defaults
 from tests.tiny import make_config
 

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from minidisc_plugin import CompressionConfig, compress
+from minidisc_plugin.foundation.litter import compile_into, no_litter
 from minidisc_plugin.integrations.hosts import available
-from minidisc_plugin.litter import compile_into, no_litter
 from tests.tiny import make_config
 
 FOLDERS = ("home", "temporary", "working", "caches")

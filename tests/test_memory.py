@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from minidisc_plugin.memory import collecting_new_garbage_only
+from minidisc_plugin.foundation.process_memory import collecting_new_garbage_only
 
 TUNABLES = "GLIBC_TUNABLES"
 # Say what this process was started with, then are the command line.

@@ -19,11 +19,11 @@ from huggingface_hub import ModelCard
 from transformers import AutoTokenizer, TrainingArguments
 
 from minidisc_plugin import CompressionConfig, MiniDisc, compress, hookimpl, load
-from minidisc_plugin.errors import RunDirectoryError
+from minidisc_plugin.foundation.errors import RunDirectoryError
 from minidisc_plugin.metrics import build_compute_metrics
-from minidisc_plugin.pipeline import Result
 from minidisc_plugin.plugins import host
-from minidisc_plugin.reporting.measure import count_parameters
+from minidisc_plugin.run.measuring.measure import count_parameters
+from minidisc_plugin.run.pipeline import Result
 from minidisc_plugin.selection import choose
 from tests.tiny import make_config, make_rows, make_run_files
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from minidisc_plugin import CompressionConfig, compress
-from minidisc_plugin.errors import ConfigError, StorageError, StorageFailedError
-from minidisc_plugin.places import check_places
+from minidisc_plugin.foundation.errors import ConfigError, StorageError, StorageFailedError
+from minidisc_plugin.run.checks.places import check_places
 from tests.disks import grow, read_only, small_disk
 from tests.tiny import make_config
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minidisc_plugin.config_file import read_config
-from minidisc_plugin.errors import ConfigError
-from minidisc_plugin.plain_data import PlainDataError, checked, from_json, from_yaml, to_yaml
+from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.foundation.plain_data import PlainDataError, checked, from_json, from_yaml, to_yaml
+from minidisc_plugin.run.config.file import read_config
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]))
 DATA = st.recursive(

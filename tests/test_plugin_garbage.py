@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from minidisc_plugin.cli import main
-from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.plugins import PluginHost, host, pick
 from tests.sites import BUILT_IN, SCHEDULER, Site, found
 
@@ -44,12 +44,12 @@ HOOK = "from minidisc_plugin import hookimpl\n@hookimpl\ndef minidisc_register_{
 PREAMBLE = """
 import itertools
 from minidisc_plugin import hookimpl
-from minidisc_plugin.config import DistillationConfig
+from minidisc_plugin.contracts.config import DistillationConfig
 from minidisc_plugin.nested.family import Family, Heads, Layout, Neurons
 from minidisc_plugin.plugins import host
-from minidisc_plugin.schedulers.base import Scheduler
+from minidisc_plugin.contracts.scheduler import Scheduler
 from minidisc_plugin.schedulers.direct import Direct
-from minidisc_plugin.steps import Step
+from minidisc_plugin.contracts.run import Step
 from minidisc_plugin.training.objectives import KnowledgeDistillation, Objective
 from pydantic import Field
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from minidisc_plugin import CompressionConfig
-from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.nested.families import FAMILIES
 from minidisc_plugin.plugins import FoundPlugin, PluginHost, host
-from minidisc_plugin.preparation import make_scheduler
-from minidisc_plugin.steps import Report
+from minidisc_plugin.plugins.schedulers import make_scheduler
+from minidisc_plugin.run.steps.report import Report
 from minidisc_plugin.training.objectives import MiniDiscObjective
 from tests.sites import BUILT_IN, SCHEDULER, Site, found
 from tests.tiny import make_config
@@ -19,7 +19,7 @@ from tests.tiny import make_config
 RIVALS = {
     "schedulers": "from minidisc_plugin.schedulers.direct import Direct as Base",
     "objectives": "from minidisc_plugin.training.objectives import KnowledgeDistillation as Base",
-    "steps": "from minidisc_plugin.steps import Distil as Base",
+    "steps": "from minidisc_plugin.contracts.run import Distil as Base",
 }
 
 

@@ -21,18 +21,18 @@ from transformers import PreTrainedModel
 
 from minidisc_plugin import CompressionConfig, hookimpl
 from minidisc_plugin.cli import main
-from minidisc_plugin.config import DistillationConfig
-from minidisc_plugin.deployment.artefact import Artefact
-from minidisc_plugin.errors import ConfigError, MetricError, PluginError, PluginFailedError
-from minidisc_plugin.names import inside, is_plain, stays_inside
+from minidisc_plugin.contracts.artefact import Artefact
+from minidisc_plugin.contracts.config import DistillationConfig
+from minidisc_plugin.contracts.records import ScheduleRecord
+from minidisc_plugin.contracts.run import Run, Step
+from minidisc_plugin.contracts.scheduler import PlannedStage, Schedule, Scheduler
+from minidisc_plugin.foundation.errors import ConfigError, MetricError, PluginError, PluginFailedError
+from minidisc_plugin.foundation.names import inside, is_plain, stays_inside
 from minidisc_plugin.plugins import host, pick
 from minidisc_plugin.plugins.guarded import make_objective, make_step
-from minidisc_plugin.preparation import make_scheduler, prepare
-from minidisc_plugin.reporting.records import ScheduleRecord
-from minidisc_plugin.schedulers.base import PlannedStage, Schedule, Scheduler
-from minidisc_plugin.schedulers.checked import decide
+from minidisc_plugin.plugins.schedulers import decide, make_scheduler
+from minidisc_plugin.run.preparation import prepare
 from minidisc_plugin.schedulers.direct import Direct
-from minidisc_plugin.steps import Run, Step
 from minidisc_plugin.training.objectives import KnowledgeDistillation
 from tests.tiny import make_bert, make_config
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from minidisc_plugin.cli import main
-from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.foundation.printable import one_line, printable, shortened, shown
 from minidisc_plugin.plugins import FoundPlugin
-from minidisc_plugin.printable import one_line, printable, shortened, shown
-from minidisc_plugin.reporting.plugin_table import print_plugins
+from minidisc_plugin.run.reporting.plugin_table import print_plugins
 
 RED = "\x1b[31mred"
 ACTING = "\x1b[31m\x07\x08\r\n\t\0\x7f\x9b\u202e\u2028\ud800"

@@ -13,8 +13,8 @@ import torch
 import yaml
 
 import minidisc_plugin
+from minidisc_plugin.contracts.records import read_results, read_schedule
 from minidisc_plugin.integrations.hosts import available
-from minidisc_plugin.reporting.records import read_results, read_schedule
 from tests.tiny import make_config
 
 ROOT = Path(__file__).parents[1]

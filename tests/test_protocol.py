@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from minidisc_plugin.config import CompressionConfig
-from minidisc_plugin.errors import ConfigError
-from minidisc_plugin.pipeline import compress
-from minidisc_plugin.protocol import PRESETS, with_protocol
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.presets import PRESETS, with_protocol
+from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.run.pipeline import compress
 from tests.tiny import make_config
 
 

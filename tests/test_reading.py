@@ -15,10 +15,10 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minidisc_plugin.config import DatasetConfig
-from minidisc_plugin.errors import ConfigError, DataError, MinidiscError
-from minidisc_plugin.reading import read_dataset
-from minidisc_plugin.tasks import TASKS
+from minidisc_plugin.contracts.config import DatasetConfig
+from minidisc_plugin.foundation.errors import ConfigError, DataError, MinidiscError
+from minidisc_plugin.run.data.reading import read_dataset
+from minidisc_plugin.tasks.registry import TASKS
 from tests.tasks.test_labels import model, nameless
 
 

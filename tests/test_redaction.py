@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
-from minidisc_plugin import CompressionConfig, compress, hookimpl, redaction
+from minidisc_plugin import CompressionConfig, compress, hookimpl
 from minidisc_plugin.cli import main
-from minidisc_plugin.config_file import check_whole, plain, read_config, to_yaml
-from minidisc_plugin.errors import ConfigError, DataError
+from minidisc_plugin.foundation import redaction
+from minidisc_plugin.foundation.errors import ConfigError, DataError
 from minidisc_plugin.plugins import host
-from minidisc_plugin.reporting.card import _public
-from minidisc_plugin.reporting.console import SafeFormatter
+from minidisc_plugin.run.config.file import read_config
+from minidisc_plugin.run.config.written import check_whole, plain, to_yaml
+from minidisc_plugin.run.reporting.card import _public
+from minidisc_plugin.run.reporting.console import SafeFormatter
 from tests.tiny import make_config
 
 SECRET = "s3cr3t-Value"

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 from minidisc_plugin.cli import make_parser
-from minidisc_plugin.config import CompressionConfig
+from minidisc_plugin.cli.reference import reference
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.output import FILES
 from minidisc_plugin.plugins import host
-from minidisc_plugin.reference import reference
-from minidisc_plugin.run_directory import FILES
 from tests.test_plugins import BUILT_IN
 
 FILE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
 
 def test_the_reference_is_not_stale() -> None:
-    remedy = "run: python -m minidisc_plugin.reference > docs/reference.md"
+    remedy = "run: python -m minidisc_plugin.cli.reference > docs/reference.md"
     assert FILE.read_text(encoding="utf-8") == reference(), remedy
 
 

@@ -10,10 +10,11 @@ import pytest
 import torch
 from transformers import TrainingArguments
 
-from minidisc_plugin.config import CompressionConfig
-from minidisc_plugin.config_file import validate
-from minidisc_plugin.errors import ConfigError
-from minidisc_plugin.preparation import Prepared, prepare
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.run import Prepared
+from minidisc_plugin.contracts.validation import validate
+from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.run.preparation import prepare
 from minidisc_plugin.schedulers.rehearsal import twin
 from tests.tiny import make_bert, make_config
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from minidisc_plugin.cli import main
-from minidisc_plugin.reporting.records import SCHEDULE_FILE, Candidate, ScheduleRecord, write_json
+from minidisc_plugin.contracts.records import SCHEDULE_FILE, Candidate, ScheduleRecord, write_json
 from tests.test_cli import contents, refused
 
 # MRPC, BERT-base, a student of 10%: assistant's metric by scale, as published.

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from minidisc_plugin import CompressionConfig, compress
-from minidisc_plugin.errors import StorageFailedError
-from minidisc_plugin.preparation import Prepared, prepare
-from minidisc_plugin.space import Space, estimate, warn_where_too_little
+from minidisc_plugin.contracts.run import Prepared
+from minidisc_plugin.foundation.errors import StorageFailedError
+from minidisc_plugin.run.plan.space import Space, estimate, warn_where_too_little
+from minidisc_plugin.run.preparation import prepare
+from minidisc_plugin.run.workbench import workbench_of
 from minidisc_plugin.training.arguments import training_arguments
 from tests.disks import small_disk
 from tests.tiny import make_config
@@ -57,7 +59,7 @@ def watched(folder: Path) -> Iterator[list[int]]:
 def test_a_run_takes_about_what_was_estimated(run_files: Path, tmp_path: Path) -> None:
     training, changes = {"num_train_epochs": 3}, {"trainer": "transformers"}
     prepared = prepared_run(run_files, tmp_path / "estimate", training, **changes)
-    space = estimate(prepared, prepared.workbench())
+    space = estimate(prepared, workbench_of(prepared))
     config = make_config(run_files, output_dir=str(tmp_path / "out"), **changes)
     config["training"] |= training
     with watched(tmp_path / "out") as peak:
@@ -100,7 +102,7 @@ def test_what_is_kept_decides(run_files: Path, tmp_path: Path) -> None:
     ],
 )
 def test_how_many_checkpoints_lie_beside_each_other(settings: dict[str, Any], kept: int, tmp_path: Path) -> None:
-    from minidisc_plugin.space import _kept_checkpoints
+    from minidisc_plugin.run.plan.space import _kept_checkpoints
 
     args = training_arguments({"per_device_train_batch_size": 10, **settings}, tmp_path)
     assert _kept_checkpoints(args, 97) == kept

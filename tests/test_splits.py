@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from minidisc_plugin.config import DatasetConfig
-from minidisc_plugin.errors import DataError
-from minidisc_plugin.splits import Chosen, choose_splits, warn_of_shared_files
+from minidisc_plugin.contracts.config import DatasetConfig
+from minidisc_plugin.foundation.errors import DataError
+from minidisc_plugin.run.data.splits import Chosen, choose_splits, warn_of_shared_files
 
 
 def choose(names: list[str], patience: int | None = None, **keys: Any) -> tuple[str, str | None, str]:

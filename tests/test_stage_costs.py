@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from minidisc_plugin.calibration import Calibration
-from minidisc_plugin.config import CompressionConfig
-from minidisc_plugin.preparation import Prepared, prepare
-from minidisc_plugin.stage_costs import StageCost, epoch_of, stage_costs
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.run import Prepared
+from minidisc_plugin.run.plan.calibration import Calibration
+from minidisc_plugin.run.plan.stage_costs import StageCost, epoch_of, stage_costs
+from minidisc_plugin.run.preparation import prepare
+from minidisc_plugin.run.workbench import collator_of
 from minidisc_plugin.training.dependable import DependableTraining
 from tests.tiny import make_config
 
@@ -80,7 +82,7 @@ def test_the_epoch_is_the_one_that_a_trainer_makes(run_files: Path, tmp_path: Pa
         prepared.teacher,
         args=prepared.args,
         train_dataset=prepared.splits.train,
-        data_collator=prepared.collator(),
+        data_collator=collator_of(prepared),
     )
     widths = [batch["input_ids"].numel() for batch in trainer.get_train_dataloader()]
     assert epoch_of(prepared).sizes == widths

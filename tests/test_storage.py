@@ -15,10 +15,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from minidisc_plugin import atomic
-from minidisc_plugin.errors import DataError, StorageError
+from minidisc_plugin.foundation import atomic
+from minidisc_plugin.foundation.errors import DataError, StorageError
+from minidisc_plugin.foundation.storage import cache_error, free_bytes, storage_error, storage_errors
 from minidisc_plugin.integrations.hosts import available
-from minidisc_plugin.storage import cache_error, free_bytes, storage_error, storage_errors
 from tests.disks import read_only, small_disk
 
 BIG = torch.zeros(2**20)

@@ -17,11 +17,12 @@ import yaml
 from transformers import AutoModelForSequenceClassification, BertConfig, EvalPrediction
 
 from minidisc_plugin import compress
-from minidisc_plugin.config import CompressionConfig
-from minidisc_plugin.preparation import Prepared, prepare
-from minidisc_plugin.reporting.records import read_results
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.records import read_results
+from minidisc_plugin.contracts.run import Prepared
+from minidisc_plugin.run.checks.teacher import check_teacher, other_order
+from minidisc_plugin.run.preparation import prepare
 from minidisc_plugin.tasks.multi_label import MultiLabelClassification
-from minidisc_plugin.teacher_check import check_teacher, other_order
 from tests.tasks.making import make_task_run
 from tests.tiny import make_config, make_run_files
 
@@ -41,7 +42,7 @@ def said(prepared: Prepared, caplog: pytest.LogCaptureFixture) -> list[str]:
     check_teacher(prepared)
     after = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index]
     assert torch.equal(before[0], after[0]) and before[1:] == after[1:], "training would draw something else"
-    found = [record.getMessage() for record in caplog.records if record.name == "minidisc_plugin.teacher_check"]
+    found = [record.getMessage() for record in caplog.records if record.name == "minidisc_plugin.run.checks.teacher"]
     assert all("\n" not in message for message in found)
     return found
 

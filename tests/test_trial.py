@@ -15,9 +15,9 @@ import yaml
 
 from minidisc_plugin import CompressionConfig, MinidiscError
 from minidisc_plugin.cli import main
-from minidisc_plugin.errors import ConfigError
-from minidisc_plugin.preparation import prepare
-from minidisc_plugin.trial import try_saving
+from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.run.checks.trial import try_saving
+from minidisc_plugin.run.preparation import prepare
 from tests.tasks.making import make_task_run
 from tests.tiny import make_config
 

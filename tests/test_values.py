@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from minidisc_plugin.config import CompressionConfig
-from minidisc_plugin.config_file import read_config, to_yaml, validate
-from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.validation import validate
+from minidisc_plugin.contracts.values import check_output, check_path
+from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.plugins import host
-from minidisc_plugin.preparation import make_scheduler
-from minidisc_plugin.values import check_output, check_path
+from minidisc_plugin.plugins.schedulers import make_scheduler
+from minidisc_plugin.run.config.file import read_config
+from minidisc_plugin.run.config.written import to_yaml
 from tests.tiny import make_config
 
 
@@ -153,8 +155,8 @@ def test_settings_of_a_scheduler_are_read_as_strictly(scheduler: str) -> None:
 
 
 def test_a_third_partys_settings_are_strict_too() -> None:
-    from minidisc_plugin.schedulers.base import Scheduler
-    from minidisc_plugin.values import Settings
+    from minidisc_plugin.contracts.scheduler import Scheduler
+    from minidisc_plugin.contracts.values import Settings
 
     assert issubclass(Scheduler, Settings) and issubclass(Settings, BaseModel)
     assert Scheduler.model_config["strict"] and not Scheduler.model_config["allow_inf_nan"]

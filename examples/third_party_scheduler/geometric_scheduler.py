@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pydantic import Field
 
 from minidisc_plugin import hookimpl
-from minidisc_plugin.schedulers.base import PlannedStage, Schedule, Scheduler
+from minidisc_plugin.contracts.scheduler import PlannedStage, Schedule, Scheduler
 from minidisc_plugin.schedulers.candidates import conclude
 from minidisc_plugin.schedulers.workbench import Workbench
 

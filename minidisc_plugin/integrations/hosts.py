@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from minidisc_plugin.doctor import TITLES, Capability, diagnose
-from minidisc_plugin.errors import HostError
+from minidisc_plugin.foundation.errors import HostError
+from minidisc_plugin.integrations.requirements import TITLES, Capability, diagnose
 
 
 def available(capability: Capability) -> bool:

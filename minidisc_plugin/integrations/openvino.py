@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.atomic import atomic_folder
+from minidisc_plugin.foundation.atomic import atomic_folder
 from minidisc_plugin.integrations.hosts import require
 from minidisc_plugin.nested.checkpoint import as_stock
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from minidisc_plugin.atomic import TEMPORARY
+from minidisc_plugin.foundation.atomic import TEMPORARY
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.errors import MetricError
-from minidisc_plugin.storage import cache_error
+from minidisc_plugin.foundation.errors import MetricError
+from minidisc_plugin.foundation.storage import cache_error
 
 if TYPE_CHECKING:
     import evaluate

@@ -5,17 +5,18 @@ from __future__ import annotations
 import copy
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from pprint import pformat
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.atomic import write_text
-from minidisc_plugin.errors import ConfigError, UnsupportedModelError
-from minidisc_plugin.model_files.folder import ModelFolder, read_folder
-from minidisc_plugin.model_files.loading import load_config, load_model
-from minidisc_plugin.nested.family import Family, family_of
+from minidisc_plugin.contracts.family import Family
+from minidisc_plugin.foundation.atomic import write_text
+from minidisc_plugin.foundation.errors import ConfigError, UnsupportedModelError
+from minidisc_plugin.foundation.model_files.folder import ModelFolder, read_folder
+from minidisc_plugin.foundation.model_files.loading import load_config, load_model
+from minidisc_plugin.nested.family import family_of
 from minidisc_plugin.nested.layer_sizes import check_layer_sizes
 from minidisc_plugin.nested.narrow import narrow
 from minidisc_plugin.nested.prefix import unshare
@@ -102,13 +103,14 @@ def as_stock(model: PreTrainedModel) -> PreTrainedModel:
     return stock
 
 
-def load(directory: str | os.PathLike[str], **kwargs: Any) -> PreTrainedModel:
+def load(directory: str | os.PathLike[str], families: Mapping[str, Family], **kwargs: Any) -> PreTrainedModel:
     """Load a teacher, an assistant or a student from a folder; no code of that folder is run.
 
     Weights are in the type that most of them are saved in, unless `dtype` (or `torch_dtype`) says otherwise.
 
     Args:
         directory: A folder that `save_pretrained` wrote.
+        families: By model type.
         **kwargs: Passed to `PreTrainedModel.from_pretrained`.
 
     Raises:
@@ -116,10 +118,10 @@ def load(directory: str | os.PathLike[str], **kwargs: Any) -> PreTrainedModel:
     """
     where = repr(os.fspath(directory))
     folder = read_folder(Path(directory), where)
-    return load_from(folder, load_config(os.fspath(directory), where, data=folder.config), **kwargs)
+    return load_from(folder, load_config(os.fspath(directory), where, data=folder.config), families, **kwargs)
 
 
-def load_from(folder: ModelFolder, config: Any, **kwargs: Any) -> PreTrainedModel:
+def load_from(folder: ModelFolder, config: Any, families: Mapping[str, Family], **kwargs: Any) -> PreTrainedModel:
     """The model in a folder that was read, by the class that its config names.
 
     Raises:
@@ -128,13 +130,13 @@ def load_from(folder: ModelFolder, config: Any, **kwargs: Any) -> PreTrainedMode
     for key in ("dtype", "torch_dtype"):
         if key in kwargs:
             kwargs["dtype"] = kwargs.pop(key)
-    model_class = class_for(folder.architecture, config, folder.where)
+    model_class = class_for(folder.architecture, config, families, folder.where)
     if issubclass(model_class, NarrowCheckpoint):
         check_layer_sizes(config, _stock_class(model_class), model_class.family, folder.where)
     return load_model(model_class, os.fspath(folder.path), config, folder.where, folder=folder, **kwargs)
 
 
-def class_for(architecture: str, config: Any, where: str = "config.json") -> Any:
+def class_for(architecture: str, config: Any, families: Mapping[str, Family], where: str = "config.json") -> Any:
     """The model class of a checkpoint's config: one of transformers, or the narrow variant of one.
 
     Raises:
@@ -154,7 +156,7 @@ def class_for(architecture: str, config: Any, where: str = "config.json") -> Any
         )
     if getattr(config, "layer_sizes", None) is None:
         return base
-    return narrow_class(base, family_of(config))
+    return narrow_class(base, family_of(config, families))
 
 
 def _stock_class(model_class: type) -> type[PreTrainedModel]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minidisc_plugin.nested.family import Family, Heads, Layout, Neurons
+from minidisc_plugin.contracts.family import Family, Heads, Layout, Neurons
 
 _ENCODERS_ONLY = (("is_decoder", "only encoders are"), ("add_cross_attention", "only encoders are"))
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from minidisc_plugin.errors import DataError
+from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.nested.units import Structure, Units
+from minidisc_plugin.tasks.registry import task_of_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -37,8 +38,6 @@ def importance(
     Raises:
         DataError: no batch, a batch without labels, or a loss that is not finite.
     """
-    from minidisc_plugin.tasks.registry import task_of_model
-
     places = structure.places
     all_scores = [torch.zeros(units.count, dtype=torch.float64) for units in places]
     task = task_of_model(model)

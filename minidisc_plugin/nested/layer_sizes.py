@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from minidisc_plugin.errors import ConfigError
-from minidisc_plugin.model_files.fit import describe
-from minidisc_plugin.nested.family import Family
+from minidisc_plugin.contracts.family import Family
+from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.foundation.model_files.fit import describe
 from minidisc_plugin.nested.units import structure_of
 
 

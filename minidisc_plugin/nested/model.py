@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.contracts.family import Family
+from minidisc_plugin.contracts.records import Candidate
+from minidisc_plugin.contracts.workbench import Allocation
+from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.nested.checkpoint import as_checkpoint
-from minidisc_plugin.nested.family import Family, family_of
 from minidisc_plugin.nested.importance import importance
 from minidisc_plugin.nested.narrow import narrow
 from minidisc_plugin.nested.ranking import Ranking, natural_order, rank_units
 from minidisc_plugin.nested.units import Units, structure_of
-from minidisc_plugin.reporting.records import Candidate
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-Allocation = Literal["global", "uniform"]
 Setting = list[tuple[nn.Module, dict[str, int]]]
 
 
@@ -30,18 +30,18 @@ class NestedModel(nn.Module):
 
     Args:
         model: A model of a supported family.
-        family: Where its heads and neurons live; found by `config.model_type` when left out.
+        family: Where its heads and neurons live.
         allocation: "global" keeps the most important units of the whole model, as published; "uniform" keeps the same
             share of every layer.
 
     Raises:
-        UnsupportedModelError: no family fits; the message lists those supported.
+        UnsupportedModelError: the model is not built as its family declares.
     """
 
-    def __init__(self, model: PreTrainedModel, family: Family | None = None, allocation: Allocation = "global") -> None:
+    def __init__(self, model: PreTrainedModel, family: Family, allocation: Allocation = "global") -> None:
         super().__init__()
         self.model = model
-        self.family = family or family_of(model.config)
+        self.family = family
         self.allocation = allocation
         self._read_structure()
         ties = self._ties()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from minidisc_plugin.nested.family import Family
+from minidisc_plugin.contracts.family import Family
+from minidisc_plugin.nested.family import layout_of
 from minidisc_plugin.nested.narrow import axes, find
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def as_uniform(
     """
     if not family.stock or len(set(heads)) != 1 or len(set(neurons)) != 1 or not (heads[0] and neurons[0]):
         return None
-    attention = family.layout(model).heads[0]
+    attention = layout_of(model, family).heads[0]
     layer = find(model.base_model, attention.at)[0]
     head_size = int(getattr(layer.get_submodule(attention.attention), attention.head_size))
     output = layer.get_submodule(attention.output)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from minidisc_plugin.errors import UnsupportedModelError
-from minidisc_plugin.nested.family import Family, Heads, Neurons
+from minidisc_plugin.contracts.family import Family, Heads, Neurons
+from minidisc_plugin.foundation.errors import UnsupportedModelError
+from minidisc_plugin.nested.family import layout_of
 from minidisc_plugin.nested.narrow import Constant, axes, find, prefix
 from minidisc_plugin.nested.prefix import share, shareable
 
@@ -116,7 +117,7 @@ def structure_of(model: PreTrainedModel, family: Family) -> Structure:
     Raises:
         UnsupportedModelError: the model's modules are not where its family says.
     """
-    layout = family.layout(model)
+    layout = layout_of(model, family)
     base, heads, neurons = model.base_model, [], []
     layers: dict[nn.Module, None] = {}
     try:

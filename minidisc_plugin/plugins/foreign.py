@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, TextIO
 
-from minidisc_plugin.errors import MinidiscError, PluginError
-from minidisc_plugin.printable import one_line, shortened
-from minidisc_plugin.redaction import masked
-from minidisc_plugin.storage import storage_error
+from minidisc_plugin.foundation.errors import MinidiscError, PluginError
+from minidisc_plugin.foundation.printable import one_line, shortened
+from minidisc_plugin.foundation.redaction import masked
+from minidisc_plugin.foundation.storage import storage_error
 
 _LONGEST_REASON = 300
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from minidisc_plugin.deployment.artefact import Artefact
-from minidisc_plugin.errors import PluginFailedError
+from minidisc_plugin.contracts.artefact import Artefact
+from minidisc_plugin.contracts.objective import Objective
+from minidisc_plugin.contracts.run import Run, Step
+from minidisc_plugin.foundation.errors import PluginFailedError
+from minidisc_plugin.foundation.printable import shown
 from minidisc_plugin.plugins.kinds import Registered
-from minidisc_plugin.printable import shown
-from minidisc_plugin.steps import Run, Step
-from minidisc_plugin.training.objectives import Objective
 
 if TYPE_CHECKING:
-    from minidisc_plugin.config import CompressionConfig, DistillationConfig
+    from minidisc_plugin.contracts.config import CompressionConfig, DistillationConfig
 
 
 def make_step(registered: Registered[type[Step]]) -> Step:

@@ -8,21 +8,22 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from minidisc_plugin import hookspecs
-from minidisc_plugin.errors import ConfigError, PluginError
+from minidisc_plugin.contracts import hookspecs
+from minidisc_plugin.foundation.errors import ConfigError, PluginError
 from minidisc_plugin.plugins.entries import Entry, entries_of
 from minidisc_plugin.plugins.foreign import Caught
-from minidisc_plugin.plugins.kinds import KINDS, Kind, Noun, Registered
+from minidisc_plugin.plugins.kinds import KINDS, SHIPPED, Kind, Noun, Registered
 
 if TYPE_CHECKING:
-    from minidisc_plugin.nested.family import Family
-    from minidisc_plugin.schedulers.base import Scheduler
-    from minidisc_plugin.steps import Step
-    from minidisc_plugin.training.objectives import Objective
+    from minidisc_plugin.contracts.family import Family
+    from minidisc_plugin.contracts.objective import Objective
+    from minidisc_plugin.contracts.run import Step
+    from minidisc_plugin.contracts.scheduler import Scheduler
 
 ENTRY_POINT_GROUP = "optimum.compression.schedulers"
 _BUILT_IN = "minidisc-plugin"
@@ -51,11 +52,9 @@ class PluginHost:
     """A pluggy manager with the built-ins and every entry point that loads; a broken one is recorded, not raised."""
 
     def __init__(self, group: str = ENTRY_POINT_GROUP, *, load: bool = True) -> None:
-        from minidisc_plugin import builtins
-
         self.manager = pluggy.PluginManager(hookspecs.PROJECT)
         self.manager.add_hookspecs(hookspecs)
-        self.manager.register(builtins, _BUILT_IN)
+        self.manager.register(import_module(SHIPPED), _BUILT_IN)
         self._asking = False
         # Of plug-ins that a script registered, and what is wrong with each.
         self._errors: defaultdict[str, list[str]] = defaultdict(list)

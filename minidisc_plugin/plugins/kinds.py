@@ -7,20 +7,23 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from importlib import import_module
+from typing import Any, Generic, Literal, TypeVar
 
-from minidisc_plugin.errors import PluginError
-from minidisc_plugin.names import is_plain, stays_inside
+from pydantic import TypeAdapter, ValidationError
+
+from minidisc_plugin.contracts.family import Family
+from minidisc_plugin.contracts.objective import Objective
+from minidisc_plugin.contracts.output import is_reserved
+from minidisc_plugin.contracts.run import Step
+from minidisc_plugin.contracts.scheduler import Scheduler
+from minidisc_plugin.foundation.errors import PluginError
+from minidisc_plugin.foundation.names import is_plain, stays_inside
+from minidisc_plugin.foundation.printable import shown
 from minidisc_plugin.plugins.foreign import calling
-from minidisc_plugin.printable import shown
 
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
-    from minidisc_plugin.nested.family import Family
-    from minidisc_plugin.schedulers.base import Scheduler
-    from minidisc_plugin.steps import Step
-    from minidisc_plugin.training.objectives import Objective
+# What this package registers itself; it stands above the method, and so is known by name only.
+SHIPPED = "minidisc_plugin.run.shipped"
 
 Noun = Literal["scheduler", "family", "objective", "step"]
 Item = TypeVar("Item")
@@ -63,7 +66,7 @@ class Kind:
         noun: In messages.
         hook: That registers them.
         key: The attribute that names one.
-        base: Gives the class to derive from; for families, to make one of.
+        base: The class to derive from; for families, to make one of.
         classes: Whether classes are registered, and not objects.
         further: Yields what else is wrong with one.
     """
@@ -71,13 +74,13 @@ class Kind:
     noun: Noun
     hook: str
     key: str
-    base: Callable[[], type]
+    base: type
     classes: bool
     further: Callable[[Any], Iterator[str]]
 
     def faults(self, item: Any) -> Iterator[str]:
         """What is wrong with something registered; nothing where it can be used."""
-        base = self.base()
+        base = self.base
         what = item.__qualname__ if isinstance(item, type) else shown(item)
         if self.classes and not (isinstance(item, type) and issubclass(item, base)):
             what = f"an object of {base.__name__}, not its class" if isinstance(item, base) else what
@@ -97,32 +100,8 @@ class Kind:
             yield f"{self.noun} {name!r}: {fault}"
 
 
-def _scheduler() -> type[Scheduler]:
-    from minidisc_plugin.schedulers.base import Scheduler
-
-    return Scheduler
-
-
-def _family() -> type[Family]:
-    from minidisc_plugin.nested.family import Family
-
-    return Family
-
-
-def _objective() -> type[Objective]:
-    from minidisc_plugin.training.objectives import Objective
-
-    return Objective
-
-
-def _step() -> type[Step]:
-    from minidisc_plugin.steps import Step
-
-    return Step
-
-
 def _scheduler_faults(item: type[Scheduler]) -> Iterator[str]:
-    for key, field in _scheduler().model_fields.items():
+    for key, field in Scheduler.model_fields.items():
         own = item.model_fields.get(key)
         if own is None or own.annotation != field.annotation or own.alias != field.alias:
             yield f"it changes the field {key!r}, which every scheduler has"
@@ -132,10 +111,8 @@ def _scheduler_faults(item: type[Scheduler]) -> Iterator[str]:
 
 
 def _family_faults(item: Family) -> Iterator[str]:
-    from pydantic import ValidationError
-
     try:
-        plain = {field.name: getattr(item, field.name) for field in fields(_family())}
+        plain = {field.name: getattr(item, field.name) for field in fields(Family)}
         plain["layouts"] = [vars(layout) | _places(layout) for layout in plain["layouts"]]
         _family_type().validate_python(plain)
     except ValidationError as error:
@@ -150,9 +127,7 @@ def _family_faults(item: Family) -> Iterator[str]:
 
 @functools.cache
 def _family_type() -> TypeAdapter[Family]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(_family())
+    return TypeAdapter(Family)
 
 
 def _places(layout: Any) -> dict[str, Any]:
@@ -166,14 +141,13 @@ def _objective_faults(item: type[Objective]) -> Iterator[str]:
 
 
 def _step_faults(item: type[Step]) -> Iterator[str]:
-    from minidisc_plugin.builtins import minidisc_register_steps
-    from minidisc_plugin.run_directory import is_reserved
 
     writes: Any = item.writes
     if not isinstance(writes, Mapping):
         yield f"writes is {shown(writes)}, and has to be names with what each is"
         return
-    others = {_top(name) for step in minidisc_register_steps() if step is not item for name in step.writes}
+    shipped = import_module(SHIPPED).minidisc_register_steps()
+    others = {_top(name) for step in shipped if step is not item for name in step.writes}
     for name, content in writes.items():
         if not stays_inside(name):
             yield f"writes has {shown(name)}, which is no path inside the output directory"
@@ -190,9 +164,9 @@ def _top(name: str) -> str:
 KINDS: dict[Noun, Kind] = {
     kind.noun: kind
     for kind in (
-        Kind("scheduler", "minidisc_register_schedulers", "name", _scheduler, True, _scheduler_faults),
-        Kind("family", "minidisc_register_families", "model_type", _family, False, _family_faults),
-        Kind("objective", "minidisc_register_objectives", "name", _objective, True, _objective_faults),
-        Kind("step", "minidisc_register_steps", "name", _step, True, _step_faults),
+        Kind("scheduler", "minidisc_register_schedulers", "name", Scheduler, True, _scheduler_faults),
+        Kind("family", "minidisc_register_families", "model_type", Family, False, _family_faults),
+        Kind("objective", "minidisc_register_objectives", "name", Objective, True, _objective_faults),
+        Kind("step", "minidisc_register_steps", "name", Step, True, _step_faults),
     )
 }

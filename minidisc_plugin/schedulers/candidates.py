@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from minidisc_plugin.plugins import event
-from minidisc_plugin.reporting.records import Candidate, ScheduleRecord
-from minidisc_plugin.schedulers.base import Schedule, Scheduler
+from minidisc_plugin.contracts.records import Candidate, ScheduleRecord
+from minidisc_plugin.contracts.scheduler import Schedule, Scheduler
 from minidisc_plugin.selection import check_candidates, tradeoff
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from minidisc_plugin.schedulers.workbench import Workbench
+    from minidisc_plugin.contracts.workbench import Workbench
 
 PUBLISHED_GRID = (0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 
@@ -55,7 +54,7 @@ def conclude(
 ) -> Schedule:
     """Record and announce a choice; the chosen candidates are those marked `selected`."""
     selected = [candidate for candidate in candidates if candidate.selected]
-    event("minidisc_assistant_selected", scheduler=scheduler.name, assistants=selected)
+    bench.announce("minidisc_assistant_selected", scheduler=scheduler.name, assistants=selected)
     record = ScheduleRecord(
         scheduler=scheduler.name,
         lam=lam,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from minidisc_plugin.hookspecs import hookimpl
-from minidisc_plugin.schedulers.base import PlannedStage, Schedule, Scheduler
+from minidisc_plugin.contracts.hookspecs import hookimpl
+from minidisc_plugin.contracts.scheduler import PlannedStage, Schedule, Scheduler
 from minidisc_plugin.schedulers.candidates import conclude
 
 if TYPE_CHECKING:
-    from minidisc_plugin.schedulers.workbench import Workbench
+    from minidisc_plugin.contracts.workbench import Workbench
 
 
 class Direct(Scheduler):

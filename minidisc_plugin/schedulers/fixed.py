@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from minidisc_plugin.errors import ConfigError
-from minidisc_plugin.hookspecs import hookimpl
-from minidisc_plugin.schedulers.base import PlannedStage, Schedule, Scheduler
+from minidisc_plugin.contracts.hookspecs import hookimpl
+from minidisc_plugin.contracts.scheduler import PlannedStage, Schedule, Scheduler
+from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.schedulers.candidates import conclude
 
 if TYPE_CHECKING:
-    from minidisc_plugin.schedulers.workbench import Workbench
+    from minidisc_plugin.contracts.workbench import Workbench
 
 CAPACITY_GAP = 2.5
 

@@ -12,8 +12,7 @@ from minidisc_plugin.selection import losing, rungs, to_unit, tradeoff
 from minidisc_plugin.training.randomness import same_randomness
 
 if TYPE_CHECKING:
-    from minidisc_plugin.nested.model import NestedModel
-    from minidisc_plugin.schedulers.workbench import Workbench
+    from minidisc_plugin.contracts.workbench import NestedNetwork, Workbench
     from minidisc_plugin.training.scale_sampler import ScaleSampler
 
 logger = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ class Halving(TrainerCallback):  # type: ignore[misc]
     def __init__(
         self,
         bench: Workbench,
-        nested: NestedModel,
+        nested: NestedNetwork,
         sampler: ScaleSampler,
         candidates: tuple[float, ...],
         lam: float,

@@ -10,15 +10,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from minidisc_plugin import memory
-from minidisc_plugin.atomic import write_bytes
-from minidisc_plugin.digests import damage_of, sha256_of
-from minidisc_plugin.errors import RunDirectoryError
-from minidisc_plugin.plugins import event
-from minidisc_plugin.processes import is_writer
-from minidisc_plugin.storage import storage_errors
-
-JOURNAL_FILE = "journal.json"
+from minidisc_plugin.contracts.output import JOURNAL_FILE
+from minidisc_plugin.contracts.workbench import Announce, to_nobody
+from minidisc_plugin.foundation import process_memory as memory
+from minidisc_plugin.foundation.atomic import write_bytes
+from minidisc_plugin.foundation.digests import damage_of, sha256_of
+from minidisc_plugin.foundation.errors import RunDirectoryError
+from minidisc_plugin.foundation.processes import is_writer
+from minidisc_plugin.foundation.storage import storage_errors
 
 
 class _Entry(BaseModel):
@@ -40,12 +39,14 @@ class Journal:
     Args:
         folder: Where the file lives.
         resume: Keep what the file says; otherwise start with an empty one.
+        announce: Tells plug-ins that a stage ended.
 
     Raises:
         RunDirectoryError: the file is damaged.
     """
 
-    def __init__(self, folder: Path, *, resume: bool) -> None:
+    def __init__(self, folder: Path, *, resume: bool, announce: Announce = to_nobody) -> None:
+        self._announce = announce
         self.folder = folder
         self.file = folder / JOURNAL_FILE
         self._stages: dict[str, _Entry] = {}
@@ -112,4 +113,4 @@ class Journal:
             }
             self.file.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(self.file, _STAGES.dump_json(self._stages, indent=2))
-        event("minidisc_stage_finished", stage=name, seconds=seconds, output_dir=self.file.parent)
+        self._announce("minidisc_stage_finished", stage=name, seconds=seconds, output_dir=self.file.parent)

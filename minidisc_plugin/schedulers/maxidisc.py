@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from minidisc_plugin.errors import MetricError
-from minidisc_plugin.hookspecs import hookimpl
-from minidisc_plugin.schedulers.base import PlannedStage, Schedule, Scheduler
+from minidisc_plugin.contracts.hookspecs import hookimpl
+from minidisc_plugin.contracts.scheduler import PlannedStage, Schedule, Scheduler
+from minidisc_plugin.foundation.errors import MetricError
 from minidisc_plugin.schedulers.candidates import candidate_scales, conclude
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from minidisc_plugin.schedulers.workbench import Workbench
+    from minidisc_plugin.contracts.workbench import Workbench
 
 
 class MaxiDisc(Scheduler):

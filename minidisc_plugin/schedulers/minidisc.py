@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from minidisc_plugin.errors import ConfigError
-from minidisc_plugin.hookspecs import hookimpl
-from minidisc_plugin.schedulers.base import PlannedStage, Schedule, Scheduler
+from minidisc_plugin.contracts.hookspecs import hookimpl
+from minidisc_plugin.contracts.scheduler import PlannedStage, Schedule, Scheduler
+from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.schedulers.candidates import candidate_scales, conclude, judged, tradeoff_rule
 from minidisc_plugin.selection import choose
 from minidisc_plugin.training.scale_sampler import ScaleSampler
 
 if TYPE_CHECKING:
-    from minidisc_plugin.schedulers.workbench import Workbench
+    from minidisc_plugin.contracts.workbench import Workbench
 
 
 class MiniDisc(Scheduler):

@@ -11,23 +11,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.atomic import atomic_path
-from minidisc_plugin.errors import PluginFailedError
-from minidisc_plugin.litter import COMPILED
+from minidisc_plugin.contracts.output import JOURNAL_FILE
+from minidisc_plugin.foundation.atomic import atomic_path
+from minidisc_plugin.foundation.errors import PluginFailedError
+from minidisc_plugin.foundation.litter import COMPILED
+from minidisc_plugin.foundation.printable import shown
+from minidisc_plugin.foundation.processes import is_writer, wait_for_all
+from minidisc_plugin.foundation.storage import storage_errors
 from minidisc_plugin.nested.model import NestedModel
-from minidisc_plugin.printable import shown
-from minidisc_plugin.processes import is_writer, wait_for_all
-from minidisc_plugin.schedulers.journal import JOURNAL_FILE, Journal
-from minidisc_plugin.storage import storage_errors
+from minidisc_plugin.schedulers.journal import Journal
 from minidisc_plugin.training.arguments import for_stage
 from minidisc_plugin.training.checkpoints import Checkpoint, checkpoints_in, take_up
+from minidisc_plugin.training.device_memory import checkpoint_bytes, weight_bytes
 
 if TYPE_CHECKING:
     from torch import nn
-    from transformers import PreTrainedModel, Trainer, TrainingArguments
+    from transformers import PreTrainedModel, Trainer
 
-    from minidisc_plugin.config import EngineConfig
-    from minidisc_plugin.training.objectives import Objective
+    from minidisc_plugin.schedulers.means import Training
+    from minidisc_plugin.schedulers.teacher_outputs import TeacherOutputs
     from minidisc_plugin.training.teacher_cache import TeacherCache
 
 logger = logging.getLogger(__name__)
@@ -69,37 +71,20 @@ class Stages:
     """Trains the stages of one run.
 
     Args:
-        args: Of every stage; `args.output_dir` holds a folder for each.
+        training: How each trains; its `args.output_dir` holds a folder for each.
         journal: Which of them are finished.
-        resume: Go on from checkpoints.
-        objective: Of the distillation.
-        engine: How stages spend their time.
-        callbacks: As `Trainer` takes them, for every stage.
-        trainer_arguments: Further arguments of every Trainer: data, metric and tokenizer.
-        teacher_cache: Gives the outputs of a teacher, in the stage of a name that may go on from a checkpoint, where
-            keeping them pays.
+        trainer_arguments: See `means.trainer_arguments`.
+        outputs: Gives the outputs of a teacher where keeping them pays.
     """
 
     def __init__(
-        self,
-        *,
-        args: TrainingArguments,
-        journal: Journal,
-        resume: bool,
-        objective: Objective,
-        engine: EngineConfig,
-        callbacks: Sequence[Any],
-        trainer_arguments: Mapping[str, Any],
-        teacher_cache: Callable[[PreTrainedModel, str, bool], TeacherCache | None],
+        self, training: Training, journal: Journal, trainer_arguments: Mapping[str, Any], outputs: TeacherOutputs
     ) -> None:
-        self.args = args
+        self.args = training.args
+        self.training = training
         self.journal = journal
-        self.resume = resume
-        self.objective = objective
-        self.engine = engine
-        self.callbacks = list(callbacks)
         self.trainer_arguments = trainer_arguments
-        self.teacher_cache = teacher_cache
+        self._outputs = outputs
         self._names: set[str] = set()
 
     def claim(self, name: str) -> None:
@@ -130,19 +115,19 @@ class Stages:
         # A mark of the evaluation before, copied into slices: accelerate would take the model for one that it has
         # wrapped already, and processes would train apart.
         stage.model.__dict__.pop("_is_accelerate_prepared", None)
-        own = {"cache": cache, "tokens_per_batch": self.engine.tokens_per_batch} if stage.reads_cache else {}
+        own = {"cache": cache, "tokens_per_batch": self.training.engine.tokens_per_batch} if stage.reads_cache else {}
         args = for_stage(self.args, stage.name)
         make_resumable(args)
         if checkpoint is not None:
             args.eval_on_start = False  # it is not the start
-        callbacks = copy.deepcopy([*self.callbacks, *stage.callbacks])
+        callbacks = copy.deepcopy([*self.training.callbacks, *stage.callbacks])
         callbacks.append(CheckpointKeeper(self.args.save_total_limit, checkpoint))
         trainer = stage.make_trainer(
             # Sharding takes the modules' parameters from them for good.
             copy.deepcopy(stage.network) if is_sharded(self.args) else stage.network,
             args=args,
             teacher=stage.teacher,
-            objective=self.objective,
+            objective=self.training.objective,
             callbacks=callbacks,
             **own,
             **self.trainer_arguments,
@@ -180,7 +165,7 @@ class Stages:
 
     def _begin(self, stage: Stage, folder: Path) -> Checkpoint | None:
         """The checkpoint that a stage goes on from; what an earlier run left is removed, unless resuming."""
-        if self.resume:
+        if self.training.resume:
             return take_up(folder, stage.name, needs_best=bool(self.args.load_best_model_at_end))
         if is_writer():
             shutil.rmtree(folder, ignore_errors=True)
@@ -188,14 +173,12 @@ class Stages:
 
     def _train(self, stage: Stage, checkpoint: Checkpoint | None) -> None:
         """Train the model of a stage in place."""
-        from minidisc_plugin.reporting.memory import weight_bytes
-        from minidisc_plugin.space import checkpoint_bytes
         from minidisc_plugin.training.dropout import without_dropout
         from minidisc_plugin.training.sharding import is_sharded
 
         folder, needed = Path(str(self.args.output_dir)) / stage.name, weight_bytes(stage.model)
-        cache = self.teacher_cache(stage.teacher, stage.name, checkpoint is not None) if stage.reads_cache else None
-        with nullcontext() if self.engine.dropout else without_dropout(stage.model):
+        cache = self._outputs.cache(stage.teacher, stage.name, checkpoint is not None) if stage.reads_cache else None
+        with nullcontext() if self.training.engine.dropout else without_dropout(stage.model):
             trainer = self.trainer(stage, cache, checkpoint)
             with storage_errors(folder, checkpoint_bytes(self.args, needed), during_run=True):
                 trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
@@ -215,8 +198,6 @@ class Stages:
 def save_weights(model: nn.Module, file: Path) -> None:
     """Keep the weights of a finished stage."""
     from safetensors.torch import save_model
-
-    from minidisc_plugin.reporting.memory import weight_bytes
 
     with storage_errors(file, weight_bytes(model)):
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import TypeVar, overload
 
-from minidisc_plugin.errors import MetricError
+from minidisc_plugin.foundation.errors import MetricError
 
 K = TypeVar("K")
 

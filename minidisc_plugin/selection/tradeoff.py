@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 
-from minidisc_plugin.errors import ConfigError, MetricError
+from minidisc_plugin.foundation.errors import ConfigError, MetricError
 
 _CANDIDATES = "scheduler_config.candidates"
 _DIGITS = 6  # scales equal to so many decimals are one scale

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.errors import ConfigError, DataError
+from minidisc_plugin.foundation.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig

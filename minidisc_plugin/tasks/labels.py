@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.errors import DataError
+from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.tasks.classes import Classes
 
 if TYPE_CHECKING:

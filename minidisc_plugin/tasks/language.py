@@ -6,17 +6,11 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.errors import DataError
-from minidisc_plugin.tasks.base import (
-    IGNORED,
-    Outputs,
-    PaddingCollator,
-    Task,
-    require_column,
-    require_text,
-    shuffled_where,
-    text_of,
-)
+from minidisc_plugin.contracts.task import IGNORED, Outputs, Task
+from minidisc_plugin.foundation.errors import DataError
+from minidisc_plugin.tasks.collator import PaddingCollator
+from minidisc_plugin.tasks.columns import require_column, require_text, text_of
+from minidisc_plugin.tasks.counting import shuffled_where
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -24,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import EvalPrediction, PretrainedConfig
 
-    from minidisc_plugin.config import DatasetConfig, MetricConfig
+    from minidisc_plugin.contracts.config import DatasetConfig, MetricConfig
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.errors import MetricError
-from minidisc_plugin.tasks.base import Outputs, Task
+from minidisc_plugin.contracts.task import Outputs
+from minidisc_plugin.foundation.errors import MetricError
 from minidisc_plugin.tasks.label_sets import label_vectors
 from minidisc_plugin.tasks.text_classification import TextClassification
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import EvalPrediction, PretrainedConfig
 
-    from minidisc_plugin.config import MetricConfig
+    from minidisc_plugin.contracts.config import MetricConfig
 
 PROBLEM = "multi_label_classification"
 """The `problem_type` of such a model's config."""
@@ -35,10 +35,6 @@ class MultiLabelClassification(TextClassification):
     metric_example = "f1"
     hosted = False
     whole_columns = frozenset({"labels"})
-
-    def of_model(self, config: PretrainedConfig) -> Task:
-        """See Task."""
-        return self
 
     @property
     def said(self) -> str:

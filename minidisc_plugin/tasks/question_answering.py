@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.errors import ConfigError, DataError, MetricError
-from minidisc_plugin.tasks.base import Outputs, PaddingCollator, Task, require_column, require_text, text_of
+from minidisc_plugin.contracts.task import Outputs, Task
+from minidisc_plugin.foundation.errors import ConfigError, DataError, MetricError
+from minidisc_plugin.tasks.collator import PaddingCollator
+from minidisc_plugin.tasks.columns import require_column, require_text, text_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import EvalPrediction, PretrainedConfig
 
-    from minidisc_plugin.config import DatasetConfig, MetricConfig
+    from minidisc_plugin.contracts.config import DatasetConfig, MetricConfig
 
 LONGEST_ANSWER = 30
 _SHORTEST = 32

@@ -5,14 +5,16 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from minidisc_plugin.tasks.base import Task
+from minidisc_plugin.contracts.task import Task
 from minidisc_plugin.tasks.language import TextGeneration, TextToText
+from minidisc_plugin.tasks.multi_label import PROBLEM, MultiLabelClassification
 from minidisc_plugin.tasks.question_answering import QuestionAnswering
 from minidisc_plugin.tasks.text_classification import TextClassification
 from minidisc_plugin.tasks.token_classification import TokenClassification
 
 if TYPE_CHECKING:
     from torch import nn
+    from transformers import PretrainedConfig
 
 TASKS: dict[str, type[Task]] = {
     task.name: task for task in (TextClassification, TokenClassification, QuestionAnswering, TextGeneration, TextToText)
@@ -30,7 +32,13 @@ def task_of_model(model: nn.Module) -> Task:
     found = (task_of_class(kind.__name__) for kind in type(model).__mro__)
     task = next((task for task in found if task is not None), TextClassification())
     config = getattr(model, "config", None)
-    return task if config is None else task.of_model(config)
+    return task if config is None else variant(task, config)
+
+
+def variant(task: Task, config: PretrainedConfig) -> Task:
+    """The task as a model of this config does it: its config may say that it does more than one thing at once."""
+    several = isinstance(task, TextClassification) and config.problem_type == PROBLEM
+    return MultiLabelClassification() if several else task
 
 
 @cache

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.errors import DataError
-from minidisc_plugin.tasks.base import Task, count_pairs, require_column, require_text
+from minidisc_plugin.contracts.task import Task
+from minidisc_plugin.foundation.errors import DataError
+from minidisc_plugin.tasks.columns import require_column, require_text
+from minidisc_plugin.tasks.counting import count_pairs
 from minidisc_plugin.tasks.labels import declared_names, is_regression, label_ids, perfect_predictions
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import EvalPrediction, PretrainedConfig
 
-    from minidisc_plugin.config import DatasetConfig, MetricConfig
+    from minidisc_plugin.contracts.config import DatasetConfig, MetricConfig
 
 _LABELS = "minidisc labels"
 
@@ -67,12 +69,6 @@ class TextClassification(Task):
                 "problem_type: multi_label_classification in the model's config.json if it was trained with several"
             )
         return label_ids(labels, config, where, names)
-
-    def of_model(self, config: PretrainedConfig) -> Task:
-        """See Task."""
-        from minidisc_plugin.tasks.multi_label import PROBLEM, MultiLabelClassification
-
-        return MultiLabelClassification() if config.problem_type == PROBLEM else self
 
     def features(self, examples: Dataset, tokenizer: Any, max_length: int) -> Dataset:
         """See Task."""

@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.errors import DataError
-from minidisc_plugin.tasks.base import (
-    IGNORED,
-    Outputs,
-    PaddingCollator,
-    Task,
-    count_pairs,
-    require_column,
-    shuffled_where,
-    text_of,
-)
+from minidisc_plugin.contracts.task import IGNORED, Outputs, Task
+from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.tasks.classes import Classes
+from minidisc_plugin.tasks.collator import PaddingCollator
+from minidisc_plugin.tasks.columns import require_column, text_of
+from minidisc_plugin.tasks.counting import count_pairs, shuffled_where
 from minidisc_plugin.tasks.labels import declared_names, label_ids
 
 if TYPE_CHECKING:
@@ -26,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import EvalPrediction, PretrainedConfig
 
-    from minidisc_plugin.config import DatasetConfig, MetricConfig
+    from minidisc_plugin.contracts.config import DatasetConfig, MetricConfig
 
 
 class TokenClassification(Task):

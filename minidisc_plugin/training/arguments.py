@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from minidisc_plugin.errors import ConfigError, MinidiscError, PluginFailedError
-from minidisc_plugin.names import inside
-from minidisc_plugin.printable import one_line, shortened, shown
-from minidisc_plugin.processes import process_count
-from minidisc_plugin.redaction import MASK, names_secret
+from minidisc_plugin.foundation.errors import ConfigError, MinidiscError, PluginFailedError
+from minidisc_plugin.foundation.names import inside
+from minidisc_plugin.foundation.printable import one_line, shortened, shown
+from minidisc_plugin.foundation.processes import process_count
+from minidisc_plugin.foundation.redaction import MASK, names_secret
 from minidisc_plugin.training.keys import check_training
 from minidisc_plugin.training.sharding import with_sharding
 

@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from minidisc_plugin.atomic import flush
-from minidisc_plugin.errors import DataError
+from minidisc_plugin.foundation.atomic import flush
+from minidisc_plugin.foundation.errors import DataError
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from minidisc_plugin.processes import is_writer, wait_for_all
+from minidisc_plugin.foundation.processes import is_writer, wait_for_all
 from minidisc_plugin.training.checkpoints import Checkpoint, rotate
 
 

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from minidisc_plugin.atomic import flush, write_text
-from minidisc_plugin.digests import sha256_of
-from minidisc_plugin.errors import RunDirectoryError
-from minidisc_plugin.processes import is_writer, wait_for_all
+from minidisc_plugin.foundation.atomic import flush, write_text
+from minidisc_plugin.foundation.digests import sha256_of
+from minidisc_plugin.foundation.errors import RunDirectoryError
+from minidisc_plugin.foundation.processes import is_writer, wait_for_all
 
 if TYPE_CHECKING:
     from torch import nn

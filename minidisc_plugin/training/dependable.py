@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from minidisc_plugin.errors import NonFiniteLossError
+from minidisc_plugin.foundation.errors import NonFiniteLossError
 from minidisc_plugin.training.batches import has_lengths, train_loader
 from minidisc_plugin.training.numbered_cpus import load_to_numbered_cpus
 

@@ -16,7 +16,7 @@ from minidisc_plugin.training.teacher_cache import ROW, TeacherCache
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from minidisc_plugin.training.objectives import Objective
+    from minidisc_plugin.contracts.objective import Objective
 
 
 class DistillationTrainer(DependableTraining, TaskTrainer):

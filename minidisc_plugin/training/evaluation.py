@@ -7,7 +7,8 @@ from typing import Any
 from torch import nn
 from transformers import Trainer
 
-from minidisc_plugin.tasks import Task, task_of_model
+from minidisc_plugin.contracts.task import Task
+from minidisc_plugin.tasks.registry import task_of_model
 
 
 class WholeEvaluation:

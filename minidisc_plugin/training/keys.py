@@ -14,10 +14,10 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from pydantic import AfterValidator, Field, create_model
 
-from minidisc_plugin.config_file import validate
-from minidisc_plugin.errors import ConfigError
-from minidisc_plugin.printable import shown
-from minidisc_plugin.values import Options, PathText, Settings
+from minidisc_plugin.contracts.validation import validate
+from minidisc_plugin.contracts.values import Options, PathText, Settings
+from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.foundation.printable import shown
 
 _SETS = "the pipeline sets it; remove it"
 _LAUNCHER = "the launcher says so (torchrun, accelerate launch); remove it"

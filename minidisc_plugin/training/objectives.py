@@ -2,56 +2,19 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from minidisc_plugin.errors import ConfigError
-from minidisc_plugin.processes import mean_over_processes
+from minidisc_plugin.contracts.objective import Objective
+from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.foundation.processes import mean_over_processes
 
 if TYPE_CHECKING:
-    from minidisc_plugin.config import DistillationConfig
-
-
-class Objective(ABC):
-    """A loss of a student against a teacher; a third party's is registered by `minidisc_register_objectives`.
-
-    Args:
-        settings: The section `distillation` of the compression config.
-        regression: Whether the labels, and so the logits, are real numbers and not classes.
-
-    Raises:
-        ConfigError: a setting that this objective does not know.
-    """
-
-    name: ClassVar[str]
-    needs_hidden_states: ClassVar[bool] = False
-
-    def __init__(self, settings: DistillationConfig, *, regression: bool) -> None:
-        self.settings = settings
-        self.regression = regression
-
-    def compared_states(self, count: int) -> list[int]:
-        """Which of `count` hidden states (the first is the embeddings) it compares; a cache keeps these."""
-        return list(range(count))
-
-    @abstractmethod
-    def __call__(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> Tensor:
-        """The scalar loss of a batch.
-
-        Args:
-            student: The student's output: `logits` (terms, classes), a row for each example, labelled token, or
-                start or end of an answer, and, where needed, `hidden_states` (of an encoder-decoder model
-                `encoder_hidden_states` and `decoder_hidden_states`).
-            teacher: The teacher's, without gradient.
-            batch: What both were given, with `attention_mask` (batch, tokens) and `labels` (terms,) where there are
-                any; `decoder_attention_mask` for states of a decoder; `logits_mask` (terms, classes) where some
-                logits stand for nothing.
-        """
+    from minidisc_plugin.contracts.config import DistillationConfig
 
 
 def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float, mask: Tensor | None = None) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional
 
-from minidisc_plugin.tasks.base import IGNORED
+from minidisc_plugin.contracts.task import IGNORED
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from minidisc_plugin.config import CompressionConfig
+from minidisc_plugin.contracts.config import CompressionConfig
 
 _KEYS = ("bf16", "fp16")
 

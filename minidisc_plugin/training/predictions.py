@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from transformers import EvalPrediction, PreTrainedModel
 
-    from minidisc_plugin.tasks import Task
+    from minidisc_plugin.contracts.task import Task
 
 
 def predict(

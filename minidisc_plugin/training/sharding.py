@@ -7,8 +7,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.errors import ConfigError
-from minidisc_plugin.processes import process_count
+from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.foundation.processes import process_count
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainingArguments

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minidisc_plugin.errors import DataError
+from minidisc_plugin.foundation.errors import DataError
 
 
 @dataclass(frozen=True)

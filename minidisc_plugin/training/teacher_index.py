@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from minidisc_plugin.digests import sha256_of
+from minidisc_plugin.foundation.digests import sha256_of
 from minidisc_plugin.training.teacher_arrays import Layout
 from minidisc_plugin.training.teacher_cache import file_of
 

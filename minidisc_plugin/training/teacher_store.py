@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from minidisc_plugin.digests import digest_of_dataset, digest_of_model
-from minidisc_plugin.errors import DataError, StorageError
-from minidisc_plugin.processes import all_or_none, gathered, is_writer, process_count, process_index
-from minidisc_plugin.storage import require_room, storage_errors
+from minidisc_plugin.foundation.digests import digest_of_dataset, digest_of_model
+from minidisc_plugin.foundation.errors import DataError, StorageError
+from minidisc_plugin.foundation.processes import all_or_none, gathered, is_writer, process_count, process_index
+from minidisc_plugin.foundation.storage import require_room, storage_errors
 from minidisc_plugin.training.cache_folders import CacheFolders
 from minidisc_plugin.training.teacher_arrays import Layout, arrays_of
 from minidisc_plugin.training.teacher_cache import CacheWriter, TeacherCache
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, TrainingArguments
 
-    from minidisc_plugin.tasks import Task
+    from minidisc_plugin.contracts.task import Task
 
 logger = logging.getLogger(__name__)
 

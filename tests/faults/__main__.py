@@ -76,7 +76,7 @@ def _cases(work: Path, options: argparse.Namespace) -> Iterator[Case]:
     from tests.faults.place import Place
     from tests.faults.scenarios import SCENARIOS, make_inputs
 
-    import_all(["minidisc_plugin.cli", "minidisc_plugin.pipeline", "transformers.trainer"])
+    import_all(["minidisc_plugin.cli", "minidisc_plugin.run.pipeline", "transformers.trainer"])
     in_fork(make_inputs, work / "inputs")
     makers = {"kill": kill.cases, "errors": errors.cases, "starts": starts.cases, "damage": damage.cases}
     names = options.scenario or ([_SAMPLED] if options.quick else [name for name in SCENARIOS if name != _SAMPLED])

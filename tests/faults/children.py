@@ -213,7 +213,7 @@ def _run(
     import torch
 
     from minidisc_plugin.cli import main
-    from minidisc_plugin.reporting import measure, results
+    from minidisc_plugin.run.measuring import measure, results
 
     # What a run leaves to chance must not be the same in two of them, for both are forks of one process.
     random.seed()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from minidisc_plugin.run_directory.record import RECORD_FILE
+from minidisc_plugin.run.directory.record import RECORD_FILE
 from tests.faults.cells import Case, Verdict
 from tests.faults.children import Ended
 from tests.faults.kill import judge

@@ -12,7 +12,7 @@ from neural_compressor import training
 from neural_compressor.config import DistillationConfig
 from transformers import BertForTokenClassification, DataCollatorWithPadding
 
-from minidisc_plugin.errors import ConfigError, UnsupportedModelError
+from minidisc_plugin.foundation.errors import ConfigError, UnsupportedModelError
 from minidisc_plugin.integrations.inc import MiniDiscLossConfig, MiniDiscPruner, prepare_compression, slim
 from minidisc_plugin.schedulers.fixed import Fixed
 from tests.integrations.making import SETTINGS, arguments, distillation, examples, pruning, script, teacher_of

@@ -13,14 +13,14 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from minidisc_plugin.config import CompressionConfig
-from minidisc_plugin.config_file import validate
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.validation import validate
 from minidisc_plugin.integrations import openvino
 from minidisc_plugin.integrations.inc import quantization
 from minidisc_plugin.nested.checkpoint import as_stock
-from minidisc_plugin.pipeline import Result, compress
-from minidisc_plugin.plan import make_plan
-from minidisc_plugin.reporting.measure import bytes_on_disk
+from minidisc_plugin.run.measuring.measure import bytes_on_disk
+from minidisc_plugin.run.pipeline import Result, compress
+from minidisc_plugin.run.plan.plan import make_plan
 from tests.tiny import make_config
 
 SENTENCES = ["word1 good word2", "awful word3", "word4 word5 nice word6 word7"]

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from minidisc_plugin.config import CompressionConfig, DistillationConfig
-from minidisc_plugin.config_file import read_config, validate
-from minidisc_plugin.errors import ConfigError, NonFiniteLossError
+from minidisc_plugin.contracts.config import CompressionConfig, DistillationConfig
+from minidisc_plugin.contracts.output import RESOLVED_CONFIG
+from minidisc_plugin.contracts.validation import validate
+from minidisc_plugin.foundation.errors import ConfigError, NonFiniteLossError
 from minidisc_plugin.integrations.optimum.distiller import INCDistiller, criterion_of
-from minidisc_plugin.pipeline import compress
-from minidisc_plugin.run_directory import RESOLVED_CONFIG
+from minidisc_plugin.run.config.file import read_config
+from minidisc_plugin.run.pipeline import compress
 from minidisc_plugin.training.objectives import KnowledgeDistillation, MiniDiscObjective
 from tests.tiny import make_config
 

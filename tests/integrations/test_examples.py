@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import minidisc_plugin
-from minidisc_plugin.reporting.records import read_results
+from minidisc_plugin.contracts.records import read_results
 from tests.tiny import make_overrides
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from optimum.intel import INCConfig
 
-from minidisc_plugin.config_file import read_config
-from minidisc_plugin.errors import ConfigError
-from minidisc_plugin.pipeline import compress
+from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.run.config.file import read_config
+from minidisc_plugin.run.pipeline import compress
 from tests.integrations.making import distillation, pruning, teacher_of
 from tests.tiny import make_config
 

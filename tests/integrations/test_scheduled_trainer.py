@@ -16,8 +16,8 @@ from torch.nn import functional
 from transformers import AutoModelForSequenceClassification, TrainerCallback
 
 import minidisc_plugin
-from minidisc_plugin.config import DistillationConfig as Objectives
-from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.contracts.config import DistillationConfig as Objectives
+from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.integrations.inc import MiniDiscLossConfig
 from minidisc_plugin.integrations.optimum import ScheduledINCTrainer, trainer_arguments
 from minidisc_plugin.training.objectives import MiniDiscObjective, soft_cross_entropy

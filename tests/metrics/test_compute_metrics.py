@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification, EvalPrediction, Trainer, TrainingArguments
 
-from minidisc_plugin.errors import MetricError
+from minidisc_plugin.foundation.errors import MetricError
 from minidisc_plugin.metrics import build_compute_metrics
 
 LOGITS = np.array([[2.0, 1.0], [0.0, 3.0], [1.0, 5.0], [4.0, 0.0]])

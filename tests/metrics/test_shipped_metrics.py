@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minidisc_plugin.metrics
-from minidisc_plugin.errors import MetricError
+from minidisc_plugin.foundation.errors import MetricError
 from minidisc_plugin.metrics import load_metric, result_key, shipped_metrics
 
 FOLDER = Path(minidisc_plugin.metrics.__file__).parent

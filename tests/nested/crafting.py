@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from minidisc_plugin.nested.model import NestedModel
+from minidisc_plugin import NestedModel
 from minidisc_plugin.nested.ranking import Ranking, rank_units
 from tests.tiny import make_batch, make_bert
 

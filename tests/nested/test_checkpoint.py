@@ -13,8 +13,8 @@ from safetensors import safe_open
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 import minidisc_plugin
-from minidisc_plugin.errors import ConfigError
-from minidisc_plugin.nested.model import NestedModel
+from minidisc_plugin import NestedModel
+from minidisc_plugin.foundation.errors import ConfigError
 from tests.nested.crafting import RANKINGS, logits, make_nested, make_ranked
 from tests.tiny import make_batch, make_bert
 

@@ -14,7 +14,7 @@ import torch
 from transformers import BertModel, PreTrainedModel
 
 import minidisc_plugin
-from minidisc_plugin.nested.model import NestedModel
+from minidisc_plugin import NestedModel
 from tests.nested.crafting import RANKINGS, make_nested, make_ranked
 from tests.tiny import make_batch, make_bert
 

@@ -15,10 +15,11 @@ from transformers import (
     OPTForSequenceClassification,
 )
 
-from minidisc_plugin.errors import UnsupportedModelError
+from minidisc_plugin import NestedModel
+from minidisc_plugin.foundation.errors import UnsupportedModelError
 from minidisc_plugin.nested.families import BERT
 from minidisc_plugin.nested.family import encoder_parameters, family_of
-from minidisc_plugin.nested.model import NestedModel
+from minidisc_plugin.plugins import families
 from tests.nested.crafting import make_nested
 from tests.tiny import make_bert
 
@@ -40,9 +41,9 @@ def test_a_decoder_of_a_known_architecture_is_refused(feature: str) -> None:
     config.is_decoder = False
     if config.add_cross_attention:
         with pytest.raises(UnsupportedModelError, match="add_cross_attention"):
-            family_of(config)
+            family_of(config, families())
     else:
-        assert family_of(config) is BERT
+        assert family_of(config, families()) is BERT
 
 
 @pytest.mark.parametrize(
@@ -97,5 +98,5 @@ def test_a_class_outside_transformers_has_no_slices_to_save(other: type) -> None
 def test_encoder_parameters_are_those_of_the_layers() -> None:
     model = make_bert(labels=3, layers=3)
     per_layer = 4 * (32 * 32 + 32) + 2 * 32 * 64 + 64 + 32 + 2 * 2 * 32
-    assert encoder_parameters(model) == 3 * per_layer
+    assert encoder_parameters(model, BERT) == 3 * per_layer
     assert isinstance(model.bert.encoder.layer, nn.ModuleList)

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from minidisc_plugin.errors import DataError
+from minidisc_plugin import NestedModel
+from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.nested.families import BERT
 from minidisc_plugin.nested.importance import importance
-from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.nested.units import structure_of
 from tests.nested.crafting import HEAD_SIZE, HEADS, NEURONS, logits, make_nested, make_ranking
 from tests.tiny import make_batch, make_bert

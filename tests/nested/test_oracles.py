@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from minidisc_plugin.nested.model import NestedModel
+from minidisc_plugin import NestedModel
 from tests.nested.crafting import RANKINGS, dropped_units, logits, make_ranked, silenced
 from tests.tiny import make_batch, make_bert
 

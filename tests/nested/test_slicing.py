@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from minidisc_plugin.errors import ConfigError
-from minidisc_plugin.nested.model import NestedModel
+from minidisc_plugin import NestedModel
+from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.nested.ranking import Ranking
 from tests.nested.crafting import HEAD_SIZE, RANKINGS, SCALES, logits, make_nested, make_ranked, silenced
 from tests.tiny import make_batch, make_bert

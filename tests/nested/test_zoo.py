@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from minidisc_plugin.calibration import calibrate
-from minidisc_plugin.nested.model import NestedModel
+from minidisc_plugin import NestedModel
 from minidisc_plugin.nested.ranking import Ranking, rank_units
-from minidisc_plugin.reporting.measure import macs
-from minidisc_plugin.reporting.memory import activation_bytes
+from minidisc_plugin.run.measuring.measure import macs
+from minidisc_plugin.run.plan.calibration import calibrate
+from minidisc_plugin.training.device_memory import activation_bytes
 from tests.nested.crafting import random_scores
 from tests.zoo import here, make_inputs, make_model, outputs_of
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
+from minidisc_plugin import NestedModel
 from minidisc_plugin.nested.checkpoint import as_checkpoint
-from minidisc_plugin.nested.model import NestedModel
+from minidisc_plugin.nested.family import layout_of
 from minidisc_plugin.nested.narrow import find
 from tests.nested.crafting import dropped_units
 from tests.nested.test_zoo import make_nested
@@ -50,7 +51,7 @@ def test_neurons_pruned_by_torch_pruning(case: str) -> None:
         for order, kept in zip(nested.ranking.neurons.order, nested.sizes(0.5)[1], strict=True)
     ]
     left = iter(dropped)
-    for network in nested.family.layout(original).neurons:
+    for network in layout_of(original, nested.family).neurons:
         for layer in find(original.base_model, network.at):
             units = next(left)
             for path in (*network.inputs, *(path for path in network.optional if find(layer, path))):

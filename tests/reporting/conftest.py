@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from minidisc_plugin.reporting.records import Candidate, ModelRow, ResultsRecord, ScheduleRecord
+from minidisc_plugin.contracts.records import Candidate, ModelRow, ResultsRecord, ScheduleRecord
 
 MRPC = {0.7: 0.915, 0.6: 0.913, 0.5: 0.913, 0.4: 0.899, 0.3: 0.889, 0.2: 0.870}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from minidisc_plugin import atomic
+from minidisc_plugin.foundation import atomic
 
 
 def test_replaces_what_was_there_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_a_failing_rename_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest
     def refuse(source: object, destination: object) -> None:
         raise PermissionError("held open by another process")
 
-    monkeypatch.setattr("minidisc_plugin.atomic.os.replace", refuse)
+    monkeypatch.setattr("minidisc_plugin.foundation.atomic.os.replace", refuse)
     with pytest.raises(PermissionError):
         atomic.write_text(target, "new")
     assert target.read_text() == "old"
@@ -89,7 +89,7 @@ def test_a_folder_that_fails_leaves_the_old_one(moment: str, tmp_path: Path, mon
             raise OSError("no room for names")
         replace(source, destination)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("minidisc_plugin.atomic.os.replace", refuse_once)
+    monkeypatch.setattr("minidisc_plugin.foundation.atomic.os.replace", refuse_once)
     with pytest.raises(OSError, match="no room"), atomic.atomic_folder(target) as temporary:
         (temporary / "new").touch()
         if moment == "within":

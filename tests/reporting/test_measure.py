@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from minidisc_plugin.errors import RunDirectoryError
-from minidisc_plugin.reporting.measure import bytes_on_disk, count_parameters, macs, time_models
+from minidisc_plugin.foundation.errors import RunDirectoryError
+from minidisc_plugin.run.measuring.measure import bytes_on_disk, count_parameters, macs, time_models
 
 HIDDEN, HEADS, FFN, LAYERS, TOKENS, LABELS = 16, 4, 24, 3, 7, 2
 
@@ -194,7 +194,7 @@ def test_on_a_gpu_the_work_is_waited_for_and_counted() -> None:
 def test_macs_of_a_model_whose_first_layer_has_no_heads_left() -> None:
     import torch
 
-    from minidisc_plugin.nested.model import NestedModel
+    from minidisc_plugin import NestedModel
     from tests.nested.crafting import make_ranking
     from tests.tiny import make_bert
 

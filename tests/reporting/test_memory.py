@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from minidisc_plugin.config_file import read_config
-from minidisc_plugin.plan import make_plan
-from minidisc_plugin.reporting.memory import activation_bytes, training_memory, weight_bytes
+from minidisc_plugin.run.config.file import read_config
+from minidisc_plugin.run.plan.plan import make_plan
 from minidisc_plugin.training.arguments import training_arguments
+from minidisc_plugin.training.device_memory import activation_bytes, training_memory, weight_bytes
 from tests.tiny import make_batch, make_bert
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from minidisc_plugin.reporting.plot import has_picture, plot_tradeoff
-from minidisc_plugin.reporting.records import ScheduleRecord
+from minidisc_plugin.contracts.records import ScheduleRecord
+from minidisc_plugin.run.reporting.plot import has_picture, plot_tradeoff
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -136,8 +136,8 @@ def test_leaves_pyplot_and_the_users_style_alone(tmp_path: Path, make_schedule: 
 def test_importing_reporting_loads_no_heavy_library() -> None:
     code = """
 import sys
-import minidisc_plugin.reporting.card, minidisc_plugin.reporting.measure
-import minidisc_plugin.reporting.plot, minidisc_plugin.reporting.tables
+import minidisc_plugin.run.reporting.card, minidisc_plugin.run.measuring.measure
+import minidisc_plugin.run.reporting.plot, minidisc_plugin.run.reporting.tables
 heavy = {"torch", "transformers", "matplotlib", "rich", "huggingface_hub", "numpy"} & set(sys.modules)
 sys.exit(f"loaded: {sorted(heavy)}" if heavy else 0)
 """

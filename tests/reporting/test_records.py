@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from minidisc_plugin.errors import RunDirectoryError
-from minidisc_plugin.reporting.records import (
+from minidisc_plugin.contracts.records import (
     Candidate,
     ModelRow,
     ResultsRecord,
@@ -18,6 +17,7 @@ from minidisc_plugin.reporting.records import (
     read_schedule,
     write_json,
 )
+from minidisc_plugin.foundation.errors import RunDirectoryError
 
 
 def test_a_schedule_survives_the_file(tmp_path: Path, make_schedule: Callable[..., ScheduleRecord]) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from minidisc_plugin.errors import RunDirectoryError
-from minidisc_plugin.reporting import rows
-from minidisc_plugin.reporting.records import ResultsRecord, ScheduleRecord, write_json
-from minidisc_plugin.reporting.tables import markdown_table, print_report, results_table, schedule_table
+from minidisc_plugin.contracts.records import ResultsRecord, ScheduleRecord, write_json
+from minidisc_plugin.foundation.errors import RunDirectoryError
+from minidisc_plugin.run.reporting import rows
+from minidisc_plugin.run.reporting.tables import markdown_table, print_report, results_table, schedule_table
 
 rich_console = pytest.importorskip("rich.console")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from minidisc_plugin import CompressionConfig
-from minidisc_plugin.run_directory import RunDirectory
+from minidisc_plugin.run.directory.folder import RunDirectory
 from tests.tiny import make_config
 
 INPUTS = {"model": "1", "dataset (split to train on)": "2"}

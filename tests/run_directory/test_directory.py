@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from minidisc_plugin import CompressionConfig, compress
-from minidisc_plugin.config_file import read_config
-from minidisc_plugin.errors import RunDirectoryError
-from minidisc_plugin.preparation import prepare
-from minidisc_plugin.run_directory import RunDirectory
-from minidisc_plugin.run_directory.record import deciding_settings
+from minidisc_plugin.foundation.errors import RunDirectoryError
+from minidisc_plugin.run.config.file import read_config
+from minidisc_plugin.run.directory.folder import RunDirectory
+from minidisc_plugin.run.directory.record import deciding_settings
+from minidisc_plugin.run.preparation import prepare
 from tests.test_bad_input import files
 from tests.tiny import make_config
 

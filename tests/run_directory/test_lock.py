@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from minidisc_plugin.errors import RunDirectoryError
-from minidisc_plugin.run_directory import RunDirectory
-from minidisc_plugin.run_directory.lock import RunLock
+from minidisc_plugin.foundation.errors import RunDirectoryError
+from minidisc_plugin.run.directory.folder import RunDirectory
+from minidisc_plugin.run.directory.lock import RunLock
 from tests.run_directory.making import begin, config_of
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from minidisc_plugin.run_directory.lock import RunLock
+from minidisc_plugin.run.directory.lock import RunLock
 with RunLock(Path(sys.argv[1])).held():
     print("held", flush=True)
     time.sleep(60)

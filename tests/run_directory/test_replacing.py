@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from minidisc_plugin.errors import RunDirectoryError
-from minidisc_plugin.run_directory import RunDirectory
+from minidisc_plugin.foundation.errors import RunDirectoryError
+from minidisc_plugin.run.directory.folder import RunDirectory
 from tests.run_directory.making import INPUTS, begin, config_of, content, write
 
 OLD = {"results.json": "old", "student/model": "old", "student/old only": "old", "assistant/model": "old"}

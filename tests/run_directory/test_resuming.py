@@ -13,8 +13,8 @@ import torch
 from transformers import AutoTokenizer
 
 from minidisc_plugin import CompressionConfig, compress, load
-from minidisc_plugin.errors import RunDirectoryError
-from minidisc_plugin.steps import Distil
+from minidisc_plugin.foundation.errors import RunDirectoryError
+from minidisc_plugin.run.steps.distil import Distil
 from tests.tiny import make_config, make_rows, write_csv
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minidisc_plugin.errors import MetricError
+from minidisc_plugin.foundation.errors import MetricError
 from minidisc_plugin.selection import MetricRange, known_range, to_unit
 
 

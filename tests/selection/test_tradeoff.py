@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minidisc_plugin
-from minidisc_plugin.errors import ConfigError, MetricError
+from minidisc_plugin.foundation.errors import ConfigError, MetricError
 from minidisc_plugin.selection import check_candidates, choose, to_unit, tradeoff
 
 # MiniDisc, BERT-base, 10 % student: scale -> (metric of the candidate, metric of the student that it taught).

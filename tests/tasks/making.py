@@ -23,8 +23,8 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from minidisc_plugin.config import CompressionConfig
-from minidisc_plugin.tasks import TASKS
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.tasks.registry import TASKS
 from tests.tiny import BAD, GOOD, OTHER, VOCABULARY, make_tokenizer
 
 TAGS = ["O", "B-GOOD", "I-GOOD", "B-BAD", "I-BAD"]

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import BertConfig
 
-from minidisc_plugin.config import DatasetConfig
-from minidisc_plugin.errors import ConfigError, DataError
-from minidisc_plugin.tasks import TASKS
+from minidisc_plugin.contracts.config import DatasetConfig
+from minidisc_plugin.foundation.errors import ConfigError, DataError
 from minidisc_plugin.tasks.labels import declared_names, label_ids
+from minidisc_plugin.tasks.registry import TASKS
 
 WHERE = "column 'label' of split 'train'"
 STARS = ["1 star", "2 stars", "3 stars"]

@@ -19,16 +19,15 @@ from torch.nn import functional
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, EvalPrediction
 
 import minidisc_plugin
-from minidisc_plugin import CompressionConfig, compress
-from minidisc_plugin.config import DatasetConfig, DistillationConfig, MetricConfig
-from minidisc_plugin.errors import ConfigError, DataError, HostError, MetricError, UnsupportedModelError
+from minidisc_plugin import CompressionConfig, NestedModel, compress
+from minidisc_plugin.contracts.config import DatasetConfig, DistillationConfig, MetricConfig
+from minidisc_plugin.foundation.errors import ConfigError, DataError, HostError, MetricError, UnsupportedModelError
 from minidisc_plugin.integrations.hosts import available
-from minidisc_plugin.nested.model import NestedModel
-from minidisc_plugin.pipeline import Result
-from minidisc_plugin.preparation import prepare
-from minidisc_plugin.tasks import TASKS, task_of_model
+from minidisc_plugin.run.pipeline import Result
+from minidisc_plugin.run.preparation import prepare
 from minidisc_plugin.tasks.label_sets import label_vectors
 from minidisc_plugin.tasks.multi_label import PROBLEM, MultiLabelClassification
+from minidisc_plugin.tasks.registry import TASKS, task_of_model
 from minidisc_plugin.training.objectives import KnowledgeDistillation, MiniDiscObjective
 from minidisc_plugin.training.padding import PaddedTo
 from tests.tiny import BAD, GOOD, OTHER, make_batch, make_bert, make_config, make_tokenizer

@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from minidisc_plugin import NestedModel
-from minidisc_plugin.config import CompressionConfig, DistillationConfig
-from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.contracts.config import CompressionConfig, DistillationConfig
+from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.metrics import LoadedMetric
-from minidisc_plugin.tasks import TASKS, load_teacher, task_of_model
 from minidisc_plugin.tasks.question_answering import answer_span
+from minidisc_plugin.tasks.registry import TASKS, task_of_model
 from minidisc_plugin.tasks.token_classification import word_labels
 from minidisc_plugin.training.objectives import KnowledgeDistillation, MiniDiscObjective, Objective
 from tests.tasks.making import make_model
+from tests.teachers import load_teacher
 from tests.tiny import make_batch
 
 
@@ -101,8 +102,8 @@ def test_what_does_not_fit_is_refused(tmp_path) -> None:
     make_model("gpt2").save_pretrained(tmp_path)
     with pytest.raises(ConfigError, match="task: 'token-classification' does not fit the model, a GPT2LMHeadModel"):
         load_teacher(str(tmp_path), False, TASKS["token-classification"]())
-    from minidisc_plugin.deployment.export import Export
-    from minidisc_plugin.preparation import _trainer
+    from minidisc_plugin.run.steps.export import Export
+    from minidisc_plugin.run.trainer_choice import choose_trainer
 
     settings = {"model": "m", "dataset": {"path": "json", "text": "t"}, "metric": "bits_saved", "output_dir": "o"}
     config = CompressionConfig.model_validate(
@@ -111,4 +112,4 @@ def test_what_does_not_fit_is_refused(tmp_path) -> None:
     with pytest.raises(ConfigError, match="steps: 'export' is not for task text-generation"):
         Export().check(config)
     with pytest.raises(ConfigError, match="trainer: 'inc' has no loss for task text-generation"):
-        _trainer(config, TASKS["text-generation"]())
+        choose_trainer(config, TASKS["text-generation"]())

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from minidisc_plugin.errors import MinidiscError
-from minidisc_plugin.processes import process_index
+from minidisc_plugin.foundation.errors import MinidiscError
+from minidisc_plugin.foundation.processes import process_index
 from minidisc_plugin.training.teacher_cache import CacheWriter
 from tests.tiny import make_tokenizer
 from tests.training.making import Bench, make_dataset, make_teacher

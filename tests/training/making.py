@@ -11,8 +11,8 @@ from datasets import Dataset
 from torch import Tensor, nn
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast, TrainingArguments
 
-from minidisc_plugin.config import DistillationConfig
-from minidisc_plugin.nested.model import NestedModel
+from minidisc_plugin import NestedModel
+from minidisc_plugin.contracts.config import DistillationConfig
 from minidisc_plugin.training.arguments import training_arguments
 from minidisc_plugin.training.distil import DistillationTrainer
 from minidisc_plugin.training.objectives import MiniDiscObjective

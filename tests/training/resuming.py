@@ -14,13 +14,16 @@ from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Trainer
 
-from minidisc_plugin.config import EngineConfig
+from minidisc_plugin import NestedModel
+from minidisc_plugin.contracts.config import EngineConfig
+from minidisc_plugin.contracts.presets import engine_of
+from minidisc_plugin.contracts.scheduler import Scheduler
 from minidisc_plugin.metrics import build_compute_metrics
-from minidisc_plugin.protocol import engine_of
 from minidisc_plugin.schedulers import journal, stage
-from minidisc_plugin.schedulers.base import Scheduler
+from minidisc_plugin.schedulers.means import Data, Score, Training
 from minidisc_plugin.schedulers.minidisc import MiniDisc
 from minidisc_plugin.schedulers.workbench import Workbench
+from minidisc_plugin.tasks.text_classification import TextClassification
 from minidisc_plugin.training.arguments import training_arguments
 from minidisc_plugin.training.checkpoints import Checkpoint
 from minidisc_plugin.training.early_stopping import EarlyStopping
@@ -129,19 +132,24 @@ class Setting:
         quiet = {"disable_tqdm": True, "use_cpu": True}
         args = training_arguments({**usual, **quiet, **self.training}, folder, self.patience, "accuracy")
         bench = Workbench(
-            teacher=make_bert(labels=2, seed=7),
-            train_dataset=dataset.select(range(24)),
-            selection_dataset=dataset.select(range(24, 48)),
-            validation_dataset=dataset.select(range(36, 48)),
-            args=args,
-            compute_metrics=build_compute_metrics("accuracy", regression=False),
-            metric="accuracy",
-            objective=OBJECTIVE,
-            processing_class=tokenizer,
-            make_distiller=self.distiller,
-            engine=engine_of(EngineConfig(**{"teacher_cache": False, **self.engine}), "fast"),
-            resume=resume,
-            callbacks=[] if self.patience is None else [EarlyStopping(self.patience)],
+            make_bert(labels=2, seed=7),
+            NestedModel,
+            TextClassification(),
+            Data(
+                dataset.select(range(24)),
+                dataset.select(range(24, 48)),
+                dataset.select(range(36, 48)),
+                tokenizer=tokenizer,
+            ),
+            Score("accuracy", build_compute_metrics("accuracy", regression=False)),
+            Training(
+                args,
+                OBJECTIVE,
+                engine_of(EngineConfig(**{"teacher_cache": False, **self.engine}), "fast"),
+                [] if self.patience is None else [EarlyStopping(self.patience)],
+                self.distiller,
+                resume,
+            ),
         )
         schedule = self.scheduler.run(bench)
         if not schedule.distilled:

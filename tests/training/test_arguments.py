@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from transformers import TrainingArguments
 
-from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.training.arguments import DEFAULTS, for_stage, training_arguments, with_defaults
 
 KNOWN = {field.name for field in dataclasses.fields(TrainingArguments)}

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_model
 
-from minidisc_plugin.errors import RunDirectoryError
+from minidisc_plugin.foundation.errors import RunDirectoryError
 from minidisc_plugin.training.checkpoints import SEAL, Checkpoint, checkpoints_in, rotate, take_up
 from tests.tiny import make_bert
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from transformers import TrainingArguments
 
-from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.training.arguments import DEFAULTS
 from minidisc_plugin.training.keys import OWNED, REFUSED, check_training
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from minidisc_plugin.config import DistillationConfig
-from minidisc_plugin.config_file import validate
-from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.contracts.config import DistillationConfig
+from minidisc_plugin.contracts.validation import validate
+from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.training.objectives import KnowledgeDistillation, MiniDiscObjective, compared_layers
 from tests.tiny import make_batch, make_bert
 

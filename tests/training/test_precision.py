@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from minidisc_plugin.config import CompressionConfig
-from minidisc_plugin.pipeline import compress
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.run.pipeline import compress
 from minidisc_plugin.training.precision import with_precision
 from tests.tiny import make_config
 

@@ -14,7 +14,7 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedTokenizerFast
 
-from minidisc_plugin.errors import StorageError
+from minidisc_plugin.foundation.errors import StorageError
 from minidisc_plugin.integrations.hosts import available
 from minidisc_plugin.schedulers.direct import Direct
 from minidisc_plugin.schedulers.fixed import Fixed

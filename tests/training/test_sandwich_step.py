@@ -10,8 +10,8 @@ from datasets import Dataset
 from torch import Tensor
 from transformers import TrainerCallback
 
-from minidisc_plugin.errors import NonFiniteLossError
-from minidisc_plugin.nested.model import NestedModel
+from minidisc_plugin import NestedModel
+from minidisc_plugin.foundation.errors import NonFiniteLossError
 from minidisc_plugin.training.scale_sampler import Drawn
 from tests.training.making import (
     PLAIN_STEP,

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from minidisc_plugin.config import DistillationConfig
-from minidisc_plugin.nested.model import NestedModel
+from minidisc_plugin import NestedModel
+from minidisc_plugin.contracts.config import DistillationConfig
 from minidisc_plugin.training.objectives import MiniDiscObjective
 from minidisc_plugin.training.shared_lookups import SharedLookups
 from tests.training.making import SCALES, Bench, make_nested

@@ -11,8 +11,8 @@ import pytest
 import torch
 from transformers import DataCollatorWithPadding, PreTrainedModel
 
-from minidisc_plugin.errors import DataError
-from minidisc_plugin.tasks import task_of_model
+from minidisc_plugin.foundation.errors import DataError
+from minidisc_plugin.tasks.registry import task_of_model
 from minidisc_plugin.training.objectives import compared_layers
 from minidisc_plugin.training.teacher_cache import ROW, CacheWriter, TeacherCache
 from minidisc_plugin.training.teacher_store import Examples, TeacherStore

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from minidisc_plugin.errors import DataError, StorageError
+from minidisc_plugin.foundation.errors import DataError, StorageError
 from minidisc_plugin.training import cache_folders, teacher_index, teacher_store
 from minidisc_plugin.training.cache_folders import CacheFolders
 from minidisc_plugin.training.teacher_cache import CacheWriter, TeacherCache

@@ -12,8 +12,8 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
 import minidisc_plugin
+from minidisc_plugin import NestedModel
 from minidisc_plugin.metrics import build_compute_metrics
-from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.training.distil import DistillationTrainer
 from tests.training.making import SCALES, Bench, distillation_loss, make_nested, make_teacher, weights
 

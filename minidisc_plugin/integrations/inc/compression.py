@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from neural_compressor import training
 from neural_compressor.config import DistillationConfig, WeightPruningConfig
 
+from minidisc_plugin.contracts.scheduler import Scheduler
 from minidisc_plugin.integrations.inc.scheduling import scheduling_task
-from minidisc_plugin.schedulers.base import Scheduler
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -15,8 +15,8 @@ from neural_compressor.compression.distillation.criterions import (
 from neural_compressor.config import DotDict
 from torch import Tensor, nn
 
-from minidisc_plugin.config import DistillationConfig
-from minidisc_plugin.errors import UnsupportedModelError
+from minidisc_plugin.contracts.config import DistillationConfig
+from minidisc_plugin.foundation.errors import UnsupportedModelError
 from minidisc_plugin.training.objectives import MiniDiscObjective
 
 LOSS_NAME = "MiniDiscLoss"

@@ -13,9 +13,10 @@ from optimum.intel import INCQuantizer
 from transformers import AutoConfig, DataCollatorWithPadding
 from transformers.utils import WEIGHTS_NAME
 
-from minidisc_plugin.atomic import atomic_folder
+from minidisc_plugin.foundation.atomic import atomic_folder
 from minidisc_plugin.integrations.workspace import workspace
 from minidisc_plugin.nested.checkpoint import as_stock, class_for
+from minidisc_plugin.plugins import families
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -53,6 +54,6 @@ def load(folder: Path) -> Any:
     """
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     architecture = json.loads((folder / "config.json").read_text(encoding="utf-8"))["architectures"][0]
-    model = class_for(architecture, config)(config)
+    model = class_for(architecture, config, families())(config)
     with workspace(folder):
         return pytorch.load(str(folder / WEIGHTS_NAME), as_stock(model)).eval()

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from neural_compressor.config import DistillationConfig, WeightPruningConfig
 
-from minidisc_plugin.errors import ConfigError, UnsupportedModelError
+from minidisc_plugin.contracts.scheduler import Schedule, Scheduler
+from minidisc_plugin.foundation.errors import ConfigError, UnsupportedModelError
 from minidisc_plugin.integrations.inc.criterion import MiniDiscLossConfig
-from minidisc_plugin.preparation import make_scheduler
-from minidisc_plugin.schedulers.base import Schedule, Scheduler
-from minidisc_plugin.tasks import is_regression, perfect_predictions, task_of_model
+from minidisc_plugin.plugins.schedulers import make_scheduler
+from minidisc_plugin.tasks.labels import is_regression, perfect_predictions
+from minidisc_plugin.tasks.registry import task_of_model
 
 if TYPE_CHECKING:
     from datasets import Dataset

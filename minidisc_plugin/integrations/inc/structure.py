@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from minidisc_plugin.errors import ConfigError
-from minidisc_plugin.nested.family import Family, Heads, Neurons
+from minidisc_plugin.contracts.family import Family, Heads, Neurons
+from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.plugins import families
 
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from optimum.intel import INCTrainer
 from transformers.utils import WEIGHTS_NAME
 
-from minidisc_plugin.errors import ConfigError
+from minidisc_plugin.contracts.scheduler import Schedule, Scheduler
+from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.integrations.inc.criterion import LOSS_NAME
 from minidisc_plugin.integrations.inc.scheduling import TEACHER_LOGITS, Scheduled, scheduling_task
 from minidisc_plugin.integrations.optimum.compatible import CompatibleINCTrainer
 from minidisc_plugin.integrations.optimum.teacher_logits import with_teacher_logits
 from minidisc_plugin.nested.checkpoint import NarrowCheckpoint
-from minidisc_plugin.schedulers.base import Schedule, Scheduler
 from minidisc_plugin.training.arguments import tokenizer_argument
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from neural_compressor import QuantizationAwareTrainingConfig
 from neural_compressor.config import DistillationConfig, KnowledgeDistillationLossConfig, WeightPruningConfig
 from optimum.intel import INCConfig
 
-from minidisc_plugin.errors import ConfigError
-from minidisc_plugin.inc_config import sparsity_of
+from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.integrations.inc_config import sparsity_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -50,9 +50,11 @@ def trainer_arguments(
             target_sparsity=sparsity_of(pruning),
         )
     if distillation := data.get("distillation"):
-        from minidisc_plugin.tasks import read_teacher
+        from minidisc_plugin.nested.teacher import read_teacher
+        from minidisc_plugin.plugins import families
 
-        teacher = teacher_model or read_teacher(distillation["teacher_model_name_or_path"], trust_remote_code)[0]
+        name = distillation["teacher_model_name_or_path"]
+        teacher = teacher_model or read_teacher(name, trust_remote_code, families=families())[0]
         criterion = KnowledgeDistillationLossConfig(temperature=distillation["temperature"])
         arguments["distillation_config"] = DistillationConfig(teacher_model=teacher, criterion=criterion)
     quantization = data.get("quantization") or {}

@@ -9,7 +9,7 @@ import evaluate
 import numpy
 from sklearn.metrics import f1_score
 
-from minidisc_plugin.errors import MetricError
+from minidisc_plugin.foundation.errors import MetricError
 
 
 class F1(evaluate.Metric):  # type: ignore[misc]

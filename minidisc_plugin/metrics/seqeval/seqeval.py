@@ -7,7 +7,7 @@ from typing import Any
 import datasets
 import evaluate
 
-from minidisc_plugin.errors import MetricError
+from minidisc_plugin.foundation.errors import MetricError
 
 
 def entities(tags: Any) -> set[tuple[str, int, int]]:

@@ -1,0 +1,252 @@
+"""The compression config: every key, its type, range, default and meaning."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from minidisc_plugin.contracts.values import Distinct, FromList, Options, OutputPath, PathText, Positive, Settings
+
+Protocol = Literal["fast", "published"]
+
+
+class DatasetConfig(Settings):
+    """What `datasets.load_dataset` takes, and which columns hold what."""
+
+    path: PathText = Field(description="A folder, a Hub name, or a format such as `csv`, `json`, `parquet`.")
+    name: str | None = Field(None, description="The dataset's configuration, such as `mrpc` of `glue`.")
+    data_dir: PathText | None = Field(None, description="Folder of the data files.")
+    data_files: PathText | list[PathText] | dict[str, PathText | list[PathText]] | None = Field(
+        None, description="Files by split, relative to the working directory."
+    )
+    revision: str | None = Field(None, description="Version of a dataset on the Hub.")
+    cache_dir: PathText | None = Field(None, description="Where datasets are cached.")
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Further keys of the loader of `datasets`, such as `sep`, `quoting` and `encoding` of CSV, or "
+        "`field` of JSON.",
+    )
+    train_split: str = Field("train", description="Split to train on; the selection split is carved from it.")
+    validation_split: str | None = Field(
+        None, description="Split for early stopping. Default: `validation`, where the dataset has it."
+    )
+    test_split: str | None = Field(
+        None, description="Split for the report. Default: `test`, else the validation split."
+    )
+    text: Annotated[list[str], Distinct] = Field(
+        min_length=1,
+        max_length=2,
+        description="Columns of the sentence or the pair, of the words, of question and context, of the text, or of "
+        "the source, by task.",
+    )
+    label: str = Field(
+        "label",
+        description="Column of the label: an integer, a class name or a real number; a list of them, one a word, "
+        "or those of a text that may have several; answers as SQuAD has them; or the target text. Text generation "
+        "needs none.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_text_column(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("text"), str):
+            return {**data, "text": [data["text"]]}
+        return data
+
+
+class MetricConfig(Settings):
+    """The metric that selects and reports; a plain string stands for its name."""
+
+    name: PathText = Field(
+        description="A shipped metric; with `trust_remote_code` also a folder, a file or a name on the Hub, as "
+        "`evaluate.load` takes it."
+    )
+    range: Annotated[tuple[float, float], FromList] | None = Field(
+        None, description="Smallest and largest value, for a metric that is not known by name."
+    )
+    options: Options = Field(default_factory=dict, description="Arguments of the metric, such as `average: macro`.")
+
+
+class PruningConfig(Settings):
+    """Keys of INC's `WeightPruningConfig`."""
+
+    target_sparsity: float = Field(
+        gt=0, lt=1, description="Share of heads and neurons that the student loses: 0.9 keeps a tenth."
+    )
+
+
+class DistillationConfig(Settings):
+    """The objective, and keys of INC's `KnowledgeDistillationLossConfig`."""
+
+    objective: str = Field(
+        "minidisc", description="`minidisc` (hidden states and logits), `knowledge_distillation`, or a plug-in's."
+    )
+    temperature: Positive = Field(1.0, description="Temperature of the logits on both sides.")
+    loss_types: Annotated[tuple[str, str], FromList] | None = Field(
+        None, description="Of `knowledge_distillation`: loss against labels (CE, MSE) and teacher (CE, KL, MSE)."
+    )
+    loss_weights: Annotated[tuple[float, float], FromList] | None = Field(
+        None, description="Of `knowledge_distillation`: weights of the two losses; they sum to 1."
+    )
+
+    @field_validator("loss_weights")
+    @classmethod
+    def _weights_sum_to_one(cls, weights: tuple[float, float] | None) -> tuple[float, float] | None:
+        if weights is not None and (min(weights) < 0 or abs(sum(weights) - 1) > 1e-6):
+            raise ValueError("the weights must be at least 0 and sum to 1")
+        return weights
+
+
+class EngineConfig(Settings):
+    """How training stages spend their time; what is left out is as `protocol` says."""
+
+    padding: Literal["longest", "max_length"] | None = Field(
+        None, description="Pad a batch to its longest example, or every batch to `max_length`."
+    )
+    tokens_per_batch: int | None = Field(
+        None,
+        ge=1,
+        description="Batches of examples of one length, as many as fit into so many tokens, padding included; in "
+        "place of `training.per_device_train_batch_size` examples.",
+    )
+    dropout: bool | None = Field(
+        None, description="Whether networks that follow a teacher drop out, by the rates of the model's config."
+    )
+    teacher_cache: Literal["auto"] | bool | None = Field(
+        None,
+        description="Compute a frozen teacher's outputs once per training example, and read them from disk from then "
+        "on. `auto`: where a stage takes more than one epoch and they fit into `teacher_cache_gib`.",
+    )
+    teacher_cache_gib: Positive = Field(
+        8.0, description="Largest size on disk of one teacher's cached outputs, and of all in `teacher_cache_dir`."
+    )
+    teacher_cache_dir: PathText | None = Field(
+        None,
+        description="A folder in which runs share cached outputs; the oldest go first. Default: in the run's "
+        "checkpoints, gone when it ends.",
+    )
+    half_precision: Literal["auto"] | bool | None = Field(
+        None,
+        description="Train and evaluate in bf16 autocast. `auto`: on a GPU that computes in bf16; `training.bf16` and "
+        "`training.fp16` are left alone where they are set.",
+    )
+    weights: Literal["float32", "bfloat16"] | None = Field(
+        None,
+        description="Type of the weights while they are trained. Default: `float32`, but `bfloat16` for a teacher of a "
+        "billion weights or more that is saved in half precision. Student and assistants are saved in the teacher's "
+        "own type where that is one of half precision, and measured as they are saved.",
+    )
+
+
+class ExportConfig(Settings):
+    """The step `export`: the student for other runtimes."""
+
+    formats: Annotated[tuple[Literal["openvino", "onnx"], ...], FromList, Distinct] = Field(
+        ("openvino",), min_length=1, description="What to write: `openvino`, `onnx`."
+    )
+
+
+class QuantizationConfig(Settings):
+    """The step `quantization`: the student in 8 bits."""
+
+    schemes: Annotated[tuple[Literal["openvino_int8", "inc_dynamic", "inc_static"], ...], FromList, Distinct] = Field(
+        ("openvino_int8",),
+        min_length=1,
+        description="How: `openvino_int8` by NNCF, `inc_dynamic` or `inc_static` by Neural Compressor.",
+    )
+    calibration_examples: int = Field(
+        256, ge=1, description="Examples of train that ranges of activations are taken from, where a scheme needs them."
+    )
+
+
+class CompressionConfig(Settings):
+    """A whole run: teacher, data, compression, scheduler, training, output."""
+
+    model: PathText = Field(description="The fine-tuned teacher: a folder or a Hub name.")
+    tokenizer: PathText | None = Field(None, description="Its tokenizer, where it is not beside the model.")
+    task: Literal[
+        "text-classification", "token-classification", "question-answering", "text-generation", "text2text-generation"
+    ] = Field(
+        "text-classification",
+        description="What the teacher was fine-tuned for; text classification is a regression where the model has a "
+        "single label.",
+    )
+    dataset: DatasetConfig = Field(description="The data.")
+    metric: MetricConfig = Field(description="The metric that selects and reports.")
+    pruning: PruningConfig = Field(description="How small the student is.")
+    distillation: DistillationConfig = Field(
+        default_factory=lambda: DistillationConfig(), description="How a student follows its teacher."
+    )
+    scheduler: str = Field(
+        "direct", description="How the teacher assistant is chosen; `minidisc plugins` lists the installed ones."
+    )
+    trainer: Literal["inc", "transformers"] | None = Field(
+        None,
+        description="What distils the student: `inc` (Optimum Intel's INCTrainer) or `transformers`. Default: `inc` "
+        "where it is installed and has the objective's loss.",
+    )
+    scheduler_config: dict[str, Any] = Field(
+        default_factory=dict, description="Settings of the scheduler; see its own table."
+    )
+    protocol: Protocol = Field(
+        "fast",
+        description="What keys default to that decide about time: `fast`, or `published` as in the paper (every "
+        "candidate in every step, padding to `max_length`, no cache, evaluations every 10 steps).",
+    )
+    engine: EngineConfig = Field(default_factory=lambda: EngineConfig(), description="How stages spend their time.")
+    training: dict[str, Any] = Field(
+        default_factory=dict, description="Keys of `transformers.TrainingArguments`, for every training stage."
+    )
+    early_stopping_patience: int | None = Field(
+        None,
+        ge=1,
+        description="Stop a stage after this many evaluations (one an epoch, or by `training.eval_strategy`) without a "
+        "better validation metric, and keep the best.",
+    )
+    selection_size: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="Share of train set apart, by seed, for importance and for the choice of the assistant.",
+    )
+    max_length: int = Field(128, ge=2, description="Tokens kept of each example.")
+    steps: Annotated[list[str], Distinct] = Field(
+        default_factory=list,
+        description="Further pipeline steps, between the student's distillation and the report: `export`, "
+        "`quantization`, or a plug-in's.",
+    )
+    export: ExportConfig = Field(default_factory=lambda: ExportConfig(), description="Settings of the step `export`.")
+    quantization: QuantizationConfig = Field(
+        default_factory=lambda: QuantizationConfig(), description="Settings of the step `quantization`."
+    )
+    trust_remote_code: bool = Field(
+        False,
+        description="Run code that comes with the model, with the tokenizer, or with a metric that is not shipped; "
+        "read pickles (`dataset.path: pandas`).",
+    )
+    output_dir: OutputPath = Field(description="Where everything is written.")
+    versions: dict[str, str] | None = Field(
+        None, description="Versions that wrote a resolved config; recorded, not read."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            data = dict(data)
+            if isinstance(data.get("metric"), str):
+                data["metric"] = {"name": data["metric"]}
+            if data.get("scheduler", "") is None:
+                data.pop("scheduler")
+        return data
+
+    @property
+    def target_scale(self) -> float:
+        """Share of heads and neurons that the student keeps."""
+        return round(1.0 - self.pruning.target_sparsity, 6)
+
+    @property
+    def seed(self) -> int:
+        """Seed of the selection split, of initialisation and of the order of examples."""
+        return int(self.training.get("seed", 42))

@@ -1,0 +1,26 @@
+"""Names in an output directory, and what each is."""
+
+from __future__ import annotations
+
+RESOLVED_CONFIG = "config.resolved.yaml"
+RECORD_FILE = "run.json"
+LOCK_FILE = ".lock"
+CHECKPOINTS = "checkpoints"
+JOURNAL_FILE = "journal.json"
+REPLACEMENT = "replacement"
+FILES = {
+    RESOLVED_CONFIG: "the config with every default, the versions and the seed; runs again as it stands",
+    "schedule.json": "scheduler, candidates with sizes, metric and tradeoff, the choice",
+    "results.json": "test metric, parameters, MACs, bytes, latency and throughput of each model",
+    "tradeoff.png": "scale against metric and tradeoff, the choice marked",
+    "assistant/": "the teacher assistant (assistant-1/, assistant-2/ ... when there are several)",
+    "student/": "the student",
+    "README.md": "model card",
+    RECORD_FILE: "checksums of what the run was made from and of what it wrote; `--resume` and `--overwrite` read it",
+}
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a name in an output directory is that of something that every run writes."""
+    own = {file.rstrip("/") for file in FILES} | {CHECKPOINTS, REPLACEMENT, LOCK_FILE}
+    return name.casefold() in {file.casefold() for file in own} or name.casefold().startswith("assistant-")

@@ -1,0 +1,51 @@
+"""`protocol`: presets of how a run trains; a key that the user writes always wins over the preset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from minidisc_plugin.contracts.config import CompressionConfig, EngineConfig, Protocol
+
+# The published protocol (section 4.1 and its code): every candidate in every step, random batches padded to one length,
+# the teacher run in each step, evaluations every 10 steps.
+_PUBLISHED: Mapping[str, Mapping[str, Any]] = {
+    "engine": {"padding": "max_length", "dropout": True, "teacher_cache": False, "half_precision": False},
+    "scheduler_config": {"sampling": "all", "halving": False},
+    "training": {"group_by_length": False, "eval_strategy": "steps", "eval_steps": 10},
+}
+_FAST: Mapping[str, Mapping[str, Any]] = {
+    "engine": {"padding": "longest", "dropout": False, "teacher_cache": "auto", "half_precision": "auto"},
+    "scheduler_config": {},
+    "training": {},
+}
+PRESETS: Mapping[Protocol, Mapping[str, Mapping[str, Any]]] = {"fast": _FAST, "published": _PUBLISHED}
+FAST_ENGINE = EngineConfig(**_FAST["engine"])
+
+# What transformers also calls a key.
+_OTHER_NAMES = {"group_by_length": "train_sampling_strategy", "eval_strategy": "evaluation_strategy"}
+
+
+def engine_of(engine: EngineConfig, protocol: Protocol) -> EngineConfig:
+    """The section `engine` with what the protocol sets and the user did not."""
+    preset = PRESETS[protocol]["engine"]
+    return engine.model_copy(update={name: value for name, value in preset.items() if getattr(engine, name) is None})
+
+
+def with_protocol(config: CompressionConfig) -> CompressionConfig:
+    """The config with what its protocol sets and the user did not."""
+    preset = PRESETS[config.protocol]
+    training = {
+        name: value
+        for name, value in preset["training"].items()
+        if name not in config.training and _OTHER_NAMES.get(name) not in config.training
+    }
+    if "eval_strategy" not in training:
+        training.pop("eval_steps", None)
+    return config.model_copy(
+        update={
+            "engine": engine_of(config.engine, config.protocol),
+            "training": {**config.training, **training},
+            "scheduler_config": {**preset["scheduler_config"], **config.scheduler_config},
+        }
+    )

@@ -1,0 +1,151 @@
+"""A run as its steps see it, and what a step is; a plug-in adds one through `minidisc_register_steps`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from minidisc_plugin.contracts.artefact import Artefact
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, TrainingArguments
+
+    from minidisc_plugin.contracts.config import CompressionConfig
+    from minidisc_plugin.contracts.family import Family
+    from minidisc_plugin.contracts.scheduler import Schedule, Scheduler
+    from minidisc_plugin.contracts.task import Task
+    from minidisc_plugin.contracts.workbench import Workbench
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Tokenised splits of one run.
+
+    Attributes:
+        train: What is trained on.
+        selection: Carved from train: importance and the choice of the assistant.
+        validation: For early stopping, where there is one.
+        report: What is reported; it never chose anything.
+        report_name: What the dataset calls the reported split.
+    """
+
+    train: Dataset
+    selection: Dataset
+    validation: Dataset | None
+    report: Dataset
+    report_name: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked run.
+
+    Attributes:
+        config: With every default filled in.
+        scheduler: With its settings.
+        steps: Pipeline steps in order.
+        task: What the teacher does.
+        teacher: The fine-tuned model.
+        family: Where its heads and neurons live.
+        tokenizer: Its tokenizer.
+        splits: The tokenised dataset.
+        args: Of every training stage.
+        inputs: Checksum of each thing that the run is made from, by what it is called in messages.
+        saved_type: The type of weights in which students and assistants are saved, as torch calls it.
+    """
+
+    config: CompressionConfig
+    scheduler: Scheduler
+    steps: list[Step]
+    task: Task
+    teacher: PreTrainedModel
+    family: Family
+    tokenizer: Any
+    splits: Splits
+    args: TrainingArguments
+    inputs: Mapping[str, str]
+    saved_type: str
+
+
+class OutputDirectory(Protocol):
+    """Where results go.
+
+    Attributes:
+        place: `output_dir` of the config.
+        root: Where this run writes: `place`, or a folder in it while another run is to be replaced.
+    """
+
+    place: Path
+    root: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """For what is gone when the run is finished."""
+
+    @property
+    def student(self) -> Path:
+        """Folder of the student."""
+
+    def assistant(self, number: int, count: int) -> Path:
+        """Folder of the `number`-th (from 1) of `count` assistants."""
+
+    def writing(self, name: str) -> AbstractContextManager[Path]:
+        """Yield a path to save a file or a folder to; at the end of the block it takes the place of `name`."""
+
+    def adopt(self, names: Iterable[str]) -> None:
+        """List what lies under these names as written by this run."""
+
+    def verify(self, under: str = "") -> None:
+        """Compare files with their recorded checksums; all, or those of one folder.
+
+        Raises:
+            RunDirectoryError: names the first that is missing or damaged.
+        """
+
+
+@dataclass
+class Run:
+    """What steps hand on to each other.
+
+    Attributes:
+        prepared: Config, teacher, tokenizer, data and scheduler, all checked.
+        bench: Training, distillation and evaluation.
+        directory: Where results go.
+        schedule: Set by the step `schedule`: assistants, student and how they were chosen.
+        artefacts: What steps made of teacher and student for other runtimes; the report measures each.
+    """
+
+    prepared: Prepared
+    bench: Workbench
+    directory: OutputDirectory
+    schedule: Schedule = field(init=False)
+    artefacts: list[Artefact] = field(default_factory=list)
+
+
+class Step(ABC):
+    """One step of the pipeline; a config's `steps` run between the student's distillation and the report.
+
+    Attributes:
+        name: What `steps` in a config may hold.
+        writes: Names in the output directory, a folder's with a slash, and what each is; `--overwrite` removes them.
+    """
+
+    name: ClassVar[str]
+    writes: ClassVar[Mapping[str, str]] = {}
+
+    def check(self, config: CompressionConfig) -> None:
+        """Refuse a config that this step cannot work with, before anything is trained.
+
+        Raises:
+            ConfigError: names the key, the value and the remedy.
+        """
+        return None
+
+    @abstractmethod
+    def run(self, run: Run) -> None:
+        """Do the step."""

@@ -1,0 +1,175 @@
+"""What a task is: how a dataset becomes features, how a model is scored, and which of its outputs count."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from minidisc_plugin.foundation.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+    from torch import Tensor
+    from transformers import EvalPrediction, PretrainedConfig
+
+    from minidisc_plugin.contracts.config import DatasetConfig, MetricConfig
+
+IGNORED = -100
+"""The label of what does not count, as everywhere in transformers."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """A model's output, reduced to what an objective compares.
+
+    Attributes:
+        logits: (terms, classes), one row per term that counts.
+        hidden_states: (batch, tokens, width) each; of an encoder-decoder model None.
+        encoder_hidden_states: Of an encoder-decoder model.
+        decoder_hidden_states: Of an encoder-decoder model.
+    """
+
+    logits: Tensor
+    hidden_states: Sequence[Tensor] | None = None
+    encoder_hidden_states: Sequence[Tensor] | None = None
+    decoder_hidden_states: Sequence[Tensor] | None = None
+
+
+class Task(ABC):
+    """One task of Optimum's; an object belongs to one run, as it may keep what the metric needs of its examples.
+
+    Attributes:
+        name: What the key `task` may hold.
+        auto_class: The Auto class of transformers that loads its models.
+        runtime_classes: Its class in "openvino" and "onnx"; empty where the student is not exported.
+        text_columns: What `dataset.text` lists, one name per column.
+        label_names: Labels in a batch, in the order in which a metric is given them.
+        own_labels: Those that a model does not take.
+        options: What its models are told in training and evaluation.
+        metric_example: A metric that fits.
+        hosted: Whether Neural Compressor's losses can distil it.
+        pads_with_end: Whether a tokenizer without a padding token may pad with the end of the text.
+        whole_columns: Those of lists that are of one length in every example, and never padded.
+    """
+
+    name: ClassVar[str]
+    auto_class: ClassVar[str]
+    runtime_classes: ClassVar[Mapping[str, str]] = {}
+    text_columns: ClassVar[tuple[str, ...]]
+    label_names: ClassVar[tuple[str, ...]] = ("labels",)
+    own_labels: ClassVar[frozenset[str]] = frozenset()
+    options: ClassVar[Mapping[str, Any]] = {}
+    metric_example: ClassVar[str]
+    hosted: ClassVar[bool] = False
+    pads_with_end: ClassVar[bool] = False
+    whole_columns: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def said(self) -> str:
+        """The task, as messages name it."""
+        return f"task {self.name}"
+
+    @abstractmethod
+    def check(self, split: Dataset, where: str, columns: DatasetConfig, config: PretrainedConfig) -> Dataset:
+        """The split with checked columns only, not yet tokenised.
+
+        Raises:
+            DataError: a column is missing, or holds what the model cannot learn.
+        """
+
+    @abstractmethod
+    def features(self, examples: Dataset, tokenizer: Any, max_length: int) -> Dataset:
+        """Features of checked examples: what the model takes, and the columns of `label_names`."""
+
+    @abstractmethod
+    def compute_metrics(
+        self, metric: MetricConfig, config: PretrainedConfig
+    ) -> Callable[[EvalPrediction], dict[str, float]]:
+        """As `Trainer` takes it, for predictions that went through `reduce`.
+
+        Raises:
+            MetricError: the metric cannot be loaded, or does not fit the task.
+        """
+
+    @abstractmethod
+    def perfect_predictions(self, config: PretrainedConfig) -> EvalPrediction:
+        """A few predictions that hit every label, to try a metric on."""
+
+    def by_chance(self, prediction: EvalPrediction, config: PretrainedConfig, chance: Generator) -> EvalPrediction:
+        """The same predictions beside the labels of other examples, drawn by `chance`."""
+        import numpy as np
+        from transformers import EvalPrediction
+
+        labels = prediction.label_ids
+        labels = np.asarray(labels[0] if isinstance(labels, tuple) else labels)
+        return EvalPrediction(prediction.predictions, chance.permutation(labels))
+
+    def confusion(self, prediction: EvalPrediction, config: PretrainedConfig) -> NDArray[Any] | None:
+        """(labels, predictions) how often a class was predicted where another is the label; None without classes."""
+        return None
+
+    def collator(self, tokenizer: Any) -> Callable[[list[Any]], Any] | None:
+        """Makes a batch of features; None is `Trainer`'s own."""
+        return None
+
+    def tokenizer_options(self, config: PretrainedConfig) -> dict[str, Any]:
+        """What the tokenizer is loaded with."""
+        return {}
+
+    def regression(self, config: PretrainedConfig) -> bool:
+        """Whether a model of this config predicts real numbers."""
+        return False
+
+    def count_examples(self, features: Dataset) -> int:
+        """How many examples of the dataset these features are of."""
+        return len(features)
+
+    def logits(self, output: Any) -> Any:
+        """The predictions in a model's output: a tensor, or a tuple of them."""
+        return output["logits"]
+
+    def reduce(self, logits: Any, labels: Any) -> Any:
+        """`preprocess_logits_for_metrics`: what the metric needs of a batch."""
+        return logits
+
+    def inputs(self, batch: Mapping[str, Any], model: Any) -> dict[str, Any]:
+        """What `model` takes of a batch, without labels."""
+        left = {*self.label_names, "labels", "length"}
+        return {name: value for name, value in batch.items() if name not in left}
+
+    def labelled(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """What a model takes of a batch to compute its own loss."""
+        return {name: value for name, value in batch.items() if name not in self.own_labels}
+
+    def terms(self, batch: Mapping[str, Tensor]) -> int:
+        """Over how many terms a model's own loss is the mean.
+
+        Raises:
+            DataError: the batch has no labels.
+        """
+        return len(self.labels_of(batch))
+
+    def labels_of(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """The labels of a batch, the first where there are several.
+
+        Raises:
+            DataError: it has none.
+        """
+        labels = batch.get(self.label_names[0])
+        if labels is None:
+            raise DataError(f"importance needs labelled batches: add `{self.label_names[0]}` to every batch")
+        return labels
+
+    def compared(
+        self, student: Any, teacher: Any, batch: Mapping[str, Tensor]
+    ) -> tuple[Any, Any, Mapping[str, Tensor]]:
+        """Both outputs and the batch as an objective compares them: padding and ignored labels are gone.
+
+        Logits become (terms, classes) and `labels` (terms,). A batch may gain `decoder_attention_mask`, of the
+        decoder's hidden states, and `logits_mask` (terms, classes), of logits that stand for nothing.
+        """
+        return student, teacher, batch

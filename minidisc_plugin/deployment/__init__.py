@@ -1,1 +1,0 @@
-"""After the student: export and quantization, and the artefacts that they leave."""

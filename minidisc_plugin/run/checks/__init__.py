@@ -1,0 +1,1 @@
+"""What is refused or said before anything is trained."""

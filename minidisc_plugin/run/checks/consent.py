@@ -1,0 +1,39 @@
+"""What runs code that came from elsewhere needs the user's consent, in one key, before anything of it is looked at.
+
+Models and tokenizers are asked for by transformers; here is all else that a config can name.
+"""
+
+from __future__ import annotations
+
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.foundation.errors import ConfigError, MetricError
+from minidisc_plugin.foundation.printable import shown
+
+# Loaders of `datasets` that unpickle, which runs what a file says.
+_UNPICKLING = frozenset({"pandas"})
+
+
+def check_consent(config: CompressionConfig) -> None:
+    """Refuse a metric or a dataset that would run code, unless `trust_remote_code` allows it.
+
+    A shipped metric is always this package's, whatever lies in the working directory under its name.
+
+    Raises:
+        MetricError: the metric is a folder, a file, or on the Hub.
+        ConfigError: the dataset is read from pickles.
+    """
+    from minidisc_plugin.metrics import shipped_metrics
+
+    if config.trust_remote_code:
+        return
+    shipped = shipped_metrics()
+    if config.metric.name not in shipped:
+        raise MetricError(
+            f"metric {shown(config.metric.name)} is not one of those shipped ({', '.join(shipped)}), and others run "
+            "code of their own; name a shipped one, or set trust_remote_code: true if you trust that code"
+        )
+    if config.dataset.path in _UNPICKLING:
+        raise ConfigError(
+            f"dataset.path: {config.dataset.path!r} reads pickles, which can run code; give csv, json or parquet, or "
+            "set trust_remote_code: true if you trust the files"
+        )

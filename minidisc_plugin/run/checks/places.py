@@ -1,0 +1,45 @@
+"""Folders of a config that a run writes to: refused before anything is loaded where they cannot be used."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.foundation.storage import existing, shown
+
+# Bytes of the longest path that a run makes in a folder, with some to spare for plug-ins.
+_DEEPEST = 200
+_LONGEST = 4096
+
+
+def check_places(config: CompressionConfig) -> None:
+    """Refuse folders in which a run could not write its files.
+
+    Raises:
+        ConfigError: names the key, the folder and the remedy.
+    """
+    _check_length("output_dir", config.output_dir)
+    cache = config.engine.teacher_cache_dir
+    if cache is None or config.engine.teacher_cache is False:
+        return
+    key = "engine.teacher_cache_dir"
+    _check_length(key, cache)
+    place = existing(cache)
+    if not place.is_dir():
+        raise ConfigError(f"{key}: {shown(cache)} cannot be made, for {shown(place)} is a file; give another folder")
+    # One that is there may hold what the run needs, and be read only.
+    if place != Path(cache).absolute() and not os.access(place, os.W_OK):
+        raise ConfigError(
+            f"{key}: {shown(cache)} cannot be made, for {shown(place)} cannot be written to; give another folder"
+        )
+
+
+def _check_length(key: str, folder: str) -> None:
+    whole = len(os.fsencode(Path(folder).absolute()))
+    if whole + _DEEPEST > _LONGEST:
+        raise ConfigError(
+            f"{key}: {shown(folder)} has {whole} bytes, and what is written there would have paths of more than "
+            f"{_LONGEST}; give a shorter one"
+        )

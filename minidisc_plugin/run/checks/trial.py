@@ -1,0 +1,97 @@
+"""Two examples through the teacher, and what goes beside its weights: what fails there would fail a run later on."""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.foundation.model_files.explain import one_line
+from minidisc_plugin.foundation.model_files.quiet import quiet
+from minidisc_plugin.run.workbench import collator_of
+
+if TYPE_CHECKING:
+    from minidisc_plugin.contracts.run import Prepared
+
+_EXAMPLES = 2
+
+
+def try_teacher(prepared: Prepared) -> None:
+    """Compute the loss and the outputs of two examples, as importance will of all, and find what can be sliced.
+
+    Raises:
+        ConfigError: the teacher cannot compute them, or gives what is no number.
+        UnsupportedModelError: its modules are not where its family says.
+    """
+    import torch
+
+    _find_slices(prepared)
+    task, teacher, where = prepared.task, prepared.teacher, f"model: {prepared.config.model!r}"
+    teacher.to(prepared.args.device).eval()
+    batch = {name: value.to(teacher.device) for name, value in _batch(prepared).items()}
+    try:
+        with torch.no_grad():
+            output = teacher(**task.labelled(batch), **task.options)
+            found = _tensors(task.logits(output))
+    except Exception as error:  # of any layer of the model
+        raise ConfigError(
+            f"{where} cannot compute the first examples of the data: {one_line(error)}; correct its config.json, or "
+            "give the config and the tokenizer that it was trained with"
+        ) from error
+    if task.terms(batch):
+        found.append(output["loss"])
+    if not all(torch.isfinite(value).all() for value in found):
+        raise ConfigError(
+            f"{where} gives outputs that are not finite (NaN or infinity) for the first examples of the data; correct "
+            "its config.json, or give a teacher that works"
+        )
+
+
+def try_saving(prepared: Prepared) -> None:
+    """Save what goes beside a student's weights, in a folder that is gone at once.
+
+    Raises:
+        ConfigError: transformers refuses to.
+    """
+    tokenizer, teacher, config = prepared.tokenizer, prepared.teacher, prepared.config
+    kept = {
+        f"tokenizer: {config.tokenizer or config.model!r} cannot be saved beside a student": tokenizer,
+        f"model: generation_config.json of {config.model!r} cannot be saved again, for a student": (
+            teacher.generation_config if teacher.can_generate() else None
+        ),
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        for what, part in kept.items():
+            try:
+                with quiet():
+                    if part is not None:
+                        part.save_pretrained(scratch)
+            except OSError:
+                raise
+            except Exception as error:  # each class has checks of its own
+                raise ConfigError(f"{what}: {one_line(error)}; correct it") from error
+
+
+def _find_slices(prepared: Prepared) -> None:
+    """Find heads and neurons in a model without weights, as finding them changes the modules."""
+    from minidisc_plugin.foundation.model_files.fit import describe
+    from minidisc_plugin.nested.units import structure_of
+
+    config = prepared.teacher.config
+    described = describe(type(prepared.teacher), config, f"model: {prepared.config.model!r}")
+    if described is not None:
+        structure_of(described, prepared.family)
+
+
+def _batch(prepared: Prepared) -> dict[str, Any]:
+    """Two examples of the selection split, with the columns that a Trainer would leave."""
+    taken = {*inspect.signature(prepared.teacher.forward).parameters, *prepared.task.label_names}
+    split = prepared.splits.selection
+    rows = split.select(range(min(_EXAMPLES, len(split))))
+    rows = rows.select_columns([name for name in rows.column_names if name in taken])
+    return dict(collator_of(prepared)(list(rows)))
+
+
+def _tensors(found: Any) -> list[Any]:
+    return [part for each in found for part in _tensors(each)] if isinstance(found, (tuple, list)) else [found]

@@ -1,0 +1,1 @@
+"""A config, read from a file."""

@@ -1,0 +1,1 @@
+"""The dataset of a config, read, split and tokenised."""

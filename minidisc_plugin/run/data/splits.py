@@ -1,0 +1,123 @@
+"""Which split of a dataset does what, so that what is reported was not trained on and never chose anything."""
+
+from __future__ import annotations
+
+import filecmp
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from minidisc_plugin.foundation.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from minidisc_plugin.contracts.config import DatasetConfig
+
+logger = logging.getLogger(__name__)
+
+
+class Chosen(NamedTuple):
+    """Names of splits.
+
+    Attributes:
+        train: Trained on; the selection split is carved from it.
+        validation: For early stopping, where there is one.
+        report: What is reported.
+    """
+
+    train: str
+    validation: str | None
+    report: str
+
+
+def choose_splits(settings: DatasetConfig, names: Sequence[str], patience: int | None) -> Chosen:
+    """Decide by the config, and by which splits there are.
+
+    Args:
+        settings: The section `dataset`.
+        names: The dataset's splits.
+        patience: The config's `early_stopping_patience`.
+
+    Raises:
+        DataError: a split is not there, or would be trained on and judged by.
+    """
+    train = settings.train_split
+    for key in ("train_split", "validation_split", "test_split"):
+        name = getattr(settings, key)
+        if name is not None and name not in names:
+            raise DataError(f"dataset.{key}: {name!r} is not a split; splits: {', '.join(names)}")
+        if name == train and key != "train_split":
+            use = "reported" if key == "test_split" else "used to stop by"
+            raise DataError(
+                f"dataset.{key}: {name!r} is the split that is trained on, and what is {use} must not be; give another "
+                "split, or remove the key"
+            )
+    held_out = [name for name in names if name != train]
+    validation = settings.validation_split or ("validation" if "validation" in held_out else None)
+    report = settings.test_split or ("test" if "test" in held_out else validation)
+    if report is None:
+        raise DataError("dataset: neither a test nor a validation split to report on; add one to data_files")
+    if validation == report:
+        validation = None
+    if patience is not None and validation is None:
+        raise DataError(
+            "early_stopping_patience: there is no validation split besides the reported one; add one, or remove the key"
+        )
+    return Chosen(train, validation, report)
+
+
+def warn_of_shared_files(chosen: Chosen, files: Mapping[str, Sequence[str]]) -> None:
+    """Say so where splits that should have nothing in common are made of the same file, or of copies of one.
+
+    Args:
+        chosen: Which split does what.
+        files: Of each split.
+    """
+    uses = [(chosen.train, "is trained on"), (chosen.validation, "stops training"), (chosen.report, "is reported")]
+    for place, (first, use) in enumerate(uses):
+        for second, other_use in uses[place + 1 :]:
+            for file in files.get(first or "", ()):
+                for other in files.get(second or "", ()):
+                    if _same(str(file), str(other)):
+                        logger.warning(
+                            "dataset.data_files: %s %s as split %r, and %s as split %r: the metric will look better "
+                            "than it is",
+                            *(
+                                file,
+                                use,
+                                first,
+                                other_use if file == other else f"a copy, {other}, {other_use}",
+                                second,
+                            ),
+                        )
+
+
+def _same(first: str, second: str) -> bool:
+    if first == second:
+        return True
+    paths = Path(first), Path(second)
+    if not all(path.is_file() for path in paths) or len({path.stat().st_size for path in paths}) > 1:
+        return False
+    return paths[0].samefile(paths[1]) or filecmp.cmp(*paths, shallow=False)
+
+
+def carve(train: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
+    """Split `train` by seed into what is trained on and what selects.
+
+    Args:
+        train: At least two examples.
+        share: Of the selection split, in (0, 1); it has at least one example.
+        seed: Same seed, same split.
+
+    Raises:
+        DataError: too few examples for two splits that are not empty.
+    """
+    size = max(1, round(share * len(train)))
+    if len(train) - size < 1:
+        raise DataError(
+            f"selection_size: {share:g} of {len(train)} training examples leaves none to train on; lower it"
+        )
+    parts = train.train_test_split(test_size=size, seed=seed, shuffle=True)
+    return parts["train"], parts["test"]

@@ -1,0 +1,339 @@
+"""The folder of one run: fresh, resumed, or made beside an earlier one whose place it takes when it is whole."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.output import (
+    CHECKPOINTS,
+    JOURNAL_FILE,
+    LOCK_FILE,
+    RECORD_FILE,
+    REPLACEMENT,
+    RESOLVED_CONFIG,
+)
+from minidisc_plugin.foundation.atomic import TEMPORARY, flush
+from minidisc_plugin.foundation.digests import damage_of, sha256_of
+from minidisc_plugin.foundation.errors import RunDirectoryError
+from minidisc_plugin.foundation.processes import is_writer
+from minidisc_plugin.run.config.written import to_yaml
+from minidisc_plugin.run.directory.installing import empty_folder, files_below, install, remove, remove_tree
+from minidisc_plugin.run.directory.lock import RunLock
+from minidisc_plugin.run.directory.record import (
+    RunRecord,
+    deciding_settings,
+    read_record,
+    write_record,
+)
+
+logger = logging.getLogger(__name__)
+
+# What a finished run has for its reader alone: not damaged when it was edited, or sent elsewhere.
+_FOR_PEOPLE = ("README.md", "tradeoff.png", RESOLVED_CONFIG)
+
+
+class RunDirectory:
+    """The folder of one run.
+
+    A run writes into the folder itself; one that is to replace another writes into `replacement/` in it, which looks
+    the same, and takes the other's place at its end. Everything is written by `writing`, so that `run.json` lists it.
+
+    Args:
+        place: `output_dir` of the config.
+
+    Attributes:
+        root: Where this run writes; `check` decides it.
+    """
+
+    def __init__(self, place: str | Path) -> None:
+        self.place = Path(place)
+        self.root = self.place
+        self._lock = RunLock(self.place)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where training stages keep theirs."""
+        return self.root / CHECKPOINTS
+
+    @property
+    def student(self) -> Path:
+        """Folder of the student."""
+        return self.root / "student"
+
+    def assistant(self, number: int, count: int) -> Path:
+        """Folder of the `number`-th (from 1) of `count` assistants."""
+        return self.root / ("assistant" if count == 1 else f"assistant-{number}")
+
+    def check(self, config: CompressionConfig, *, overwrite: bool, resume: bool) -> None:
+        """Refuse a folder that this run may not write into, and decide where in it to write; touches nothing.
+
+        Raises:
+            RunDirectoryError: another process works in it; it holds another run and neither flag says what to do
+                with it, or files that no run wrote; a run is to be resumed and there is none; or the model is among
+                what is to be replaced.
+        """
+        if self.place.is_symlink() and not self.place.exists():
+            raise RunDirectoryError(f"output_dir: {self.place} is a link that leads nowhere; give a folder")
+        if self.place.exists() and not self.place.is_dir():
+            raise RunDirectoryError(f"output_dir: {self.place} is a file; give a folder")
+        parent = next(folder for folder in self.place.absolute().parents if folder.exists())
+        if not parent.is_dir():
+            raise RunDirectoryError(
+                f"output_dir: {self.place} cannot be made, for {parent} is a file; give another folder"
+            )
+        if is_writer():  # processes of one run that ask at once would take each other for another run
+            self._lock.refuse_if_held()
+        self.root = self._choose(overwrite=overwrite, resume=resume)
+        if overwrite:
+            self._refuse_own_teacher(config)
+
+    def same_run(self, config: CompressionConfig, inputs: Mapping[str, str]) -> bool:
+        """Whether the run that is here came to its end; refuses one of another config or other inputs.
+
+        Raises:
+            RunDirectoryError: names the keys or the inputs that differ.
+        """
+        held = read_record(self.root)
+        if held is None:  # cut off before it wrote anything
+            return False
+        wanted = _begun(config, inputs)
+        settings, changed = held.differences(wanted)
+        if settings:
+            raise RunDirectoryError(
+                f"output_dir: {self.place} holds a run with another {', '.join(settings)}; "
+                "resume with the config it was started with, or give another output_dir"
+            )
+        if changed:
+            raise RunDirectoryError(
+                f"output_dir: {self.place} holds a run that was begun with another {', '.join(changed)}; "
+                "restore what it was, start anew with --overwrite, or give another output_dir"
+            )
+        for name in _changed_versions(held.versions, wanted.versions):
+            logger.warning("the run was begun with %s %s; results may differ a little", name, held.versions[name])
+        return held.finished
+
+    def verify(self, under: str = "") -> None:
+        """Compare the files of this run with their recorded checksums, but for those that people edit.
+
+        Args:
+            under: Only those of this folder.
+
+        Raises:
+            RunDirectoryError: names the first that is missing or damaged.
+        """
+        for name, digest in self._record().files.items():
+            if name in _FOR_PEOPLE or not f"{name}/".startswith(f"{under}/" if under else ""):
+                continue
+            if damage := damage_of(self.root / name, digest):
+                raise RunDirectoryError(
+                    f"output_dir: {self.root / name} is {damage}; restore it, or repeat the run with --overwrite"
+                )
+
+    @contextmanager
+    def opened(
+        self, config: CompressionConfig, inputs: Mapping[str, str], *, overwrite: bool, resume: bool
+    ) -> Iterator[None]:
+        """Lock the folder and begin, or go on with, the run in it; one process of a run does this.
+
+        Args:
+            config: With every default.
+            inputs: Checksums by name.
+            overwrite: See check.
+            resume: See check.
+
+        Raises:
+            RunDirectoryError: another process was faster.
+        """
+        is_new = not self.place.exists()
+        self.place.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._lock.held():
+                self._settle()
+                self.root = self._choose(overwrite=overwrite, resume=resume)
+                held = read_record(self.root)
+                if resume and held is not None and held.finished:
+                    raise RunDirectoryError(f"output_dir: {self.place}: another process has finished the run meanwhile")
+                try:
+                    self._begin(config, inputs, resume=resume)
+                except BaseException:
+                    if is_new:  # nothing of a run that could not begin
+                        with suppress(OSError):
+                            empty_folder(self.place, but=LOCK_FILE)
+                    raise
+                yield
+        finally:
+            if is_new:
+                with suppress(OSError):  # it holds something, as it should
+                    self.place.rmdir()
+
+    def settle(self) -> None:
+        """Finish what a finished run was doing when it was cut off: taking its place, and removing its checkpoints."""
+        left = [self.place / CHECKPOINTS, self.place / REPLACEMENT, self._lock.file, *self.place.glob(f"{TEMPORARY}*")]
+        if any(map(os.path.lexists, left)):  # else nothing is written: the folder may be an archive
+            with self._lock.held():
+                self._settle()
+                self._leave_no_temporary()
+        self.root = self.place
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """Yield a path to save a file or a folder to; at the end of the block it takes the place of `name`.
+
+        What was there of this run before goes, and `run.json` lists the new files. When the block raises, nothing has
+        changed.
+
+        Args:
+            name: In the directory; a folder's may end with a slash.
+        """
+        name = name.rstrip("/")
+        staged = self.checkpoints / "writing" / name
+        remove_tree(staged)
+        staged.parent.mkdir(parents=True, exist_ok=True)
+        yield staged
+        found = [f"{name}/{file}" if file else name for file in files_below(staged)]
+        for file in found:
+            flush(staged.parent / file)
+        digests = {file: sha256_of(staged.parent / file) for file in found}
+        before = self._list(name, digests)
+        if staged.is_dir() and not os.path.lexists(self.root / name):
+            os.replace(staged, self.root / name)
+        else:
+            install(staged.parent, self.root, found, before)
+            remove(self.root, before.keys() - digests.keys())
+        flush(self.root)
+
+    def adopt(self, names: Iterable[str]) -> None:
+        """List what lies under these names as written by this run."""
+        for name in (name.rstrip("/") for name in names):
+            if os.path.lexists(self.root / name):
+                found = [f"{name}/{file}" if file else name for file in files_below(self.root / name)]
+                self._list(name, {file: sha256_of(self.root / file) for file in found})
+
+    def finish(self) -> None:
+        """Mark the run as finished, drop its checkpoints, and let it take the place of the one it replaces."""
+        write_record(self.root, self._record().model_copy(update={"finished": True}))
+        self._settle()
+        self._leave_no_temporary()
+        self.root = self.place
+
+    def _choose(self, *, overwrite: bool, resume: bool) -> Path:
+        """Where a run with these flags writes."""
+        held = read_record(self.place)
+        if held is None:
+            strangers = _strangers(self.place)
+            if resume and RESOLVED_CONFIG not in strangers and (strangers or not self.place.is_dir()):
+                raise RunDirectoryError(f"output_dir: {self.place} holds no run to resume; leave --resume out")
+            _refuse_strangers(self.place)
+            return self.place
+        replacement = self.place / REPLACEMENT
+        begun = read_record(replacement)
+        if begun is None and replacement.is_dir():
+            _refuse_strangers(replacement)
+        if not (overwrite or resume):
+            raise RunDirectoryError(
+                f"output_dir: {self.place} already holds a run; "
+                "give --resume to go on with it, --overwrite to replace it, or another folder"
+            )
+        return replacement if overwrite or begun is not None else self.place
+
+    def _refuse_own_teacher(self, config: CompressionConfig) -> None:
+        held = read_record(self.place)
+        root = self.place.resolve()
+        for key, name in (("model", config.model), ("tokenizer", config.tokenizer or config.model)):
+            folder = Path(name)
+            if held is None or not folder.exists() or root not in folder.resolve().parents:
+                continue
+            inside = folder.resolve().relative_to(root).as_posix()
+            if any(file.startswith(f"{inside}/") for file in held.files):
+                raise RunDirectoryError(
+                    f"output_dir: {self.place} holds the {key} {folder}, which would be overwritten; "
+                    "give another folder"
+                )
+
+    def _begin(self, config: CompressionConfig, inputs: Mapping[str, str], *, resume: bool) -> None:
+        if not resume and self.root != self.place:
+            remove_tree(self.root, last=RECORD_FILE)
+        self.root.mkdir(exist_ok=True)
+        self._leave_no_temporary()
+        if read_record(self.root) is None:
+            write_record(self.root, _begun(config, inputs))
+        with self.writing(RESOLVED_CONFIG) as file:
+            file.write_text(to_yaml(config), encoding="utf-8")
+
+    def _settle(self) -> None:
+        """Of a finished run: checkpoints go, and what it replaces goes; can be cut off and repeated at any moment."""
+        replacement = self.place / REPLACEMENT
+        new = read_record(replacement)
+        if new is not None and new.finished:
+            self._drop_checkpoints(replacement)
+            self._drop_checkpoints(self.place)
+            old = read_record(self.place)
+            ours = old.files if old else {}
+            install(replacement, self.place, new.files, ours)
+            remove(self.place, ours.keys() - new.files.keys())
+            flush(self.place)
+            empty_folder(replacement, but=RECORD_FILE)
+            os.replace(replacement / RECORD_FILE, self.place / RECORD_FILE)
+        with suppress(OSError):  # it is not there, or holds a run that goes on
+            replacement.rmdir()
+        held = read_record(self.place)
+        if held is not None and held.finished:
+            self._drop_checkpoints(self.place)
+
+    @staticmethod
+    def _drop_checkpoints(folder: Path) -> None:
+        """Remove what a run left for itself; after its end a folder of that name, without a journal, is somebody's."""
+        held = read_record(folder)
+        if held is not None and held.finished and not (folder / CHECKPOINTS / JOURNAL_FILE).is_file():
+            return
+        remove_tree(folder / CHECKPOINTS, last=JOURNAL_FILE)
+
+    def _leave_no_temporary(self) -> None:
+        for folder in (self.place, self.root):
+            for leftover in folder.glob(f"{TEMPORARY}*"):
+                remove_tree(leftover)
+
+    def _record(self) -> RunRecord:
+        record = read_record(self.root)
+        if record is None:
+            raise RunDirectoryError(f"output_dir: {self.root / RECORD_FILE} is missing; the run was changed meanwhile")
+        return record
+
+    def _list(self, name: str, digests: Mapping[str, str]) -> dict[str, str]:
+        """Record the files under a name; returns those that were recorded under it before."""
+        record = self._record()
+        before = {file: digest for file, digest in record.files.items() if file == name or file.startswith(f"{name}/")}
+        others = {file: digest for file, digest in record.files.items() if file not in before}
+        write_record(self.root, record.model_copy(update={"files": {**others, **digests}}))
+        return before
+
+
+def _strangers(folder: Path) -> list[str]:
+    """Names in a folder without a record, but for what a run leaves that was killed as it began."""
+    if not folder.is_dir():
+        return []
+    return [path.name for path in folder.iterdir() if not path.name.startswith(TEMPORARY) and path.name != LOCK_FILE]
+
+
+def _refuse_strangers(folder: Path) -> None:
+    strangers = _strangers(folder)
+    if RESOLVED_CONFIG in strangers:
+        raise RunDirectoryError(
+            f"output_dir: {folder} holds a run without {RECORD_FILE}, so nobody knows what it wrote; "
+            "restore that file, remove the folder, or give another one"
+        )
+    if strangers:
+        raise RunDirectoryError(f"output_dir: {folder} holds files that no run wrote; give another folder")
+
+
+def _begun(config: CompressionConfig, inputs: Mapping[str, str]) -> RunRecord:
+    return RunRecord(settings=deciding_settings(config), inputs=dict(inputs), versions=config.versions or {})
+
+
+def _changed_versions(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    return sorted(name for name in before if now.get(name) != before[name])

@@ -1,0 +1,35 @@
+"""What a run is made from, by checksum: a run is resumed over the same teacher, tokenizer and data only."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minidisc_plugin.foundation.digests import digest_of_dataset, digest_of_model, digest_of_tokenizer, sha256_of
+from minidisc_plugin.foundation.processes import process_count
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from minidisc_plugin.contracts.run import Splits
+
+
+def checksums(teacher: PreTrainedModel, tokenizer: Any, splits: Splits, metric: Any) -> dict[str, str]:
+    """Checksums by what messages call each input; the number of processes is one, for batches depend on it.
+
+    Args:
+        teacher: As loaded.
+        tokenizer: Its tokenizer.
+        splits: The tokenised dataset.
+        metric: The module that `evaluate` loaded.
+    """
+    return {
+        "model": digest_of_model(teacher),
+        "tokenizer": digest_of_tokenizer(tokenizer),
+        "dataset (split to train on)": digest_of_dataset(splits.train, splits.selection),
+        "dataset (validation split)": digest_of_dataset(splits.validation),
+        "dataset (reported split)": digest_of_dataset(splits.report),
+        "metric": sha256_of(Path(inspect.getfile(type(metric)))),
+        "number of processes": str(process_count()),
+    }

@@ -1,0 +1,80 @@
+"""One run a folder: a lock that names its holder, and that the system frees when the holder dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from minidisc_plugin.contracts.output import LOCK_FILE
+from minidisc_plugin.foundation.errors import RunDirectoryError
+
+# Seconds; another start that only looks holds it for an instant.
+_PATIENCE = 0.5
+
+
+class RunLock:
+    """The lock of one output directory.
+
+    Args:
+        folder: The directory.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / LOCK_FILE
+
+    def refuse_if_held(self) -> None:
+        """Refuse a directory that another process works in; writes nothing.
+
+        Raises:
+            RunDirectoryError: names that process.
+        """
+        if self.file.exists():
+            self._take().release()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lock in the block; the file goes with it.
+
+        Raises:
+            RunDirectoryError: another process holds it.
+        """
+        lock = self._take()
+        try:
+            holder = {
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "since": datetime.now().isoformat(" ", "seconds"),
+            }
+            self.file.write_text(json.dumps(holder), encoding="utf-8")
+            yield
+        finally:
+            # While it is held: who opened the file before and waits for it finds that it has no name any more.
+            with suppress(OSError):
+                self.file.unlink()
+            lock.release()
+
+    def _take(self) -> FileLock:
+        lock = FileLock(self.file, thread_local=False)
+        try:
+            lock.acquire(timeout=_PATIENCE)
+        except Timeout:
+            raise RunDirectoryError(
+                f"output_dir: {self.folder} is in use by {self._holder()}; wait for it or stop it, or give another "
+                "output_dir"
+            ) from None
+        return lock
+
+    def _holder(self) -> str:
+        try:
+            holder = json.loads(self.file.read_text(encoding="utf-8"))
+            return f"process {holder['pid']} on host {holder['host']} since {holder['since']}"
+        except (OSError, ValueError, KeyError, TypeError):  # it has taken the lock and not yet signed
+            return "another process"

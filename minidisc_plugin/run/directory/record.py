@@ -1,0 +1,129 @@
+"""`run.json`: what a run was made from, and every file that it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.output import RECORD_FILE
+from minidisc_plugin.foundation.atomic import write_text
+from minidisc_plugin.foundation.errors import RunDirectoryError
+from minidisc_plugin.foundation.redaction import without_secrets
+
+# Where things lie, and what is known by checksums instead of by name.
+_PLACES = ("model", "tokenizer", "dataset", "output_dir", "versions", "trust_remote_code")
+_PLACES_OF_THE_CACHE = ("teacher_cache_dir", "teacher_cache_gib")
+# What training tells, keeps and fetches, and how fast; never what it computes.
+_NEUTRAL_TRAINING = frozenset(
+    {
+        "disable_tqdm",
+        "report_to",
+        "run_name",
+        "log_level",
+        "log_level_replica",
+        "log_on_each_node",
+        "save_total_limit",
+        "skip_memory_metrics",
+        "dataloader_num_workers",
+        "dataloader_pin_memory",
+        "dataloader_persistent_workers",
+        "dataloader_prefetch_factor",
+    }
+)
+_NEUTRAL_PREFIXES = ("logging_", "hub_", "push_to_hub")
+
+
+class RunRecord(BaseModel):
+    """The content of `run.json`.
+
+    Attributes:
+        format: Of this file.
+        settings: Keys of the config that decide what is computed, dotted; see deciding_settings.
+        inputs: Checksum of the teacher, the tokenizer and each split, by what it is called in messages.
+        versions: Of the libraries that the run was begun with.
+        files: SHA-256 of each file that the run wrote, by its path in the directory. A path is listed before the file
+            is put there, so a file that is not listed is somebody else's.
+        finished: Whether the run came to its end.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    settings: dict[str, Any]
+    inputs: dict[str, str]
+    versions: dict[str, str] = Field(default_factory=dict)
+    files: dict[str, str] = Field(default_factory=dict)
+    finished: bool = False
+
+    @field_validator("files")
+    @classmethod
+    def _inside(cls, files: dict[str, str]) -> dict[str, str]:
+        for name in files:
+            path = PurePosixPath(name)
+            if path.is_absolute() or not path.parts or ".." in path.parts:
+                raise ValueError(f"{name!r} is no path in the folder")
+        return files
+
+    def differences(self, other: RunRecord) -> tuple[list[str], list[str]]:
+        """Settings whose values differ, and inputs whose content does, by name."""
+        return _different(self.settings, other.settings), _different(self.inputs, other.inputs)
+
+
+def deciding_settings(config: CompressionConfig) -> dict[str, Any]:
+    """The keys of a resolved config that decide what a run computes, by dotted name.
+
+    Left out are places of files, whose content `RunRecord.inputs` tells, and what is printed or kept meanwhile.
+    """
+    data = without_secrets(config.model_dump(mode="json", by_alias=True, exclude_none=True), marked=False)
+    for key in _PLACES:
+        data.pop(key, None)
+    for key in _PLACES_OF_THE_CACHE:
+        data["engine"].pop(key, None)
+    data["training"] = {
+        key: value
+        for key, value in data["training"].items()
+        if key not in _NEUTRAL_TRAINING and not key.startswith(_NEUTRAL_PREFIXES)
+    }
+    return dict(_dotted(data))
+
+
+def read_record(folder: Path) -> RunRecord | None:
+    """The record in a folder; None where there is none.
+
+    Raises:
+        RunDirectoryError: it cannot be understood.
+    """
+    file = folder / RECORD_FILE
+    try:
+        return RunRecord.model_validate_json(file.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise RunDirectoryError(
+            f"output_dir: {file} is damaged ({first['msg'].splitlines()[0]}), and without it nobody knows what the run "
+            "wrote; restore it, or give another output_dir"
+        ) from error
+
+
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Replace the record of a folder, whole or not at all."""
+    write_text(folder / RECORD_FILE, record.model_dump_json(indent=2) + "\n")
+
+
+def _dotted(data: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            found += _dotted(value, f"{prefix}{key}.")
+        else:
+            found.append((f"{prefix}{key}", value))
+    return found
+
+
+def _different(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    return sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))

@@ -1,0 +1,1 @@
+"""Models of a run, measured: metric, sizes, multiply-accumulates and speed."""

@@ -1,0 +1,136 @@
+"""Measure the models of a run next to each other: what `results.json` holds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from minidisc_plugin.contracts.records import ModelRow, ResultsRecord
+from minidisc_plugin.foundation.model_files.types import type_of
+from minidisc_plugin.nested.family import encoder_parameters
+from minidisc_plugin.run.measuring.batch import typical_batch
+from minidisc_plugin.run.measuring.measure import Timing, bytes_on_disk, count_parameters, macs, time_models
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from minidisc_plugin.contracts.artefact import Artefact
+    from minidisc_plugin.contracts.run import Run
+
+
+def measure(run: Run) -> ResultsRecord:
+    """Metric on the reported split, sizes and speed of teacher, assistants and student, in one go.
+
+    Speed is that of examples of the split's median length, all models of one engine in turn.
+    """
+    prepared, schedule = run.prepared, run.schedule
+    models = _models(run)
+    batch = typical_batch(prepared)
+    single = {name: value[:1] for name, value in batch.items()}
+    for _, model, _ in models.values():
+        model.to(run.bench.args.device).eval()
+    in_torch = {name: made.load(made.folder) for name, made in _artefacts(run, "torch").items()}
+    timings = time_models({**{role: model for role, (_, model, _) in models.items()}, **in_torch}, single, batch)
+    rows = []
+    for role, (scale, model, folder) in models.items():
+        rows.append(
+            ModelRow(
+                role=role,
+                scale=scale,
+                metric=run.bench.metric_in_runtime(model, prepared.splits.report),
+                parameters=count_parameters(model),
+                encoder_parameters=encoder_parameters(model, prepared.family),
+                macs=macs(model, single),
+                bytes_on_disk=_bytes(model, folder),
+                latency_ms_batch1=timings[role].latency_ms_batch1,
+                throughput_batch32=timings[role].throughput_batch32,
+                path=os.path.relpath(folder, run.directory.root) if folder and role != "teacher" else None,
+            )
+        )
+    sizes = {row.role: row for row in rows}
+    for engine in dict.fromkeys(made.engine for made in run.artefacts):
+        group = _artefacts(run, engine)
+        loaded = in_torch if engine == "torch" else {name: made.load(made.folder) for name, made in group.items()}
+        if engine != "torch":  # apart: threads of another engine that idle would disturb it
+            timings |= time_models(loaded, single, batch)
+        for name, made in group.items():
+            rows.append(_artefact_row(run, made, loaded[name], sizes[made.role], timings[name]))
+    device = run.bench.args.device
+    return ResultsRecord(
+        scheduler=schedule.record.scheduler,
+        task=prepared.task.name,
+        metric=run.bench.metric,
+        split=prepared.splits.report_name,
+        examples=prepared.task.count_examples(prepared.splits.report),
+        sequence_length=batch["input_ids"].shape[1],
+        rows=rows,
+        versions=prepared.config.versions or {},
+        seed=prepared.config.seed,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        threads=torch.get_num_threads(),
+    )
+
+
+def _artefacts(run: Run, engine: str) -> dict[str, Artefact]:
+    """Those of one engine, each under a name of its own, the teacher's first."""
+    teacher_first = sorted(run.artefacts, key=lambda made: made.role != "teacher")
+    return {f"{made.role}, {made.runtime}": made for made in teacher_first if made.engine == engine}
+
+
+def _artefact_row(run: Run, made: Artefact, model: Any, origin: ModelRow, timing: Timing) -> ModelRow:
+    """The row of an artefact; it has as many parameters as the model that it was made from."""
+    kept = run.directory.checkpoints not in made.folder.parents
+    return ModelRow(
+        role=made.role,
+        scale=origin.scale,
+        metric=run.bench.metric_in_runtime(model, run.prepared.splits.report),
+        parameters=origin.parameters,
+        encoder_parameters=origin.encoder_parameters,
+        macs=origin.macs,
+        bytes_on_disk=bytes_on_disk(made.folder),
+        latency_ms_batch1=timing.latency_ms_batch1,
+        throughput_batch32=timing.throughput_batch32,
+        runtime=made.runtime,
+        path=os.path.relpath(made.folder, run.directory.root) if kept else None,
+    )
+
+
+def _as_saved(run: Run, model: PreTrainedModel, folder: Path | None) -> PreTrainedModel:
+    """The model in the type that it is saved in: read again from where it lies, where it was trained in another."""
+    from minidisc_plugin.nested.checkpoint import load
+    from minidisc_plugin.nested.teacher import read_teacher
+    from minidisc_plugin.plugins import families
+
+    prepared = run.prepared
+    if type_of(model) == prepared.saved_type:
+        return model
+    if model is run.bench.teacher:
+        config = prepared.config
+        known = families()
+        return read_teacher(config.model, config.trust_remote_code, prepared.task, families=known, as_saved=True)[0]
+    assert folder is not None
+    return load(folder, families())
+
+
+def _models(run: Run) -> dict[str, tuple[float, PreTrainedModel, Path | None]]:
+    """Role to scale, model as it is saved, and folder."""
+    schedule, directory = run.schedule, run.directory
+    teacher = Path(run.prepared.config.model)
+    models: dict[str, tuple[float, PreTrainedModel, Path | None]] = {
+        "teacher": (1.0, run.bench.teacher, teacher if teacher.is_dir() else None)
+    }
+    count = len(schedule.assistants)
+    for number, (scale, model) in enumerate(zip(schedule.record.assistants, schedule.assistants, strict=True), 1):
+        role = "assistant" if count == 1 else f"assistant {number}"
+        models[role] = (scale, model, directory.assistant(number, count))
+    models["student"] = (schedule.record.target_scale, schedule.student, directory.student)
+    return {role: (scale, _as_saved(run, model, folder), folder) for role, (scale, model, folder) in models.items()}
+
+
+def _bytes(model: PreTrainedModel, folder: Path | None) -> int:
+    if folder is not None:
+        return bytes_on_disk(folder)
+    return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())

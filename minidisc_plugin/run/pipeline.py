@@ -1,0 +1,127 @@
+"""The whole pipeline: a config in, an output directory out."""
+
+from __future__ import annotations
+
+import os
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.records import ResultsRecord, ScheduleRecord, read_results, read_schedule
+from minidisc_plugin.contracts.run import Run
+from minidisc_plugin.foundation.bars import bars_on_terminals
+from minidisc_plugin.foundation.litter import compile_into, no_litter
+from minidisc_plugin.foundation.process_memory import collecting_new_garbage_only
+from minidisc_plugin.foundation.processes import is_writer, wait_for_all
+from minidisc_plugin.foundation.storage import hugging_face_home, storage_errors
+from minidisc_plugin.run.checks.teacher import check_teacher
+from minidisc_plugin.run.config.file import read_config
+from minidisc_plugin.run.directory.folder import RunDirectory
+from minidisc_plugin.run.plan.space import estimate, warn_where_too_little
+from minidisc_plugin.run.preparation import prepare
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run; records and models are read from its directory when asked for.
+
+    Attributes:
+        output_dir: The run's directory.
+    """
+
+    output_dir: Path
+
+    @property
+    def schedule(self) -> ScheduleRecord:
+        """Which candidates there were, what they scored and which was chosen."""
+        return read_schedule(self.output_dir)
+
+    @property
+    def results(self) -> ResultsRecord:
+        """Teacher, assistants and student, measured."""
+        return read_results(self.output_dir)
+
+    @property
+    def student(self) -> PreTrainedModel:
+        """The student."""
+        return self._load("student")
+
+    @property
+    def assistant(self) -> PreTrainedModel | None:
+        """The assistant that the student was distilled from; None for a direct distillation."""
+        count = len(self.schedule.assistants)
+        return self._load(RunDirectory(self.output_dir).assistant(count, count).name) if count else None
+
+    def _load(self, name: str) -> PreTrainedModel:
+        from minidisc_plugin.nested.checkpoint import load
+        from minidisc_plugin.plugins import families
+
+        return load(self.output_dir / name, families())
+
+
+def compress(
+    config: str | os.PathLike[str] | CompressionConfig, *, overwrite: bool = False, resume: bool = False
+) -> Result:
+    """Choose the assistant, distil the student, measure and report.
+
+    Args:
+        config: A config file, or the config itself.
+        overwrite: Replace the run that `output_dir` holds.
+        resume: Go on with it: finished stages are skipped, the one that was cut off starts from its last checkpoint.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        MinidiscError: something cannot be used, before anything is trained or written; or the loss is not finite.
+    """
+    if not isinstance(config, CompressionConfig):
+        config = read_config(config)
+    with storage_errors(config.output_dir), no_litter() as is_ours:
+        return _compress(config, overwrite=overwrite, resume=resume, keep_compiled=is_ours)
+
+
+def _compress(config: CompressionConfig, *, overwrite: bool, resume: bool, keep_compiled: bool) -> Result:
+    directory = RunDirectory(config.output_dir)
+    directory.check(config, overwrite=overwrite, resume=resume)
+    with storage_errors(hugging_face_home()):
+        prepared = prepare(config, directory.checkpoints)
+    finished = resume and directory.same_run(prepared.config, prepared.inputs)
+    wait_for_all()  # each process has checked the folder
+    if finished:
+        if is_writer():
+            directory.settle()
+        wait_for_all()
+        RunDirectory(config.output_dir).verify()
+        return Result(directory.place)
+    opened = directory.opened(prepared.config, prepared.inputs, overwrite=overwrite, resume=resume)
+    with (
+        opened if is_writer() else nullcontext(),
+        storage_errors(directory.root, during_run=True),
+        bars_on_terminals(),
+    ):
+        wait_for_all()
+        if keep_compiled:
+            compile_into(directory.checkpoints)
+        from minidisc_plugin.run.workbench import workbench_of
+
+        bench = workbench_of(prepared, resume)
+        run = Run(prepared, bench, directory)
+        if is_writer():
+            warn_where_too_little(estimate(prepared, bench), directory.place)
+            if not bench.journal.seconds:  # else the run's first start has said it
+                check_teacher(prepared)
+        with collecting_new_garbage_only():
+            for step in prepared.steps:
+                step.run(run)
+                if is_writer():
+                    directory.adopt(step.writes)
+        wait_for_all()
+        if is_writer():
+            directory.finish()
+    return Result(directory.place)

@@ -1,0 +1,146 @@
+"""What a run would do and cost, without training: candidates, stages, memory, files."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.output import FILES
+from minidisc_plugin.contracts.records import Candidate
+from minidisc_plugin.contracts.run import Prepared
+from minidisc_plugin.foundation.litter import no_litter
+from minidisc_plugin.foundation.storage import hugging_face_home, storage_errors
+from minidisc_plugin.plugins.schedulers import scales_of, stages_of
+from minidisc_plugin.run.checks.teacher import check_teacher
+from minidisc_plugin.run.directory.folder import RunDirectory
+from minidisc_plugin.run.plan.space import Space, estimate
+from minidisc_plugin.run.plan.stage_costs import StageCost, epoch_of, stage_costs
+from minidisc_plugin.run.preparation import prepare
+
+if TYPE_CHECKING:
+    from minidisc_plugin.nested.model import NestedModel
+    from minidisc_plugin.run.plan.calibration import Calibration
+    from minidisc_plugin.training.device_memory import Memory
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that was not started.
+
+    Attributes:
+        scheduler: Its name.
+        candidates: With sizes per layer; none has a metric.
+        student: The student's sizes.
+        teacher: The teacher's sizes.
+        macs: Multiply-accumulates of one example by scale, at `sequence_length` tokens.
+        sequence_length: The median length of the reported split.
+        memory: Of each device while the stage with the largest network trains.
+        space: On disk while the run lasts.
+        calibration: What passes take on this machine; None where it was not asked for.
+        cached: Whether stages read their teacher's outputs from a cache.
+        stages: With steps and cost; stages after the choice are priced as if the largest candidate won.
+        output_dir: Where a run would write.
+        writes: Names there, and what each is.
+    """
+
+    scheduler: str
+    candidates: list[Candidate]
+    student: Candidate
+    teacher: Candidate
+    macs: dict[float, int]
+    sequence_length: int
+    memory: Memory
+    space: Space
+    calibration: Calibration | None
+    cached: bool
+    stages: list[StageCost]
+    output_dir: Path
+    writes: dict[str, str]
+
+
+@no_litter()
+def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
+    """Check a config, rank the teacher's heads and neurons, and price every stage; writes nothing.
+
+    Args:
+        config: As read.
+        calibrated: Measure what passes take on this machine, in seconds for a small model.
+
+    Raises:
+        MinidiscError: something in the config cannot be used.
+    """
+    from minidisc_plugin.run.measuring.batch import typical_batch
+    from minidisc_plugin.run.workbench import workbench_of
+    from minidisc_plugin.training.teacher_store import reads_cache
+
+    with storage_errors(hugging_face_home()), tempfile.TemporaryDirectory() as scratch:
+        prepared = prepare(config, Path(scratch))
+        check_teacher(prepared)
+        bench = workbench_of(prepared)
+        nested = bench.ranked_network()
+        space = estimate(prepared, bench)
+    scales = scales_of(prepared.scheduler)
+    target = prepared.scheduler.target_scale
+    *candidates, student, teacher = nested.describe([*scales, target, 1.0])
+    batch = typical_batch(prepared)
+    parameters = {record.scale: record.parameters for record in (*candidates, student, teacher)}
+    macs = {scale: _macs(nested, scale, batch) for scale in {*scales, target, 1.0}}
+    calibration = _calibration(prepared, nested) if calibrated else None
+    cached = reads_cache(prepared.config.engine.teacher_cache, prepared.args, len(prepared.splits.train))
+    return Plan(
+        scheduler=prepared.config.scheduler,
+        candidates=candidates,
+        student=student,
+        teacher=teacher,
+        macs=macs,
+        sequence_length=batch["input_ids"].shape[1],
+        memory=_memory(prepared, nested, batch),
+        space=space,
+        calibration=calibration,
+        cached=cached,
+        stages=stage_costs(prepared, macs, parameters, calibration, cached),
+        output_dir=RunDirectory(config.output_dir).root,
+        writes=FILES | {name: what for step in prepared.steps for name, what in step.writes.items()},
+    )
+
+
+def _memory(prepared: Prepared, nested: NestedModel, batch: Mapping[str, Any]) -> Memory:
+    """Of the stage with the largest network, to which `nested` is trimmed."""
+    from minidisc_plugin.foundation.processes import process_count
+    from minidisc_plugin.training.device_memory import training_memory
+    from minidisc_plugin.training.sharding import wants_sharding
+
+    nested.trim(max(scale for stage in stages_of(prepared.scheduler) for scale in stage.passes))
+    devices = process_count() if wants_sharding(prepared.config.training) else 1
+    return training_memory(prepared.teacher, nested.model, batch, prepared.args, devices)
+
+
+def _calibration(prepared: Prepared, nested: NestedModel) -> Calibration:
+    """Of every scale that a stage trains or follows, on the training batch that is nearest to the average."""
+    from minidisc_plugin.run.plan.calibration import calibrate
+    from minidisc_plugin.run.workbench import collator_of
+
+    train = prepared.splits.train
+    batch = collator_of(prepared)([train[row] for row in epoch_of(prepared).usual])
+    stages = stages_of(prepared.scheduler)
+    nested.model.to(prepared.args.device)
+    return calibrate(
+        nested,
+        prepared.task.inputs(batch, prepared.teacher),
+        {1.0, *(scale for stage in stages for scale in stage.passes)},
+        {stage.teacher_scale for stage in stages},
+        prepared.task.options,
+        bool(prepared.config.engine.dropout),
+    )
+
+
+def _macs(nested: NestedModel, scale: float, batch: object) -> int:
+    from minidisc_plugin.run.measuring.measure import macs
+
+    nested.set_scale(scale)
+    single = {name: value[:1] for name, value in batch.items()}  # type: ignore[attr-defined]
+    return macs(nested.model, single)

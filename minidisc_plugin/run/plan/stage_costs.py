@@ -1,0 +1,110 @@
+"""What training stages cost: steps, multiply-accumulates, and seconds as far as passes were timed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from minidisc_plugin.plugins.schedulers import stages_of
+
+if TYPE_CHECKING:
+    from minidisc_plugin.contracts.run import Prepared
+    from minidisc_plugin.contracts.scheduler import PlannedStage
+    from minidisc_plugin.run.plan.calibration import Calibration
+    from minidisc_plugin.training.epoch import Epoch
+
+# A backward pass costs about two forward passes.
+PASSES_OF_A_TRAINED_EXAMPLE = 3
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """One training stage.
+
+    Attributes:
+        name: Of the stage.
+        steps: Optimizer steps.
+        relative_cost: Multiply-accumulates, 1 being the fine-tuning of the teacher for as many epochs.
+        seconds: As predicted from a calibration on this machine; None without one.
+        relative_time: The same, 1 being the fine-tuning of the teacher for as many epochs.
+    """
+
+    name: str
+    steps: int
+    relative_cost: float
+    seconds: float | None = None
+    relative_time: float | None = None
+
+
+def stage_costs(
+    prepared: Prepared,
+    macs: Mapping[float, int],
+    parameters: Mapping[float, int],
+    calibration: Calibration | None,
+    cached: bool,
+) -> list[StageCost]:
+    """Every stage of a scheduler, in order.
+
+    Args:
+        prepared: The checked run.
+        macs: Of one example, by scale.
+        parameters: By scale.
+        calibration: Of every scale that a stage trains or follows; None predicts no time.
+        cached: Whether stages read their teacher's outputs from a cache.
+    """
+    return [
+        _stage_cost(prepared, stage, macs, parameters, calibration, cached) for stage in stages_of(prepared.scheduler)
+    ]
+
+
+def epoch_of(prepared: Prepared, by_inc: bool = False) -> Epoch:
+    """The first epoch of a stage; INCTrainer makes no batches by tokens, and fills its last step."""
+    from minidisc_plugin.training.epoch import first_epoch
+
+    engine = prepared.config.engine
+    padded_to = prepared.config.max_length if engine.padding == "max_length" else None
+    tokens = None if by_inc else engine.tokens_per_batch
+    return first_epoch(prepared.splits.train, prepared.args, tokens, padded_to, whole_steps=by_inc)
+
+
+def is_left_to_inc(prepared: Prepared, stage: PlannedStage) -> bool:
+    """Whether INCTrainer trains a stage: that of a standalone student; nested networks are not left to it."""
+    return prepared.config.trainer == "inc" and list(stage.passes) == [prepared.config.target_scale]
+
+
+def _stage_cost(
+    prepared: Prepared,
+    stage: PlannedStage,
+    macs: Mapping[float, int],
+    parameters: Mapping[float, int],
+    calibration: Calibration | None,
+    cached: bool,
+) -> StageCost:
+    by_inc = is_left_to_inc(prepared, stage)
+    epoch = epoch_of(prepared, by_inc)
+    accumulated = min(prepared.args.gradient_accumulation_steps, len(epoch.batches))
+    steps = _steps(prepared, len(epoch.batches))
+    # A cache runs the teacher once for each example, and not in every epoch.
+    epochs = max(1.0, steps * accumulated / len(epoch.batches))
+    share = 1 / epochs if cached and not by_inc else 1.0
+    trained = sum(PASSES_OF_A_TRAINED_EXAMPLE * macs[scale] * passes for scale, passes in stage.passes.items())
+    cost = (macs[stage.teacher_scale] * share + trained) / (PASSES_OF_A_TRAINED_EXAMPLE * macs[1.0])
+    if calibration is None:
+        return StageCost(stage.name, steps, cost)
+    passes = calibration.frozen[stage.teacher_scale] * share
+    passes += sum(calibration.trained[scale] * number for scale, number in stage.passes.items())
+    batches = accumulated * epoch.mean_size / (calibration.examples * calibration.tokens)
+    a_step = batches * passes + calibration.update * parameters[max(stage.passes)]
+    tuning = batches * calibration.trained[1.0] + calibration.update * parameters[1.0]
+    return StageCost(stage.name, steps, cost, steps * a_step, a_step / tuning)
+
+
+def _steps(prepared: Prepared, batches: int) -> int:
+    """Optimizer steps of a stage."""
+    args = prepared.args
+    if args.max_steps > 0:
+        return int(args.max_steps)
+    steps: int = math.ceil(math.ceil(batches / args.gradient_accumulation_steps) * args.num_train_epochs)
+    return steps

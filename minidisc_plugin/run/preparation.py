@@ -1,0 +1,168 @@
+"""From a config to everything a run needs, checked before anything is trained or written."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.run import Prepared
+from minidisc_plugin.contracts.task import Task
+from minidisc_plugin.foundation.bars import bars_on_terminals
+from minidisc_plugin.integrations.requirements import installed_versions
+from minidisc_plugin.run.resolving import Resolved, resolve
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, TrainingArguments
+
+logger = logging.getLogger(__name__)
+
+VERSIONS_OF = (
+    "minidisc-plugin",
+    "torch",
+    "transformers",
+    "accelerate",
+    "datasets",
+    "evaluate",
+    "optimum",
+    "optimum-intel",
+    "neural-compressor",
+    "numpy",
+)
+
+
+def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
+    """Resolve and check a config; cheap checks come before slow ones, and nothing is written.
+
+    Args:
+        config: As read.
+        checkpoints: Where training stages will keep theirs.
+
+    Raises:
+        MinidiscError: something in it cannot be used; the message names it.
+    """
+    before = dict(os.environ)
+    try:
+        with bars_on_terminals():
+            from minidisc_plugin.training.precision import with_precision
+
+            resolved = resolve(config)
+            resolved = replace(resolved, config=with_precision(resolved.config))
+            prepared = _loaded(resolved, checkpoints)
+            _try_out(prepared, resolved.config.training)
+            return prepared
+    except BaseException:
+        # TrainingArguments leave marks there (of mixed precision, of sharding) that would decide about a next try.
+        os.environ.clear()
+        os.environ.update(before)
+        raise
+
+
+def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:
+    """Teacher, tokenizer and data of a resolved config, checked against each other."""
+    from minidisc_plugin.foundation.model_files.types import student_type, type_of
+    from minidisc_plugin.metrics import load_metric
+    from minidisc_plugin.nested.family import family_of
+    from minidisc_plugin.nested.teacher import read_teacher
+    from minidisc_plugin.plugins import families
+    from minidisc_plugin.run.checks.examples import check_lengths, rehearse_metric
+    from minidisc_plugin.run.data.loading import load_splits
+    from minidisc_plugin.run.directory.inputs import checksums
+    from minidisc_plugin.run.trainer_choice import choose_trainer
+    from minidisc_plugin.tasks.registry import variant
+    from minidisc_plugin.tasks.tokenizer import load_tokenizer
+
+    config, known = resolved.config, families()
+    args = _arguments(config, config.training, checkpoints, resolved.task)
+    metric = load_metric(config.metric.name)
+    teacher, saved = read_teacher(
+        config.model, config.trust_remote_code, resolved.task, families=known, weights=config.engine.weights
+    )
+    if saved != type_of(teacher):
+        logger.info("model: its weights are saved in %s, and trained in %s", saved, type_of(teacher))
+    family = family_of(teacher.config, known)
+    task = variant(resolved.task, teacher.config)  # which may leave fewer trainers
+    trainer = choose_trainer(config, task)
+    tokenizer = load_tokenizer(config.tokenizer or config.model, teacher, config.trust_remote_code, task)
+    splits = load_splits(config, task, tokenizer, teacher.config)
+    check_lengths(config, splits, teacher)
+    rehearse_metric(config, task, teacher)
+    return Prepared(
+        config=_whole(resolved, trainer, teacher, args),
+        scheduler=resolved.scheduler,
+        steps=resolved.steps,
+        task=task,
+        teacher=teacher,
+        family=family,
+        tokenizer=tokenizer,
+        splits=splits,
+        args=args,
+        inputs=checksums(teacher, tokenizer, splits, metric),
+        saved_type=student_type(saved),
+    )
+
+
+def _whole(resolved: Resolved, trainer: str, teacher: PreTrainedModel, args: TrainingArguments) -> CompressionConfig:
+    """The config with every default filled in, as it is written and runs again."""
+    from minidisc_plugin.foundation.model_files.types import type_of
+    from minidisc_plugin.training.arguments import with_defaults
+
+    config, installed = resolved.config, installed_versions()
+    settings = resolved.scheduler.model_dump(mode="json", by_alias=True, exclude={"target_sparsity"}, exclude_none=True)
+    return config.model_copy(
+        update={
+            "trainer": trainer,
+            "engine": config.engine.model_copy(update={"weights": type_of(teacher)}),
+            "training": {
+                "seed": config.seed,
+                **with_defaults(config.training),
+                "save_strategy": args.save_strategy.value,  # early stopping changes the default
+            },
+            "scheduler_config": {**config.scheduler_config, **settings},
+            "versions": {name: installed[name] for name in VERSIONS_OF if name in installed},
+        }
+    )
+
+
+def _arguments(
+    config: CompressionConfig, settings: Mapping[str, Any], checkpoints: Path, task: Task
+) -> TrainingArguments:
+    """Of every training stage, from the section `training` or a part of it."""
+    from minidisc_plugin.metrics import result_key
+    from minidisc_plugin.training.arguments import training_arguments
+
+    metric = result_key(config.metric.name)
+    args = training_arguments(settings, checkpoints, config.early_stopping_patience, metric)
+    if task.own_labels:
+        args.label_names = list(task.label_names)
+    return args
+
+
+def _try_out(prepared: Prepared, training: Mapping[str, Any]) -> None:
+    """Compute two examples, and make what training stages are made of.
+
+    Args:
+        prepared: The run.
+        training: The section as the user and the protocol gave it, whose keys messages name.
+
+    Raises:
+        ConfigError: something cannot be made; names the key where it can be told.
+    """
+    from minidisc_plugin.run.checks.trial import try_saving, try_teacher
+    from minidisc_plugin.run.workbench import workbench_of
+    from minidisc_plugin.training.arguments import attempted
+
+    try_teacher(prepared)
+    try_saving(prepared)
+    checkpoints = Path(str(prepared.args.output_dir))
+
+    def make(settings: Mapping[str, Any]) -> None:
+        chosen = settings is training
+        args = prepared.args if chosen else _arguments(prepared.config, settings, checkpoints, prepared.task)
+        workbench_of(replace(prepared, args=args)).rehearse()
+
+    attempted(make, training)

@@ -1,0 +1,120 @@
+"""`minidisc plan`, printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minidisc_plugin.foundation.storage import free_bytes
+from minidisc_plugin.run.plan.plan import Plan
+from minidisc_plugin.run.plan.stage_costs import PASSES_OF_A_TRAINED_EXAMPLE, StageCost
+from minidisc_plugin.run.reporting.console import standard_output, text
+from minidisc_plugin.run.reporting.rows import count, duration, size
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from minidisc_plugin.run.plan.space import Space
+    from minidisc_plugin.training.device_memory import Memory
+
+
+def print_plan(plan: Plan, console: Console | None = None) -> None:
+    """Print candidates with their sizes, stages with their cost, and what a run would write."""
+    from rich import box
+    from rich.table import Table
+
+    console = console or standard_output()
+    sizes = Table(title=text(f"{plan.scheduler}: candidates", "table.title"), title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("scale", "heads per layer", "neurons per layer", "params", "encoder params", "MACs"):
+        sizes.add_column(name, justify="left" if "layer" in name else "right")
+    named = [(plan.teacher, "teacher"), *((candidate, "") for candidate in plan.candidates), (plan.student, "student")]
+    for record, role in named:
+        sizes.add_row(
+            f"{role} {record.scale:g}".strip(),
+            " ".join(map(str, record.heads)),
+            " ".join(map(str, record.neurons)),
+            count(record.parameters),
+            count(record.encoder_parameters),
+            count(plan.macs[record.scale]),
+        )
+    console.print(sizes)
+    console.print(f"MACs of one example of {plan.sequence_length} tokens, the median length.\n")
+
+    costs = Table(title="stages", title_justify="left", box=box.SIMPLE_HEAD)
+    costs.add_column("stage")
+    costs.add_column("steps", justify="right")
+    costs.add_column("relative cost", justify="right")
+    if plan.calibration:
+        costs.add_column("relative time", justify="right")
+        costs.add_column("about", justify="right")
+    in_all = StageCost(
+        "in all",
+        sum(stage.steps for stage in plan.stages),
+        sum(stage.relative_cost for stage in plan.stages),
+        sum(stage.seconds or 0.0 for stage in plan.stages),
+        sum(stage.relative_time or 0.0 for stage in plan.stages),
+    )
+    for stage in (*plan.stages, in_all):
+        if stage is in_all:
+            costs.add_section()
+        row = [stage.name, f"{stage.steps:,}", f"{stage.relative_cost:.2f}"]
+        if plan.calibration:
+            row += [f"{stage.relative_time:.2f}", duration(stage.seconds or 0.0)]
+        costs.add_row(*map(text, row))
+    console.print(costs)
+    console.print(
+        "Cost by MACs; 1 is fine-tuning the teacher for as many epochs, "
+        f"{PASSES_OF_A_TRAINED_EXAMPLE} forward passes an example. An assistant that is not chosen yet "
+        "is priced as the largest it can be. "
+        + ("Teachers run once for each example. " if plan.cached else "")
+        + _calibrated(plan)
+        + "\n"
+    )
+    _print_memory(plan.memory, console)
+    _print_space(plan.space, plan.output_dir, console)
+    console.print(text(f"would write into {plan.output_dir}:"))
+    for name, content in plan.writes.items():
+        console.print(text(f"  {name:<22}{content}"))
+
+
+def _calibrated(plan: Plan) -> str:
+    if plan.calibration is None:
+        return ""
+    found = plan.calibration
+    return (
+        f"Time as measured here just now, on {found.examples} x {found.tokens} tokens: loading, importance, evaluation "
+        "and export come on top."
+    )
+
+
+def _print_memory(memory: Memory, console: Console) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title="memory of each device, largest stage", title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("teacher", "network", "gradients", "optimizer", "activations"):
+        table.add_column(name, justify="right")
+    kept = (memory.teacher, memory.network, memory.gradients, memory.optimizer)
+    table.add_row(*map(size, kept), size(memory.activations))
+    console.print(table)
+    shared = f", divided over {memory.devices} by FSDP" if memory.devices > 1 else ""
+    console.print(
+        f"Weights, gradients and optimizer states in the types of the weights{shared}. Activations: of the largest "
+        f"scale, {memory.examples} x {memory.tokens} tokens, without gradient checkpointing; they grow with both. The "
+        "teacher's passing ones, and what libraries take, come on top.\n"
+    )
+
+
+def _print_space(space: Space, output_dir: Path, console: Console) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title="room on disk, at most", title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("checkpoints", "finished stages", "models", "teacher's exports", "teachers' outputs"):
+        table.add_column(name, justify="right")
+    table.add_row(*map(size, (space.checkpoints, space.stages, space.models, space.scratch, space.cache)))
+    console.print(table)
+    shared = f" (outputs in {space.cache_folder})" if space.cache_folder and space.cache else ""
+    needed, free = size(space.in_output_dir), size(free_bytes(output_dir))
+    console.print(text(f"{needed} in {output_dir} while the run lasts{shared}; {free} are free there."))
+    console.print("Models stay, and all else goes at the end.\n")

@@ -1,0 +1,207 @@
+"""The picture of a schedule: what each candidate scored, what that is worth, and which one was taken."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minidisc_plugin.contracts.records import Candidate, ScheduleRecord
+from minidisc_plugin.foundation.atomic import atomic_path
+from minidisc_plugin.foundation.litter import plotting_beside
+from minidisc_plugin.run.reporting.rows import choice
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PLOT_FILE = "tradeoff.png"
+
+_INK = "#222222"
+_METRIC = "#1f4e9c"
+_TRADEOFF = "#b3430f"
+_STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 11.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#777777",
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+}
+
+
+def has_picture(schedule: ScheduleRecord) -> bool:
+    """Whether there is something to compare: two candidates at least that were measured."""
+    return sum(candidate.metric is not None for candidate in schedule.candidates) >= 2
+
+
+def plot_tradeoff(schedule: ScheduleRecord, path: str | os.PathLike[str]) -> bool:
+    """Draw the candidates' metric, and below it the tradeoff if there is one, over the scale.
+
+    The chosen candidates are ringed and named, the target scale is a vertical line. A candidate without a
+    value interrupts the line.
+
+    Returns:
+        False, and writes nothing, when fewer than two candidates were measured.
+    """
+    if not has_picture(schedule):
+        return False
+    with plotting_beside(Path(path)):
+        _plot(schedule, path)
+    return True
+
+
+def _plot(schedule: ScheduleRecord, path: str | os.PathLike[str]) -> None:
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    candidates = _ascending(schedule)
+    traded = any(candidate.tradeoff is not None for candidate in candidates)
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(7.2, 5.6 if traded else 3.6), dpi=150, layout="constrained")
+        FigureCanvasAgg(figure)
+        axes: list[Axes] = list(figure.subplots(2 if traded else 1, 1, sharex=True, squeeze=False)[:, 0])
+        _draw(axes[0], schedule, [c.metric for c in candidates], _METRIC, "o-", named=not traded)
+        axes[0].set_ylabel(_metric_label(schedule))
+        if traded:
+            _draw(axes[1], schedule, [c.tradeoff for c in candidates], _TRADEOFF, "s--", named=True)
+            axes[1].set_ylabel("tradeoff")
+            axes[1].set_title(_formula(schedule), loc="right", fontsize=10)
+        axes[0].set_title(_title(schedule), loc="left", fontsize=12, fontweight="bold")
+        for place, axis in enumerate(axes):
+            _mark_target(axis, schedule.target_scale, named=place == 0)
+        _scale_axis(axes[-1], schedule, [candidate.scale for candidate in candidates])
+        figure.align_ylabels()
+        with atomic_path(Path(path)) as temporary:
+            figure.savefig(temporary, metadata={"Title": _title(schedule)})
+
+
+def _draw(
+    axis: Axes,
+    schedule: ScheduleRecord,
+    values: Sequence[float | None],
+    colour: str,
+    style: str,
+    *,
+    named: bool,
+) -> None:
+    candidates = _ascending(schedule)
+    scales = [candidate.scale for candidate in candidates]
+    heights = [math.nan if value is None else value for value in values]
+    axis.plot(scales, heights, style, color=colour, linewidth=1.8, markersize=6.5)
+    known = [height for height in heights if not math.isnan(height)]
+    span = max(max(known) - min(known), 1e-3)
+    dips = [_is_dip(heights, place) for place in range(len(heights))]
+    labelled_below = named and any(c.selected and dip for c, dip in zip(candidates, dips, strict=True))
+    axis.set_ylim(min(known) - (0.32 if labelled_below else 0.2) * span, max(known) + (0.32 if named else 0.16) * span)
+    for candidate, height, dip in zip(candidates, heights, dips, strict=True):
+        if math.isnan(height):
+            foot = (candidate.scale, 0.03)
+            axis.plot(*foot, "x", color=_INK, markersize=7, mew=1.8, transform=axis.get_xaxis_transform())
+            _write(axis, "no value", foot, (0, 7), xycoords=axis.get_xaxis_transform(), fontsize=9.5)
+        elif candidate.selected:
+            axis.plot(candidate.scale, height, "o", markersize=15, mfc="none", mec=_INK, mew=1.6)
+            if named:
+                side = _side(candidate.scale, schedule.target_scale, scales[-1])
+                _write(
+                    axis,
+                    f"chosen: {_number(candidate.scale)}",
+                    (candidate.scale, height),
+                    ({"left": -7, "center": 0, "right": 7}[side], -12 if dip else 12),
+                    ha=side,
+                    va="top" if dip else "bottom",
+                    fontweight="bold",
+                )
+
+
+def _is_dip(heights: Sequence[float], place: int) -> bool:
+    """Whether the line rises from this point to both sides, which leaves room for words below it only."""
+    neighbours = [*heights[max(place - 1, 0) : place], *heights[place + 1 : place + 2]]
+    return all(height > heights[place] for height in neighbours if not math.isnan(height))
+
+
+def _side(scale: float, target: float, largest: float) -> str:
+    """How words at a scale are aligned to stay clear of the target's line and the right edge."""
+    position = (scale - target) / ((largest - target) or 1)
+    if position < 0.14:
+        return "left"
+    return "right" if position > 0.93 else "center"
+
+
+def _mark_target(axis: Axes, target: float, *, named: bool) -> None:
+    """No candidate lies below the target, so the words stand free to the left of the line."""
+    axis.axvline(target, color=_INK, linestyle=":", linewidth=1.4)
+    if named:
+        words = f"student: {_number(target)}"
+        _write(
+            axis,
+            words,
+            (target, 0.5),
+            (-5, 0),
+            axis.get_xaxis_transform(),
+            ha="right",
+            va="center",
+            rotation=90,
+        )
+
+
+def _write(
+    axis: Axes,
+    words: str,
+    spot: tuple[float, float],
+    shift: tuple[float, float],
+    xycoords: Any = "data",
+    **style: Any,
+) -> None:
+    """Text at ``shift`` points from a spot, with a white rim that keeps it legible on lines."""
+    from matplotlib.patheffects import withStroke
+
+    style = {"ha": "center", "va": "bottom", **style}
+    rim = [withStroke(linewidth=3.5, foreground="white")]
+    axis.annotate(words, spot, shift, xycoords, "offset points", path_effects=rim, **style)
+
+
+def _scale_axis(axis: Axes, schedule: ScheduleRecord, scales: Sequence[float]) -> None:
+    axis.set_xlabel("scale (share of the encoder's heads and neurons that is kept)")
+    shown = sorted({schedule.target_scale, *scales})
+    width = shown[-1] - shown[0] or 0.1
+    axis.set_xlim(shown[0] - 0.08 * width, shown[-1] + 0.05 * width)
+    if min(right - left for left, right in pairwise(shown)) >= 0.045 * width:
+        axis.set_xticks(shown, [_number(scale) for scale in shown])
+
+
+def _metric_label(schedule: ScheduleRecord) -> str:
+    label = schedule.metric.replace("_", " ")
+    if schedule.measured_on == "student":
+        label += " of the student"
+    moved = any(c.raw_metric is not None and c.raw_metric != c.metric for c in schedule.candidates)
+    return label + "\n(brought to [0, 1])" if moved else label
+
+
+def _title(schedule: ScheduleRecord) -> str:
+    return f"{schedule.scheduler}: {choice(schedule)}"
+
+
+def _formula(schedule: ScheduleRecord) -> str:
+    if schedule.lam is None:
+        return ""
+    return f"tradeoff = metric + {_number(schedule.lam)} $\\times$ (1 $-$ scale)"
+
+
+def _ascending(schedule: ScheduleRecord) -> list[Candidate]:
+    return sorted(schedule.candidates, key=lambda candidate: candidate.scale)
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"

@@ -1,0 +1,225 @@
+"""The numbers of a run as words: one source for the terminal's tables and the model card's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from minidisc_plugin.contracts.records import Candidate, ModelRow, ResultsRecord, ScheduleRecord
+
+NOTHING = "-"
+_TIMES = 5
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of strings, not yet drawn; a header may be broken into lines."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: int = 1
+    """How many columns, from the left, hold words; those to the right of them hold numbers."""
+    strong: frozenset[int] = frozenset()
+    """Rows that stand out."""
+    ends: frozenset[int] = frozenset()
+    """Rows after which a group of rows ends."""
+    notes: tuple[str, ...] = ()
+
+
+def schedule_grid(schedule: ScheduleRecord) -> Grid:
+    """One row per candidate, largest scale first; columns that hold nothing anywhere are left out."""
+    candidates = sorted(schedule.candidates, key=lambda candidate: -candidate.scale)
+    columns = {
+        "scale": [f"{c.scale:.4g}" for c in candidates],
+        _metric_name(schedule): [score(c.metric) for c in candidates],
+        "as\nreported": [score(c.raw_metric) if c.raw_metric != c.metric else NOTHING for c in candidates],
+        "tradeoff": [score(c.tradeoff) for c in candidates],
+        "params": [count(c.parameters) for c in candidates],
+        "encoder\nparams": [count(c.encoder_parameters) for c in candidates],
+        "heads": [f"{sum(c.heads):,}" for c in candidates],
+        "neurons": [f"{sum(c.neurons):,}" for c in candidates],
+        "choice": [_choice(schedule, c) for c in candidates],
+    }
+    columns = {name: cells for name, cells in columns.items() if set(cells) - {NOTHING, ""}}
+    weight = "" if schedule.lam is None else f", lambda {schedule.lam:.4g}"
+    return Grid(
+        title=f"{schedule.scheduler}{weight}: candidates for a student of scale {schedule.target_scale:.4g}",
+        header=tuple(columns),
+        rows=tuple(zip(*columns.values(), strict=True)),
+        words=0,
+        strong=frozenset(place for place, c in enumerate(candidates) if c.selected),
+        notes=(sentence(f"Rule: {schedule.rule}"),),
+    )
+
+
+def results_grid(results: Sequence[ResultsRecord], names: Sequence[str] | None = None) -> Grid:
+    """The models of one run, or of several below each other, each compared with the teacher of its run.
+
+    Args:
+        results: at least one.
+        names: what to call each run where the schedulers alone do not tell them apart.
+    """
+    labels = _labels(results, names)
+    one_metric = len({(r.metric, r.split) for r in results}) == 1
+    score_name = f"{results[0].split}\n{_plain(results[0].metric)}" if one_metric else "metric"
+    rows: list[tuple[str, ...]] = []
+    strong, ends = set(), set()
+    for label, record in zip(labels, results, strict=True):
+        teacher = record.row("teacher")
+        for row in record.rows:
+            if row.role == "student":
+                strong.add(len(rows))
+            unit = "" if one_metric else f" {_plain(record.metric)} ({record.split})"
+            who = (_role(row),) if len(results) == 1 else (label, _role(row))
+            cells = _sizes(row, teacher, record.teacher_in(row.runtime))
+            rows.append((*who, f"{row.scale:.4g}", score(row.metric) + unit, *cells))
+        ends.add(len(rows) - 1)
+    who = ("role",) if len(results) == 1 else ("scheduler", "role")
+    sizes = ("params", "encoder\nparams", "MACs", "on disk")
+    speed = ("ms at\nbatch 1", "ex/s at\nbatch 32")
+    return Grid(
+        title=results[0].scheduler if len(results) == 1 else f"{len(results)} runs",
+        header=(*who, "scale", score_name, *sizes, *speed),
+        rows=tuple(rows),
+        words=len(who),
+        strong=frozenset(strong),
+        ends=frozenset(ends),
+        notes=_notes(results, labels),
+    )
+
+
+def score(value: float | None) -> str:
+    """A metric with four decimals, or two if it is not of the kind that ends at 1."""
+    if value is None:
+        return NOTHING
+    return f"{value:.4f}" if abs(value) <= 2 else f"{value:.2f}"
+
+
+def count(value: float | None) -> str:
+    """2345678 as "2.35M"; three significant digits, decimal steps."""
+    if value is None:
+        return NOTHING
+    for unit in ("", "k", "M", "G"):
+        if value < 999.5:
+            return f"{value:.0f}" if not unit else _three(value) + unit
+        value /= 1000
+    return f"{value:,.2f}T"
+
+
+def size(value: int | None) -> str:
+    """Bytes as "90.9 MB"; decimal steps."""
+    if value is None:
+        return NOTHING
+    text = count(value)
+    number, unit = (text[:-1], text[-1]) if text[-1].isalpha() else (text, "")
+    return f"{number} {unit}B"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as "7.3 s", "14 min" or "1 h 05 min"."""
+    if seconds < 99.5:
+        return f"{seconds:.2g} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def times(seconds: Mapping[str, float]) -> str:
+    """What took how long, in a line, the longest of many; empty if nothing was timed."""
+    if not seconds:
+        return ""
+    longest = sorted(seconds, key=lambda name: -seconds[name])[: _TIMES if len(seconds) > _TIMES + 1 else None]
+    steps = [f"{name} {duration(taken)}" for name, taken in seconds.items() if name in longest]
+    if rest := [taken for name, taken in seconds.items() if name not in longest]:
+        steps.append(f"{len(rest)} others {duration(sum(rest))}")
+    return f"{duration(sum(seconds.values()))} ({', '.join(steps)})"
+
+
+def choice(schedule: ScheduleRecord) -> str:
+    """The outcome in a few words: "assistant of scale 0.2", "no assistant"."""
+    if not schedule.assistants:
+        return "no assistant"
+    noun = "assistant" if len(schedule.assistants) == 1 else "assistants"
+    return f"{noun} of scale {', '.join(f'{scale:.4g}' for scale in schedule.assistants)}"
+
+
+def sentence(text: str) -> str:
+    """The text with a full stop."""
+    return text if text.endswith(".") else f"{text}."
+
+
+def _metric_name(schedule: ScheduleRecord) -> str:
+    owner = "student's " if schedule.measured_on == "student" else ""
+    return owner + _plain(schedule.metric)
+
+
+def _choice(schedule: ScheduleRecord, candidate: Candidate) -> str:
+    if not candidate.selected:
+        return ""
+    if len(schedule.assistants) < 2 or candidate.scale not in schedule.assistants:
+        return "assistant"
+    return f"assistant {schedule.assistants.index(candidate.scale) + 1}"
+
+
+def _role(row: ModelRow) -> str:
+    return row.role if row.runtime in ("torch fp32", row.role) else f"{row.role}, {row.runtime}"
+
+
+def _sizes(row: ModelRow, teacher: ModelRow | None, rival: ModelRow | None) -> tuple[str, ...]:
+    """Sizes next to the teacher's, speed next to that of the teacher in the same runtime."""
+    encoder, throughput = count(row.encoder_parameters), NOTHING
+    whole = teacher.encoder_parameters if teacher else None
+    if row.encoder_parameters is not None and whole and row.role != "teacher":
+        encoder += f" ({100 * row.encoder_parameters / whole:.2g}%)"
+    if row.throughput_batch32 is not None:
+        throughput = _three(row.throughput_batch32)
+        base = rival.throughput_batch32 if rival else None
+        if base and row is not rival:
+            throughput += f" ({row.throughput_batch32 / base:.1f}x)"
+    latency = NOTHING if row.latency_ms_batch1 is None else _three(row.latency_ms_batch1)
+    return (count(row.parameters), encoder, count(row.macs), size(row.bytes_on_disk), latency, throughput)
+
+
+def _three(value: float) -> str:
+    """Three significant digits, trailing zeros kept; all digits of what is 1,000 or more."""
+    return f"{value:#.3g}".rstrip(".") if value < 999.5 else f"{value:,.0f}"
+
+
+def _labels(results: Sequence[ResultsRecord], names: Sequence[str] | None) -> list[str]:
+    schedulers = [record.scheduler for record in results]
+    if len(set(schedulers)) == len(schedulers):
+        return schedulers
+    names = names or [f"#{place + 1}" for place in range(len(results))]
+    return [f"{scheduler} ({name})" for scheduler, name in zip(schedulers, names, strict=True)]
+
+
+def _notes(results: Sequence[ResultsRecord], labels: Sequence[str]) -> tuple[str, ...]:
+    """The circumstances of all runs once, if they share them, and each run's time."""
+    notes: list[str] = []
+    circumstances = [_circumstances(record) for record in results]
+    if len(set(circumstances)) == 1:
+        notes.append(circumstances[0])
+    else:
+        notes += [f"{label}: {text}" for label, text in zip(labels, circumstances, strict=True)]
+    for label, record in zip(labels, results, strict=True):
+        if taken := times(record.seconds):
+            notes.append(f"Time: {taken}" if len(results) == 1 else f"Time of {label}: {taken}")
+    return tuple(map(sentence, notes))
+
+
+def _circumstances(record: ResultsRecord) -> str:
+    student = record.row("student")
+    noise = ""
+    by_example = record.metric == "accuracy" and record.task == "text-classification"
+    if by_example and student and student.metric is not None and record.examples:
+        error = math.sqrt(max(student.metric * (1 - student.metric), 0.0) / record.examples)
+        noise = f" (standard error of the student's accuracy: {error:.2g})"
+    return (
+        f"{record.examples:,} {record.split} examples{noise}; MACs and timings at {record.sequence_length} "
+        f"tokens on {record.device}, {record.threads} CPU threads; seed {record.seed}"
+    )
+
+
+def _plain(metric: str) -> str:
+    return metric.replace("_", " ")

@@ -1,0 +1,22 @@
+"""Models written to the output directory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from minidisc_plugin.contracts.run import Run
+from minidisc_plugin.foundation.model_files.types import in_type
+from minidisc_plugin.foundation.processes import is_writer
+from minidisc_plugin.foundation.storage import storage_errors
+from minidisc_plugin.training.device_memory import weight_bytes
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def save(run: Run, model: PreTrainedModel, name: str) -> None:
+    """Write a model, in the type that the run saves in, with the tokenizer beside it."""
+    if is_writer():
+        with storage_errors(run.directory.root / name, weight_bytes(model)), run.directory.writing(name) as folder:
+            in_type(model, run.prepared.saved_type).save_pretrained(str(folder))
+            run.prepared.tokenizer.save_pretrained(str(folder))

@@ -1,0 +1,47 @@
+"""`trainer`: what distils the student."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.task import Task
+from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.integrations.hosts import available, require
+from minidisc_plugin.training.sharding import wants_sharding
+
+_WITH_LOSS = ("minidisc", "knowledge_distillation")
+
+
+def choose_trainer(config: CompressionConfig, task: Task) -> str:
+    """What the config says, or Optimum Intel's trainer where it can.
+
+    Args:
+        config: As read.
+        task: What the student does.
+
+    Raises:
+        ConfigError: the config says `inc`, which cannot do it.
+        HostError: the config says `inc`, and the host cannot work.
+    """
+    hosted = task.hosted
+    if config.trainer == "inc" and not hosted:
+        raise ConfigError(f"trainer: 'inc' has no loss for {task.said}; set trainer: transformers")
+    sharded = wants_sharding(config.training)
+    if config.trainer == "inc" and sharded:
+        raise ConfigError("trainer: 'inc' does not shard by FSDP; set trainer: transformers, or remove training.fsdp")
+    if config.trainer == "inc":
+        require("inc")
+    if config.trainer is not None:
+        return config.trainer
+    has_loss = config.distillation.objective in _WITH_LOSS
+    return "inc" if hosted and not sharded and has_loss and available("inc") else "transformers"
+
+
+def distiller_of(trainer: str | None) -> Any:
+    """The class of the student's Trainer; None is the workbench's own."""
+    if trainer != "inc":
+        return None
+    from minidisc_plugin.integrations.optimum.distiller import INCDistiller
+
+    return INCDistiller

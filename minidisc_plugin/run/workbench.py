@@ -1,0 +1,64 @@
+"""The workbench of a prepared run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from minidisc_plugin.contracts.run import Prepared
+from minidisc_plugin.metrics import result_key
+from minidisc_plugin.nested.model import NestedModel
+from minidisc_plugin.plugins import event, pick
+from minidisc_plugin.plugins.guarded import make_objective
+from minidisc_plugin.run.trainer_choice import distiller_of
+from minidisc_plugin.schedulers.means import Data, Score, Training
+from minidisc_plugin.schedulers.workbench import Workbench
+from minidisc_plugin.selection import MetricRange
+from minidisc_plugin.training.early_stopping import EarlyStopping
+from minidisc_plugin.training.padding import PaddedTo
+
+
+def workbench_of(prepared: Prepared, resume: bool = False, callbacks: Sequence[Any] = ()) -> Workbench:
+    """What the scheduler works with.
+
+    Args:
+        prepared: The checked run.
+        resume: Go on from what its checkpoints hold.
+        callbacks: As `Trainer` takes them, for every training stage.
+    """
+    config, task, splits = prepared.config, prepared.task, prepared.splits
+    metric, patience = config.metric, config.early_stopping_patience
+    objective = pick("objective", config.distillation.objective, "distillation.objective")
+    regression = task.regression(prepared.teacher.config)
+    return Workbench(
+        prepared.teacher,
+        partial(NestedModel, family=prepared.family, allocation=prepared.scheduler.allocation),
+        task,
+        Data(splits.train, splits.selection, splits.validation, collator_of(prepared), prepared.tokenizer),
+        Score(
+            result_key(metric.name),
+            task.compute_metrics(metric, prepared.teacher.config),
+            task.reduce,
+            MetricRange(*metric.range) if metric.range else None,
+        ),
+        Training(
+            prepared.args,
+            make_objective(objective, config.distillation, regression=regression),
+            config.engine,
+            [*callbacks, *([] if patience is None else [EarlyStopping(patience)])],
+            distiller_of(config.trainer),
+            resume,
+        ),
+        event,
+    )
+
+
+def collator_of(prepared: Prepared) -> Any:
+    """Makes batches: the task's, or one that pads as the tokenizer does."""
+    from transformers import DataCollatorWithPadding
+
+    collator = prepared.task.collator(prepared.tokenizer) or DataCollatorWithPadding(prepared.tokenizer)
+    if prepared.config.engine.padding != "max_length":
+        return collator
+    return PaddedTo(collator, prepared.config.max_length, prepared.tokenizer.pad_token_id, prepared.task.whole_columns)

@@ -1,0 +1,95 @@
+"""Models scored: by a Trainer on a split, all scales of a network in one pass, or whatever takes a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from minidisc_plugin.foundation.errors import MetricError
+from minidisc_plugin.schedulers.means import Data, Score
+from minidisc_plugin.training.arguments import for_stage
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from torch.utils.data import DataLoader
+    from transformers import PreTrainedModel, Trainer, TrainingArguments
+
+    from minidisc_plugin.contracts.task import Task
+    from minidisc_plugin.nested.model import NestedModel
+
+
+class Evaluator:
+    """Scores models of one run.
+
+    Args:
+        teacher: The fine-tuned model; its outputs have the names that a metric reads.
+        task: What it does.
+        data: Of the run.
+        score: How models are scored.
+        args: Of every stage.
+        trainer_arguments: See `means.trainer_arguments`.
+    """
+
+    def __init__(
+        self,
+        teacher: PreTrainedModel,
+        task: Task,
+        data: Data,
+        score: Score,
+        args: TrainingArguments,
+        trainer_arguments: Mapping[str, Any],
+    ) -> None:
+        self.teacher = teacher
+        self.task = task
+        self.data = data
+        self.score = score
+        self.args = args
+        self._trainer_arguments = trainer_arguments
+
+    def metric_of(self, model: PreTrainedModel, stage: str, dataset: Dataset | None = None) -> float:
+        """The metric of a model, on the selection split or on `dataset`, as the metric reports it."""
+        found = self.trainer(model, stage, dataset).evaluate(metric_key_prefix="eval")
+        return self._selecting(found, f"eval_{self.score.metric}")
+
+    def metrics_of(self, nested: NestedModel, scales: Sequence[float], stage: str) -> list[float]:
+        """The metric of each scale on the selection split, as the metric reports it, in one pass over the data."""
+        from minidisc_plugin.training.scales_evaluation import ScalesEvaluator
+
+        found = self._trainer(partial(ScalesEvaluator, nested, scales), stage, None).evaluate()
+        return [self._selecting(found, f"eval_{self.score.metric}@{scale:g}") for scale in scales]
+
+    def metric_in_runtime(self, model: Any, dataset: Dataset) -> float:
+        """The metric, in this process alone, of whatever takes a batch by name and returns its outputs by name."""
+        from minidisc_plugin.training.predictions import predict
+
+        batches = self.batches(dataset, self.args.per_device_eval_batch_size)
+        predictions = predict(model, batches, self.task, self.teacher, self.score.reduce)
+        return float(self.score.compute(predictions)[self.score.metric])
+
+    def batches(self, dataset: Dataset, size: int) -> DataLoader[Any]:
+        """All examples of a dataset in order, `size` of them in a batch, whole in every process."""
+        from torch.utils.data import DataLoader
+
+        trainer = self.trainer(self.teacher, "batches", dataset)
+        columns = trainer._remove_unused_columns(dataset, "evaluation")
+        return DataLoader(columns, size, collate_fn=trainer.data_collator)
+
+    def trainer(self, model: PreTrainedModel, stage: str, dataset: Dataset | None = None) -> Trainer:
+        """A plain Trainer that evaluates `model`, on the selection split unless told."""
+        from minidisc_plugin.training.evaluation import TaskTrainer
+
+        return self._trainer(partial(TaskTrainer, model=model), stage, dataset)
+
+    def _trainer(self, make: Callable[..., Trainer], stage: str, dataset: Dataset | None) -> Trainer:
+        arguments = {**self._trainer_arguments, "train_dataset": None}
+        arguments["eval_dataset"] = self.data.selection if dataset is None else dataset
+        trainer = make(args=for_stage(self.args, stage), **arguments)
+        trainer.is_fsdp_enabled = False  # accelerate shards what is trained only
+        return trainer
+
+    def _selecting(self, metrics: Mapping[str, float], key: str) -> float:
+        if key not in metrics:
+            computed = sorted({name.removeprefix("eval_").partition("@")[0] for name in metrics})
+            raise MetricError(f"metric: {self.score.metric!r} is not computed; computed: {', '.join(computed)}")
+        return float(metrics[key])

@@ -40,10 +40,11 @@ bench: .venv/.ready ## measure speed against the published protocol; takes hours
 faults: .venv/.ready ## kill runs, fill disks, break files, see what comes of it; hours, goes on where it was stopped
 	$(INC)/python -m tests.faults $(FAULTS)
 
-lint: .venv/.ready ## ruff (rules and format) and mypy
+lint: .venv/.ready ## ruff (rules and format), mypy, and which room imports which (import-linter)
 	$(INC)/ruff check .
 	$(INC)/ruff format --check .
 	$(INC)/mypy
+	$(INC)/lint-imports --no-logo --no-cache
 
 test: lint ## lint, then the quick tests on the Intel stack
 	$(INC)/python -m pytest $(PARALLEL) -m "not slow"

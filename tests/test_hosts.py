@@ -33,7 +33,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize(
-    "capability, package, version, parts",
+    ("capability", "package", "version", "parts"),
     [
         ("inc", "neural_compressor", "3.10", ("neural-compressor 3.10 is too new", "removed in 3.8", "==3.7.1")),
         ("inc", "optimum_intel", "2.0.0", ("optimum-intel 2.0.0 is too new", "INCTrainer is gone", "==1.27.0")),

@@ -107,7 +107,7 @@ def test_two_processes_have_the_losses_and_the_choice_of_one(
 
 
 @pytest.mark.parametrize(
-    "scheduler, training",
+    ("scheduler", "training"),
     [
         ("minidisc", {}),
         ("minidisc", {"gradient_checkpointing": True, "gradient_accumulation_steps": 2}),

@@ -43,7 +43,7 @@ def written(files: Path, folder: Path, trainer: str, training: dict[str, Any]) -
 
 
 @pytest.mark.parametrize(
-    "trainer, training",
+    ("trainer", "training"),
     [
         ("transformers", {}),
         ("transformers", {"fsdp": True}),

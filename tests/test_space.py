@@ -89,7 +89,7 @@ def test_what_is_kept_decides(run_files: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings, kept",
+    ("settings", "kept"),
     [
         ({"save_strategy": "no"}, 0),
         ({"num_train_epochs": 4}, 2),

@@ -16,8 +16,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from minidisc_plugin.foundation import atomic
+from minidisc_plugin.foundation.disks import free_bytes
 from minidisc_plugin.foundation.errors import DataError, StorageError
-from minidisc_plugin.foundation.storage import cache_error, free_bytes, storage_error, storage_errors
+from minidisc_plugin.foundation.storage import cache_error, storage_error, storage_errors
 from minidisc_plugin.integrations.hosts import available
 from tests.disks import read_only, small_disk
 

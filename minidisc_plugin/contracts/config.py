@@ -176,7 +176,7 @@ class CompressionConfig(Settings):
     metric: MetricConfig = Field(description="The metric that selects and reports.")
     pruning: PruningConfig = Field(description="How small the student is.")
     distillation: DistillationConfig = Field(
-        default_factory=lambda: DistillationConfig(), description="How a student follows its teacher."
+        default_factory=DistillationConfig, description="How a student follows its teacher."
     )
     scheduler: str = Field(
         "direct", description="How the teacher assistant is chosen; `minidisc plugins` lists the installed ones."
@@ -194,7 +194,7 @@ class CompressionConfig(Settings):
         description="What keys default to that decide about time: `fast`, or `published` as in the paper (every "
         "candidate in every step, padding to `max_length`, no cache, evaluations every 10 steps).",
     )
-    engine: EngineConfig = Field(default_factory=lambda: EngineConfig(), description="How stages spend their time.")
+    engine: EngineConfig = Field(default_factory=EngineConfig, description="How stages spend their time.")
     training: dict[str, Any] = Field(
         default_factory=dict, description="Keys of `transformers.TrainingArguments`, for every training stage."
     )
@@ -216,9 +216,9 @@ class CompressionConfig(Settings):
         description="Further pipeline steps, between the student's distillation and the report: `export`, "
         "`quantization`, or a plug-in's.",
     )
-    export: ExportConfig = Field(default_factory=lambda: ExportConfig(), description="Settings of the step `export`.")
+    export: ExportConfig = Field(default_factory=ExportConfig, description="Settings of the step `export`.")
     quantization: QuantizationConfig = Field(
-        default_factory=lambda: QuantizationConfig(), description="Settings of the step `quantization`."
+        default_factory=QuantizationConfig, description="Settings of the step `quantization`."
     )
     trust_remote_code: bool = Field(
         False,

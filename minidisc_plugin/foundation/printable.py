@@ -11,7 +11,7 @@ _LONG = 120
 
 
 def printable(text: str) -> str:
-    """The text with every character that a terminal would act on written out, as in `\\x1b`."""
+    r"""The text with every character that a terminal would act on written out, as in `\\x1b`."""
     return _ACTING.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
 
 

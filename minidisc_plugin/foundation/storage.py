@@ -9,14 +9,22 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
+from minidisc_plugin.foundation.disks import (
+    existing,
+    filesystem,
+    free_bytes,
+    has_no_inodes,
+    hugging_face_home,
+    in_bytes,
+    mover,
+    shown,
+    size_limit,
+)
 from minidisc_plugin.foundation.errors import MinidiscError, StorageError, StorageFailedError
-from minidisc_plugin.foundation.printable import printable
 
 # What helps; those of _NOT_ELSEWHERE are not helped by another folder.
 _REMEDIES: Mapping[int, str] = {
@@ -144,16 +152,8 @@ def cache_error(error: BaseException, folder: str | os.PathLike[str] | None = No
             continue
         if path is None:
             return _refused(number, cache, None) if number in _OF_WRITING else None
-        return _refused(number, path, None) if _mover(path) or Path(path).absolute().is_relative_to(cache) else None
+        return _refused(number, path, None) if mover(path) or Path(path).absolute().is_relative_to(cache) else None
     return None
-
-
-def free_bytes(path: str | os.PathLike[str]) -> int | None:
-    """Bytes free where a path is, or would be made; None where that cannot be told."""
-    try:
-        return shutil.disk_usage(existing(path)).free
-    except (OSError, ValueError):
-        return None
 
 
 def require_room(path: str | os.PathLike[str], needed: int) -> None:
@@ -165,45 +165,6 @@ def require_room(path: str | os.PathLike[str], needed: int) -> None:
     free = free_bytes(path)
     if free is not None and needed > free:
         raise _refused(errno.ENOSPC, path, needed)
-
-
-def allocate(file: BinaryIO, size: int) -> None:
-    """Give a new file its size, and the room for it where the filesystem can tell.
-
-    Raises:
-        OSError: there is no room.
-    """
-    if size and hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)
-            return
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV):
-                raise
-    file.truncate(size)
-
-
-def existing(path: str | os.PathLike[str]) -> Path:
-    """A path, or the nearest of its parents that is there."""
-    whole = Path(path).absolute()
-    return next((place for place in (whole, *whole.parents) if os.path.exists(place)), whole)
-
-
-def hugging_face_home() -> Path:
-    """Where Hugging Face's libraries keep what they load and make."""
-    above = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("HF_HOME") or os.path.join(above, "huggingface")).expanduser().absolute()
-
-
-def in_bytes(count: int) -> str:
-    """A number of bytes for a message."""
-    return f"{count:,} bytes"
-
-
-def shown(path: str | os.PathLike[str]) -> str:
-    """A path for a message; of an endless one, both ends."""
-    text = printable(os.fspath(path))
-    return text if len(text) <= 300 else f"{text[:120]}...{text[-120:]}"
 
 
 def _chain(error: BaseException) -> list[BaseException]:
@@ -259,17 +220,17 @@ def _refused(number: int, path: str | os.PathLike[str] | None, needed: int | Non
     if number in _OF_ROOM:
         if needed is not None:
             parts.append(f"{in_bytes(needed)} are needed")
-        limit = _size_limit() if number == errno.EFBIG else None
+        limit = size_limit() if number == errno.EFBIG else None
         free = None if path is None else free_bytes(path)
         if limit is not None:
             parts.append(f"{in_bytes(limit)} are allowed")
         elif free is not None:
-            parts.append(f"{in_bytes(free)} are free" + (", but no more files" if _no_inodes(path) else ""))
+            parts.append(f"{in_bytes(free)} are free" + (", but no more files" if has_no_inodes(path) else ""))
     room = f" ({', '.join(parts)})" if parts else ""
     said = f"{place}{cause}{room}"
     if path == _SHARED:
         return StorageError(said, "make room there, or set training.dataloader_num_workers: 0")
-    moved = _mover(path)
+    moved = mover(path)
     if moved:
         return StorageError(said, f"{_REMEDIES[number]}, or set {moved} to another folder")
     return StorageError(said, _REMEDIES[number], elsewhere=number not in _NOT_ELSEWHERE)
@@ -286,55 +247,13 @@ def _guessed(error: BaseException, path: str | os.PathLike[str] | None, needed: 
     place, free = existing(path), free_bytes(path)
     if place not in (Path(path).absolute(), Path(path).absolute().parent):
         return _refused(errno.ENOENT, path, None)
-    if (found := _filesystem(place)) is not None and found.f_flag & os.ST_RDONLY:
+    if (found := filesystem(place)) is not None and found.f_flag & os.ST_RDONLY:
         return _refused(errno.EROFS, path, None)
     if not os.access(place, os.W_OK):
         return _refused(errno.EACCES, path, None)
     if free is not None and free < max(_LITTLE, needed or 0):
         return _refused(errno.ENOSPC, path, needed)
-    if _size_limit() is not None:
+    if size_limit() is not None:
         return _refused(errno.EFBIG, path, needed)
     room = "" if free is None else f", {in_bytes(free)} are free"
     return StorageError(f"{shown(path)}: cannot be written ({text[:120]}{room})", "make room there", elsewhere=True)
-
-
-def _no_inodes(path: str | os.PathLike[str] | None) -> bool:
-    """Whether a filesystem has room for bytes, but for no other file."""
-    found = None if path is None else _filesystem(path)
-    return found is not None and found.f_files > 0 and found.f_favail == 0
-
-
-def _filesystem(path: str | os.PathLike[str]) -> os.statvfs_result | None:
-    """What is known of the filesystem that a path is on, if anything."""
-    try:
-        return os.statvfs(existing(path))
-    except (AttributeError, OSError, ValueError):  # Windows has none
-        return None
-
-
-def _size_limit() -> int | None:
-    """The largest file that this process may write, where there is a limit."""
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return None
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-    return None if limit == resource.RLIM_INFINITY else limit
-
-
-def _mover(path: str | os.PathLike[str] | None) -> str | None:
-    """The variable that moves it, for a path in one of Hugging Face's caches."""
-    if path is None:
-        return None
-    inside = Path(path).absolute()
-    for name, folder in _caches().items():
-        if inside.is_relative_to(folder):
-            return name
-    return None
-
-
-def _caches() -> dict[str, Path]:
-    """Folders that Hugging Face's libraries write to, by the variable that moves them."""
-    names = ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_MODULES_CACHE", "HF_EVALUATE_CACHE", "HF_METRICS_CACHE")
-    own = {name: Path(os.environ[name]).expanduser().absolute() for name in names if os.environ.get(name)}
-    return {**own, "HF_HOME": hugging_face_home()}

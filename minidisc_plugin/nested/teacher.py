@@ -64,13 +64,7 @@ def read_teacher(
         check_config(config.to_dict(), where, trust_remote_code)
         check_sizes(config.to_dict(), where)
         folder = cached_folder(model, where, trust_remote_code)
-    architecture = (config.architectures or [""])[0]
-    trained_for = task_of_class(architecture)
-    if trained_for is not None and trained_for.name != task.name:
-        raise ConfigError(
-            f"task: {task.name!r} does not fit the model, a {architecture}; set task: {trained_for.name}, "
-            "or give a teacher that was fine-tuned for it"
-        )
+    _check_task(config, task)
     dtype = None
     if folder is not None:
         dtype = folder.saved_type if as_saved else trained_type(weights, folder.saved_type, folder.numbers)
@@ -93,6 +87,21 @@ def read_teacher(
     if not as_saved:
         found = found.to(getattr(torch, trained_type(weights, saved, found.num_parameters())))
     return found, saved
+
+
+def _check_task(config: Any, task: Task) -> None:
+    """Refuse a model that was fine-tuned for something else.
+
+    Raises:
+        ConfigError: names its task.
+    """
+    architecture = (config.architectures or [""])[0]
+    trained_for = task_of_class(architecture)
+    if trained_for is not None and trained_for.name != task.name:
+        raise ConfigError(
+            f"task: {task.name!r} does not fit the model, a {architecture}; set task: {trained_for.name}, "
+            "or give a teacher that was fine-tuned for it"
+        )
 
 
 def _class_of(config: Any, task: Task, families: Mapping[str, Family], where: str, trusted: bool) -> Any:

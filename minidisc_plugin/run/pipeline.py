@@ -12,10 +12,11 @@ from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.records import ResultsRecord, ScheduleRecord, read_results, read_schedule
 from minidisc_plugin.contracts.run import Run
 from minidisc_plugin.foundation.bars import bars_on_terminals
+from minidisc_plugin.foundation.disks import hugging_face_home
 from minidisc_plugin.foundation.litter import compile_into, no_litter
 from minidisc_plugin.foundation.process_memory import collecting_new_garbage_only
 from minidisc_plugin.foundation.processes import is_writer, wait_for_all
-from minidisc_plugin.foundation.storage import hugging_face_home, storage_errors
+from minidisc_plugin.foundation.storage import storage_errors
 from minidisc_plugin.run.checks.teacher import check_teacher
 from minidisc_plugin.run.config.file import read_config
 from minidisc_plugin.run.directory.folder import RunDirectory

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, cycle, islice
 from typing import Any
@@ -14,6 +15,32 @@ from torch.utils.data import Sampler
 
 # Batches of a group are made of examples of similar length; between groups chance decides.
 _BATCHES_OF_A_GROUP = 50
+
+
+@dataclass(frozen=True)
+class OptimizerStep:
+    """How batches make optimizer steps.
+
+    Attributes:
+        batches: So many in a row make one, of similar length too.
+        whole: The last step of an epoch is filled with batches from its beginning.
+    """
+
+    batches: int = 1
+    whole: bool = False
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of a batch that a process takes.
+
+    Attributes:
+        rank: Which process this is.
+        processes: How many there are.
+    """
+
+    rank: int = 0
+    processes: int = 1
 
 
 class GlobalBatches(Sampler[list[int]]):
@@ -27,10 +54,8 @@ class GlobalBatches(Sampler[list[int]]):
         tokens: Instead of `size`: how many tokens a batch may hold, padding included. Examples of all the data are
             then sorted by length, and cut; chance decides between those of one length, and on the order of batches.
         drop_last: Leave out the batch that has fewer than `size` examples.
-        together: Batches in a row that make one optimizer step, of similar length too.
-        whole_steps: Fill the last step of an epoch with batches from its beginning.
-        rank: Which process this is.
-        processes: How many there are.
+        step: How batches make optimizer steps.
+        share: Of this process.
     """
 
     def __init__(
@@ -42,10 +67,8 @@ class GlobalBatches(Sampler[list[int]]):
         grouped: bool = True,
         tokens: int | None = None,
         drop_last: bool = False,
-        together: int = 1,
-        whole_steps: bool = False,
-        rank: int = 0,
-        processes: int = 1,
+        step: OptimizerStep | None = None,
+        share: Share | None = None,
     ) -> None:
         self.lengths = lengths
         self.size = size
@@ -53,10 +76,8 @@ class GlobalBatches(Sampler[list[int]]):
         self.grouped = grouped
         self.tokens = tokens
         self.drop_last = drop_last and tokens is None
-        self.together = together
-        self.whole_steps = whole_steps
-        self.rank = rank
-        self.processes = processes
+        self.step = step or OptimizerStep()
+        self.share = share or Share()
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -69,7 +90,7 @@ class GlobalBatches(Sampler[list[int]]):
             count = sum(1 for _ in self._cut_by_tokens(sorted(range(len(self.lengths)), key=self.lengths.__getitem__)))
         else:
             count = len(self.lengths) // self.size if self.drop_last else -(-len(self.lengths) // self.size)
-        return count + (-count % self.together if self.whole_steps else 0)
+        return count + (-count % self.step.batches if self.step.whole else 0)
 
     def __iter__(self) -> Iterator[list[int]]:
         batches = [batch for batch in self.global_batches() if not self.drop_last or len(batch) == self.size]
@@ -86,22 +107,22 @@ class GlobalBatches(Sampler[list[int]]):
             batches = list(self._cut_by_tokens(order))
             chance.shuffle(batches)
         elif self.grouped:
-            group = self.size * self.together * _BATCHES_OF_A_GROUP
+            group = self.size * self.step.batches * _BATCHES_OF_A_GROUP
             groups = [order[start : start + group] for start in range(0, len(order), group)]
             batches = list(chain.from_iterable(self._similar(part, chance) for part in groups))
         else:
             return list(_cut(order, self.size))
         # What does not fit into memory shows at once.
         longest = max(range(len(batches)), key=lambda index: max(self.lengths[example] for example in batches[index]))
-        first = longest - longest % self.together
-        return batches[first : first + self.together] + batches[:first] + batches[first + self.together :]
+        first = longest - longest % self.step.batches
+        return batches[first : first + self.step.batches] + batches[:first] + batches[first + self.step.batches :]
 
     def _similar(self, examples: list[int], chance: random.Random) -> Iterator[list[int]]:
         """Batches of one group: examples sorted by length, then steps shuffled; an incomplete step stays last."""
         examples.sort(key=self.lengths.__getitem__, reverse=True)
-        steps = list(_cut(list(_cut(examples, self.size)), self.together))
-        whole = [step for step in steps if len(step) == self.together and len(step[-1]) == self.size]
-        rest = [step for step in steps if len(step) != self.together or len(step[-1]) != self.size]
+        steps = list(_cut(list(_cut(examples, self.size)), self.step.batches))
+        whole = [step for step in steps if len(step) == self.step.batches and len(step[-1]) == self.size]
+        rest = [step for step in steps if len(step) != self.step.batches or len(step[-1]) != self.size]
         chance.shuffle(whole)
         return chain.from_iterable(whole + rest)
 
@@ -117,8 +138,8 @@ class GlobalBatches(Sampler[list[int]]):
 
     def _share(self, batch: list[int]) -> list[int]:
         """Examples of this process; where there are fewer than processes, some come twice."""
-        whole = batch + [batch[place % len(batch)] for place in range(self.processes - len(batch))]
-        return whole[self.rank :: self.processes]
+        whole = batch + [batch[place % len(batch)] for place in range(self.share.processes - len(batch))]
+        return whole[self.share.rank :: self.share.processes]
 
 
 def _cut(items: Sequence[Any], size: int) -> Iterator[Any]:
@@ -132,16 +153,15 @@ def train_loader(trainer: Any, tokens: int | None = None, whole_steps: bool = Fa
     Args:
         trainer: Of a dataset that has_lengths.
         tokens: See GlobalBatches.
-        whole_steps: See GlobalBatches.
+        whole_steps: See OptimizerStep.
     """
     from accelerate.data_loader import DataLoaderShard
     from transformers.trainer_utils import seed_worker
 
     args, accelerator = trainer.args, trainer.accelerator
     dataset = trainer._remove_unused_columns(trainer.train_dataset, description="training")
-    size, processes = trainer._train_batch_size, accelerator.num_processes
-    rank = accelerator.process_index
-    batches = batches_of(example_lengths(dataset), args, size, tokens, rank, processes, whole_steps)
+    share = Share(accelerator.process_index, accelerator.num_processes)
+    batches = batches_of(example_lengths(dataset), args, trainer._train_batch_size, tokens, share, whole_steps)
     # Of newer releases.
     own = {name: getattr(args, f"dataloader_{name}", None) for name in ("multiprocessing_context", "in_order")}
     loader = DataLoaderShard(
@@ -167,8 +187,7 @@ def batches_of(
     args: Any,
     size: int,
     tokens: int | None,
-    rank: int = 0,
-    processes: int = 1,
+    share: Share,
     whole_steps: bool = False,
 ) -> GlobalBatches:
     """The batches of a training stage.
@@ -178,21 +197,18 @@ def batches_of(
         args: Of the stage.
         size: Examples of a batch of one process.
         tokens: See GlobalBatches; of a batch of one process.
-        rank: Which process this is.
-        processes: How many there are.
-        whole_steps: See GlobalBatches.
+        share: Of this process.
+        whole_steps: See OptimizerStep.
     """
     return GlobalBatches(
         lengths,
-        size * processes,
+        size * share.processes,
         args.seed if args.data_seed is None else args.data_seed,
         grouped=is_grouped(args),
-        tokens=None if tokens is None else tokens * processes,
+        tokens=None if tokens is None else tokens * share.processes,
         drop_last=args.dataloader_drop_last,
-        together=args.gradient_accumulation_steps,
-        whole_steps=whole_steps,
-        rank=rank,
-        processes=processes,
+        step=OptimizerStep(args.gradient_accumulation_steps, whole_steps),
+        share=share,
     )
 
 

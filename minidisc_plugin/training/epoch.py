@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from minidisc_plugin.training.batches import batches_of, example_lengths
+from minidisc_plugin.training.batches import Share, batches_of, example_lengths
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -46,10 +46,10 @@ def first_epoch(
         args: Of the stage.
         tokens: See GlobalBatches.
         padded_to: Tokens that every example is padded to; None is the longest of its batch.
-        whole_steps: See GlobalBatches.
+        whole_steps: See OptimizerStep.
     """
     lengths = example_lengths(dataset)
-    size, place = args.train_batch_size, (args.process_index, args.world_size)
-    batches = list(batches_of(lengths, args, size, tokens, *place, whole_steps))
+    size, share = args.train_batch_size, Share(args.process_index, args.world_size)
+    batches = list(batches_of(lengths, args, size, tokens, share, whole_steps))
     sizes = [len(batch) * (padded_to or max(lengths[example] for example in batch)) for batch in batches]
     return Epoch(batches, sizes)

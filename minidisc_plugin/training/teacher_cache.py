@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from minidisc_plugin.foundation.disks import allocate
 from minidisc_plugin.foundation.errors import DataError, StorageError
-from minidisc_plugin.foundation.storage import allocate
 from minidisc_plugin.training.teacher_arrays import Array, Layout
 
 ROW = "teacher_row"

@@ -199,7 +199,7 @@ def test_the_slim_model_computes_what_the_masked_one_does(sparsity: float, tmp_p
 
 
 @pytest.mark.parametrize(
-    "settings, message",
+    ("settings", "message"),
     [
         ({}, "parameters.head_size: None cannot be used"),
         ({"parameters": {"head_size": 7}}, "parameters.head_size: 7 does not divide"),

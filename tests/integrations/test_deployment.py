@@ -125,7 +125,7 @@ def test_the_output_directory_holds_no_scratch(deployed: Result) -> None:
     assert "OpenVINO int8" in card and "ONNX fp32" in card
 
 
-@pytest.mark.parametrize("kind, folder", [("openvino", "student-openvino"), ("onnx", "student-onnx")])
+@pytest.mark.parametrize(("kind", "folder"), [("openvino", "student-openvino"), ("onnx", "student-onnx")])
 def test_exports_load_where_this_package_is_absent(deployed: Result, kind: str, folder: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", ELSEWHERE, str(deployed.output_dir / folder), kind, json.dumps(SENTENCES)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)

@@ -24,7 +24,7 @@ def run(files: Path, folder: Path, regression: bool = False, **changes: Any) -> 
 
 
 @pytest.mark.parametrize(
-    "regression, distillation",
+    ("regression", "distillation"),
     [
         (False, {"temperature": 2.0}),
         (False, {"objective": "knowledge_distillation", "temperature": 2.0, "loss_weights": [0.3, 0.7]}),

@@ -226,7 +226,7 @@ def test_callbacks_and_model_init_come_along(run_files: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "changes, message",
+    ("changes", "message"),
     [
         ({"scheduler_config": {"candidates": [0.6]}}, "scheduler_config.target_sparsity: missing"),
         ({"scheduler_config": {**SETTINGS, "candidate": 1}}, "scheduler_config.candidate: unknown key"),

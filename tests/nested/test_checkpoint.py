@@ -83,7 +83,7 @@ def test_loading_passes_options_on(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content, message",
+    ("content", "message"),
     [
         (None, "no config.json"),
         ('{"model_type": ', "config.json: not valid JSON"),

@@ -45,7 +45,7 @@ def test_ties_keep_the_earlier_layer_and_index_first() -> None:
     assert [ranks.tolist() for ranks in ranking.ranks] == [[0, 1], [2, 3]]
 
 
-@pytest.mark.parametrize("scale, expected", [(0.5, [2, 4]), (0.25, [1, 2]), (1.0, [4, 8])])
+@pytest.mark.parametrize(("scale", "expected"), [(0.5, [2, 4]), (0.25, [1, 2]), (1.0, [4, 8])])
 def test_without_a_ranking_layers_keep_equal_shares_of_their_first_units(scale: float, expected: list[int]) -> None:
     ranking = natural_order([4, 8])
     assert ranking.counts(scale) == expected

@@ -12,7 +12,7 @@ from minidisc_plugin.selection import losing, rungs
 
 
 @pytest.mark.parametrize(
-    "epochs, expected", [(1, []), (2, [1]), (3, [1, 2]), (4, [1, 2, 3]), (8, [2, 4, 6]), (10, [2, 5, 8])]
+    ("epochs", "expected"), [(1, []), (2, [1]), (3, [1, 2]), (4, [1, 2, 3]), (8, [2, 4, 6]), (10, [2, 5, 8])]
 )
 def test_candidates_are_compared_at_most_three_times_and_never_at_the_end(epochs: int, expected: list[int]) -> None:
     assert rungs(epochs) == expected

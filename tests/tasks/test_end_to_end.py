@@ -11,7 +11,7 @@ from tests.tasks.making import make_task_run
 
 
 @pytest.mark.parametrize(
-    "task, kind, metric, chance",
+    ("task", "kind", "metric", "chance"),
     [
         ("token-classification", "token-classification", "seqeval", 0.3),  # entities: chance is near 0
         ("question-answering", "question-answering", "squad", 45.0),  # one word in four to nine

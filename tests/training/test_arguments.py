@@ -26,7 +26,7 @@ def groups_by_length(args: TrainingArguments) -> bool:
 
 
 @pytest.mark.parametrize(
-    "settings, grouped",
+    ("settings", "grouped"),
     [
         ({}, True),
         ({"group_by_length": True}, True),
@@ -41,7 +41,7 @@ def test_batches_of_similar_length_by_either_name(settings: dict[str, Any], grou
 
 
 @pytest.mark.parametrize(
-    "settings, steps",
+    ("settings", "steps"),
     [
         ({}, 10),
         ({"warmup_ratio": 0.3}, 30),
@@ -76,7 +76,7 @@ def test_recorded_settings_hold_defaults_but_not_twice() -> None:
 
 
 @pytest.mark.parametrize(
-    "key, nearest",
+    ("key", "nearest"),
     [
         ("learning_rat", "learning_rate"),
         ("num_epochs", "num_train_epochs"),

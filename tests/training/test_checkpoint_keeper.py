@@ -73,6 +73,6 @@ def test_a_checkpoint_is_sealed_before_another_is_removed(tmp_path: Path, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Checkpoint, "seal", fail)
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="No space"):
         keeper.on_save(arguments(folder=tmp_path), SimpleNamespace(global_step=6), control())
     assert Checkpoint(tmp_path / "checkpoint-4").fault() is None

@@ -67,7 +67,7 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("damage, told", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize(("damage", "told"), DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     damage: Callable[[Path], object], told: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -138,7 +138,7 @@ def test_a_stage_ends_with_its_last_step_or_as_it_was_told(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "limit, best, left",
+    ("limit", "best", "left"),
     [
         (None, None, [2, 4, 6, 8, 10]),
         (0, None, [2, 4, 6, 8, 10]),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minidisc_plugin.training.batches import GlobalBatches
+from minidisc_plugin.training.batches import GlobalBatches, OptimizerStep, Share
 
 lengths_of = st.lists(st.integers(1, 40), min_size=1, max_size=120)
 
@@ -17,7 +17,7 @@ lengths_of = st.lists(st.integers(1, 40), min_size=1, max_size=120)
 def test_an_epoch_has_every_example_once(
     lengths: list[int], size: int, grouped: bool, together: int, epoch: int
 ) -> None:
-    batches = GlobalBatches(lengths, size, seed=1, grouped=grouped, together=together)
+    batches = GlobalBatches(lengths, size, seed=1, grouped=grouped, step=OptimizerStep(together))
     batches.set_epoch(epoch)
     found = list(batches)
     assert sorted(chain.from_iterable(found)) == list(range(len(lengths)))
@@ -40,9 +40,7 @@ def test_processes_share_the_batches_of_one(
 ) -> None:
     whole = list(GlobalBatches(lengths, size * processes, seed=1, grouped=grouped, tokens=tokens))
     parts = [
-        list(
-            GlobalBatches(lengths, size * processes, 1, grouped=grouped, tokens=tokens, rank=rank, processes=processes)
-        )
+        list(GlobalBatches(lengths, size * processes, 1, grouped=grouped, tokens=tokens, share=Share(rank, processes)))
         for rank in range(processes)
     ]
     for batch, shares in zip(whole, zip(*parts, strict=True), strict=True):
@@ -73,7 +71,7 @@ def test_the_longest_example_comes_first(together: int) -> None:
     lengths = [(7 * place) % 31 + 1 for place in range(400)]
     lengths[123] = 90
     for epoch in range(3):
-        batches = GlobalBatches(lengths, 4, seed=2, together=together)
+        batches = GlobalBatches(lengths, 4, seed=2, step=OptimizerStep(together))
         batches.set_epoch(epoch)
         assert any(123 in batch for batch in list(batches)[:together])
 

@@ -53,7 +53,7 @@ def soft_entropy(student: Tensor, teacher: Tensor, temperature: float) -> float:
 
 
 @pytest.mark.parametrize(
-    "layers, expected",
+    ("layers", "expected"),
     [
         (1, [0, 1]),
         (3, [0, 1, 2, 3]),
@@ -144,7 +144,7 @@ def test_knowledge_distillation_without_labels_needs_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "types, regression, message",
+    ("types", "regression", "message"),
     [
         (("KL", "CE"), False, "'KL' is not one of CE, MSE"),
         (("CE", "L1"), False, "'L1' is not one of CE, KL, MSE"),

@@ -241,7 +241,7 @@ def test_chance_goes_on_as_if_nothing_had_been_drawn() -> None:
     expected = [draw(), draw()]
     torch.manual_seed(1), random.seed(1), np.random.seed(1)
     found = [draw()]
-    with pytest.raises(ValueError), same_randomness():
+    with pytest.raises(ValueError, match="of the block"), same_randomness():
         draw(), torch.manual_seed(9)
-        raise ValueError
+        raise ValueError("of the block")
     assert [*found, draw()] == expected

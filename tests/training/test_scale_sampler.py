@@ -19,7 +19,7 @@ def scales_of(sampler: ScaleSampler, step: int) -> list[float]:
     return [drawn.scale for drawn in sampler.draw(step)]
 
 
-@pytest.mark.parametrize("kind, count", [("all", 1), ("sandwich", 3), ("sandwich", 10), ("cost_aware", 4)])
+@pytest.mark.parametrize(("kind", "count"), [("all", 1), ("sandwich", 3), ("sandwich", 10), ("cost_aware", 4)])
 def test_all_scales_are_trained_alike_where_none_is_left_out(kind: Sampling, count: int) -> None:
     sampler = ScaleSampler(SCALES, kind, count, seed=0)
     for step in range(20):

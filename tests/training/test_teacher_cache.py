@@ -172,7 +172,7 @@ def test_what_is_removed_in_spite_of_it_is_read_on(bench: Bench, tmp_path: Path)
     assert torch.equal(cache.read([0], mask).logits, before)
 
 
-@pytest.mark.parametrize("limit, named", [(100.0, "engine.teacher_cache_gib")])
+@pytest.mark.parametrize(("limit", "named"), [(100.0, "engine.teacher_cache_gib")])
 def test_what_does_not_fit_is_refused_or_left(bench: Bench, tmp_path: Path, limit: float, named: str) -> None:
     assert make_cache(bench, tmp_path, limit=limit, required=False) is None
     with pytest.raises(DataError, match=named):

@@ -129,7 +129,7 @@ def make_trainer(kind: str, bench: Bench, **parts: Any) -> tuple[nn.Module, Dist
 
 
 # Six steps are an epoch: within the first, at the end of it, and within the second.
-@pytest.mark.parametrize("kind, cut_off", [("sandwich", 3), ("student", 7), ("sandwich", 9)])
+@pytest.mark.parametrize(("kind", "cut_off"), [("sandwich", 3), ("student", 7), ("sandwich", 9)])
 def test_a_run_taken_up_again_ends_as_one_that_was_not_cut_off(kind: str, cut_off: int, bench: Bench) -> None:
     whole = bench.folder / "whole"
     model, trainer = make_trainer(kind, bench)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from minidisc_plugin.contracts.config import CompressionConfig, ExportConfig, QuantizationConfig
+from minidisc_plugin.contracts.config import CompressionConfig, EngineConfig, ExportConfig, QuantizationConfig
 from minidisc_plugin.contracts.values import Settings
 from minidisc_plugin.foundation.errors import ConfigError
 
@@ -65,17 +65,31 @@ def _refused(config: CompressionConfig, training: Mapping[str, Any], settled: Ma
 
 
 def _said(config: CompressionConfig, training: Mapping[str, Any]) -> Iterator[str]:
-    engine = config.engine
+    yield from _said_of_training(training)
+    yield from _said_of_batches(config.engine, training)
+    if config.engine.teacher_cache is False and config.engine.teacher_cache_dir is not None:
+        yield "engine.teacher_cache_dir does nothing with engine.teacher_cache: false"
+    if config.scheduler_config.get("sampling") == "all" and config.scheduler_config.get("random_candidates", 1) != 1:
+        yield "scheduler_config.random_candidates does nothing with scheduler_config.sampling: all"
+    static = {"openvino_int8", "inc_static"}
+    calibrated = config.quantization.calibration_examples != QuantizationConfig().calibration_examples
+    if calibrated and not static & set(config.quantization.schemes):
+        yield "quantization.calibration_examples does nothing with schemes that calibrate nothing"
+
+
+def _said_of_batches(engine: EngineConfig, training: Mapping[str, Any]) -> Iterator[str]:
+    if engine.tokens_per_batch is None:
+        return
+    for key in ("group_by_length", "train_sampling_strategy", "dataloader_drop_last"):
+        if key in training:
+            yield f"training.{key} does nothing beside engine.tokens_per_batch"
+    if "per_device_train_batch_size" in training:
+        yield "training.per_device_train_batch_size is for importance only, beside engine.tokens_per_batch"
+
+
+def _said_of_training(training: Mapping[str, Any]) -> Iterator[str]:
     if training.get("max_steps", 0) > 0 and "num_train_epochs" in training:
         yield "training.num_train_epochs does nothing beside training.max_steps"
-    if engine.tokens_per_batch is not None:
-        for key in ("group_by_length", "train_sampling_strategy", "dataloader_drop_last"):
-            if key in training:
-                yield f"training.{key} does nothing beside engine.tokens_per_batch"
-        if "per_device_train_batch_size" in training:
-            yield "training.per_device_train_batch_size is for importance only, beside engine.tokens_per_batch"
-    if engine.teacher_cache is False and engine.teacher_cache_dir is not None:
-        yield "engine.teacher_cache_dir does nothing with engine.teacher_cache: false"
     if training.get("report_to") in (None, [], ["none"]):
         for key in _REPORTED:
             if training.get(key) is not None:
@@ -83,9 +97,3 @@ def _said(config: CompressionConfig, training: Mapping[str, Any]) -> Iterator[st
     for key in _TOKENS:
         if training.get(key) is not None:
             yield f"training.{key} does nothing: a run pushes nothing to a Hub"
-    if config.scheduler_config.get("sampling") == "all" and config.scheduler_config.get("random_candidates", 1) != 1:
-        yield "scheduler_config.random_candidates does nothing with scheduler_config.sampling: all"
-    static = {"openvino_int8", "inc_static"}
-    calibrated = config.quantization.calibration_examples != QuantizationConfig().calibration_examples
-    if calibrated and not static & set(config.quantization.schemes):
-        yield "quantization.calibration_examples does nothing with schemes that calibrate nothing"

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.foundation.disks import existing, shown
 from minidisc_plugin.foundation.errors import ConfigError
-from minidisc_plugin.foundation.storage import existing, shown
 
 # Bytes of the longest path that a run makes in a folder, with some to spare for plug-ins.
 _DEEPEST = 200

@@ -11,7 +11,6 @@ from pathlib import Path
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.output import (
     CHECKPOINTS,
-    JOURNAL_FILE,
     LOCK_FILE,
     RECORD_FILE,
     REPLACEMENT,
@@ -22,6 +21,7 @@ from minidisc_plugin.foundation.digests import damage_of, sha256_of
 from minidisc_plugin.foundation.errors import RunDirectoryError
 from minidisc_plugin.foundation.processes import is_writer
 from minidisc_plugin.run.config.written import to_yaml
+from minidisc_plugin.run.directory.admission import choose_root, refuse_own_teacher, refuse_unusable
 from minidisc_plugin.run.directory.installing import empty_folder, files_below, install, remove, remove_tree
 from minidisc_plugin.run.directory.lock import RunLock
 from minidisc_plugin.run.directory.record import (
@@ -30,6 +30,7 @@ from minidisc_plugin.run.directory.record import (
     read_record,
     write_record,
 )
+from minidisc_plugin.run.directory.settling import settle
 
 logger = logging.getLogger(__name__)
 
@@ -77,20 +78,12 @@ class RunDirectory:
                 with it, or files that no run wrote; a run is to be resumed and there is none; or the model is among
                 what is to be replaced.
         """
-        if self.place.is_symlink() and not self.place.exists():
-            raise RunDirectoryError(f"output_dir: {self.place} is a link that leads nowhere; give a folder")
-        if self.place.exists() and not self.place.is_dir():
-            raise RunDirectoryError(f"output_dir: {self.place} is a file; give a folder")
-        parent = next(folder for folder in self.place.absolute().parents if folder.exists())
-        if not parent.is_dir():
-            raise RunDirectoryError(
-                f"output_dir: {self.place} cannot be made, for {parent} is a file; give another folder"
-            )
+        refuse_unusable(self.place)
         if is_writer():  # processes of one run that ask at once would take each other for another run
             self._lock.refuse_if_held()
-        self.root = self._choose(overwrite=overwrite, resume=resume)
+        self.root = choose_root(self.place, overwrite=overwrite, resume=resume)
         if overwrite:
-            self._refuse_own_teacher(config)
+            refuse_own_teacher(self.place, config)
 
     def same_run(self, config: CompressionConfig, inputs: Mapping[str, str]) -> bool:
         """Whether the run that is here came to its end; refuses one of another config or other inputs.
@@ -153,8 +146,8 @@ class RunDirectory:
         self.place.mkdir(parents=True, exist_ok=True)
         try:
             with self._lock.held():
-                self._settle()
-                self.root = self._choose(overwrite=overwrite, resume=resume)
+                settle(self.place)
+                self.root = choose_root(self.place, overwrite=overwrite, resume=resume)
                 held = read_record(self.root)
                 if resume and held is not None and held.finished:
                     raise RunDirectoryError(f"output_dir: {self.place}: another process has finished the run meanwhile")
@@ -176,7 +169,7 @@ class RunDirectory:
         left = [self.place / CHECKPOINTS, self.place / REPLACEMENT, self._lock.file, *self.place.glob(f"{TEMPORARY}*")]
         if any(map(os.path.lexists, left)):  # else nothing is written: the folder may be an archive
             with self._lock.held():
-                self._settle()
+                settle(self.place)
                 self._leave_no_temporary()
         self.root = self.place
 
@@ -217,43 +210,9 @@ class RunDirectory:
     def finish(self) -> None:
         """Mark the run as finished, drop its checkpoints, and let it take the place of the one it replaces."""
         write_record(self.root, self._record().model_copy(update={"finished": True}))
-        self._settle()
+        settle(self.place)
         self._leave_no_temporary()
         self.root = self.place
-
-    def _choose(self, *, overwrite: bool, resume: bool) -> Path:
-        """Where a run with these flags writes."""
-        held = read_record(self.place)
-        if held is None:
-            strangers = _strangers(self.place)
-            if resume and RESOLVED_CONFIG not in strangers and (strangers or not self.place.is_dir()):
-                raise RunDirectoryError(f"output_dir: {self.place} holds no run to resume; leave --resume out")
-            _refuse_strangers(self.place)
-            return self.place
-        replacement = self.place / REPLACEMENT
-        begun = read_record(replacement)
-        if begun is None and replacement.is_dir():
-            _refuse_strangers(replacement)
-        if not (overwrite or resume):
-            raise RunDirectoryError(
-                f"output_dir: {self.place} already holds a run; "
-                "give --resume to go on with it, --overwrite to replace it, or another folder"
-            )
-        return replacement if overwrite or begun is not None else self.place
-
-    def _refuse_own_teacher(self, config: CompressionConfig) -> None:
-        held = read_record(self.place)
-        root = self.place.resolve()
-        for key, name in (("model", config.model), ("tokenizer", config.tokenizer or config.model)):
-            folder = Path(name)
-            if held is None or not folder.exists() or root not in folder.resolve().parents:
-                continue
-            inside = folder.resolve().relative_to(root).as_posix()
-            if any(file.startswith(f"{inside}/") for file in held.files):
-                raise RunDirectoryError(
-                    f"output_dir: {self.place} holds the {key} {folder}, which would be overwritten; "
-                    "give another folder"
-                )
 
     def _begin(self, config: CompressionConfig, inputs: Mapping[str, str], *, resume: bool) -> None:
         if not resume and self.root != self.place:
@@ -264,34 +223,6 @@ class RunDirectory:
             write_record(self.root, _begun(config, inputs))
         with self.writing(RESOLVED_CONFIG) as file:
             file.write_text(to_yaml(config), encoding="utf-8")
-
-    def _settle(self) -> None:
-        """Of a finished run: checkpoints go, and what it replaces goes; can be cut off and repeated at any moment."""
-        replacement = self.place / REPLACEMENT
-        new = read_record(replacement)
-        if new is not None and new.finished:
-            self._drop_checkpoints(replacement)
-            self._drop_checkpoints(self.place)
-            old = read_record(self.place)
-            ours = old.files if old else {}
-            install(replacement, self.place, new.files, ours)
-            remove(self.place, ours.keys() - new.files.keys())
-            flush(self.place)
-            empty_folder(replacement, but=RECORD_FILE)
-            os.replace(replacement / RECORD_FILE, self.place / RECORD_FILE)
-        with suppress(OSError):  # it is not there, or holds a run that goes on
-            replacement.rmdir()
-        held = read_record(self.place)
-        if held is not None and held.finished:
-            self._drop_checkpoints(self.place)
-
-    @staticmethod
-    def _drop_checkpoints(folder: Path) -> None:
-        """Remove what a run left for itself; after its end a folder of that name, without a journal, is somebody's."""
-        held = read_record(folder)
-        if held is not None and held.finished and not (folder / CHECKPOINTS / JOURNAL_FILE).is_file():
-            return
-        remove_tree(folder / CHECKPOINTS, last=JOURNAL_FILE)
 
     def _leave_no_temporary(self) -> None:
         for folder in (self.place, self.root):
@@ -311,24 +242,6 @@ class RunDirectory:
         others = {file: digest for file, digest in record.files.items() if file not in before}
         write_record(self.root, record.model_copy(update={"files": {**others, **digests}}))
         return before
-
-
-def _strangers(folder: Path) -> list[str]:
-    """Names in a folder without a record, but for what a run leaves that was killed as it began."""
-    if not folder.is_dir():
-        return []
-    return [path.name for path in folder.iterdir() if not path.name.startswith(TEMPORARY) and path.name != LOCK_FILE]
-
-
-def _refuse_strangers(folder: Path) -> None:
-    strangers = _strangers(folder)
-    if RESOLVED_CONFIG in strangers:
-        raise RunDirectoryError(
-            f"output_dir: {folder} holds a run without {RECORD_FILE}, so nobody knows what it wrote; "
-            "restore that file, remove the folder, or give another one"
-        )
-    if strangers:
-        raise RunDirectoryError(f"output_dir: {folder} holds files that no run wrote; give another folder")
 
 
 def _begun(config: CompressionConfig, inputs: Mapping[str, str]) -> RunRecord:

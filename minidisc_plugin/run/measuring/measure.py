@@ -167,7 +167,7 @@ def _barrier(device: torch.device) -> Callable[[], None]:
     if device.type == "xpu":
         return lambda: torch.xpu.synchronize(device)
     if device.type == "mps":
-        return lambda: torch.mps.synchronize()
+        return torch.mps.synchronize
     return lambda: None
 
 

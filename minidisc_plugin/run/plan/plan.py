@@ -12,8 +12,9 @@ from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.output import FILES
 from minidisc_plugin.contracts.records import Candidate
 from minidisc_plugin.contracts.run import Prepared
+from minidisc_plugin.foundation.disks import hugging_face_home
 from minidisc_plugin.foundation.litter import no_litter
-from minidisc_plugin.foundation.storage import hugging_face_home, storage_errors
+from minidisc_plugin.foundation.storage import storage_errors
 from minidisc_plugin.plugins.schedulers import scales_of, stages_of
 from minidisc_plugin.run.checks.teacher import check_teacher
 from minidisc_plugin.run.directory.folder import RunDirectory

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minidisc_plugin.foundation.storage import existing, free_bytes, in_bytes, shown
+from minidisc_plugin.foundation.disks import existing, free_bytes, in_bytes, shown
 from minidisc_plugin.run.plan.stage_costs import is_left_to_inc
 from minidisc_plugin.training.device_memory import checkpoint_bytes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minidisc_plugin.foundation.storage import free_bytes
+from minidisc_plugin.foundation.disks import free_bytes
 from minidisc_plugin.run.plan.plan import Plan
 from minidisc_plugin.run.plan.stage_costs import PASSES_OF_A_TRAINED_EXAMPLE, StageCost
 from minidisc_plugin.run.reporting.console import standard_output, text

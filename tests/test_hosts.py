@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from minidisc_plugin.cli import doctor
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.validation import validate
 from minidisc_plugin.foundation.errors import HostError, MinidiscError
+from minidisc_plugin.integrations import requirements
 from minidisc_plugin.integrations.hosts import available, require
 from minidisc_plugin.run.pipeline import compress
 from tests.test_doctor import INC, LATEST
@@ -27,7 +27,9 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Any:
         found = {**versions, **{name.replace("_", "-"): version for name, version in changes.items()}}
         if "neural-compressor" in found:
             found.pop("neural_compressor", None)
-        monkeypatch.setattr(doctor, "installed_versions", lambda: {k: v for k, v in found.items() if v is not None})
+        monkeypatch.setattr(
+            requirements, "installed_versions", lambda: {k: v for k, v in found.items() if v is not None}
+        )
 
     return install
 
@@ -57,7 +59,7 @@ def test_the_message_names_version_reason_and_pin(
 
 def test_the_tested_stack_is_let_through(installed: Any) -> None:
     installed(INC)
-    for capability in doctor.TITLES:
+    for capability in requirements.TITLES:
         require(capability)
 
 

@@ -19,7 +19,7 @@ from tests.tiny import make_config
 RIVALS = {
     "schedulers": "from minidisc_plugin.schedulers.direct import Direct as Base",
     "objectives": "from minidisc_plugin.training.objectives import KnowledgeDistillation as Base",
-    "steps": "from minidisc_plugin.contracts.run import Distil as Base",
+    "steps": "from minidisc_plugin.run.steps.distil import Distil as Base",
 }
 
 

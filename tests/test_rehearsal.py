@@ -15,6 +15,7 @@ from minidisc_plugin.contracts.run import Prepared
 from minidisc_plugin.contracts.validation import validate
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.run.preparation import prepare
+from minidisc_plugin.run.workbench import workbench_of
 from minidisc_plugin.schedulers.rehearsal import twin
 from tests.tiny import make_bert, make_config
 
@@ -101,7 +102,7 @@ def test_a_run_that_is_fine_leaves_the_teacher_as_it_was(run_files: Path, tmp_pa
     teacher, args = found.teacher, found.args
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     config = teacher.config.to_dict()
-    found.workbench().rehearse()
+    workbench_of(found).rehearse()
     assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
     assert teacher.config.to_dict() == config and args.output_dir == str(tmp_path / "out" / "checkpoints")
     assert not any(parameter.grad is not None for parameter in teacher.parameters())
@@ -140,7 +141,7 @@ def test_the_early_stopping_that_a_resolved_config_tells_is_that_of_its_run(run_
 def test_evaluations_are_made_of_every_example(run_files: Path, tmp_path: Path) -> None:
     """`dataloader_drop_last` leaves out the last examples of a training epoch, and no example of an evaluation."""
     training = {"dataloader_drop_last": True, "per_device_eval_batch_size": 20}
-    bench = prepared(run_files, tmp_path, training, trainer="transformers").workbench()
+    bench = workbench_of(prepared(run_files, tmp_path, training, trainer="transformers"))
     trainer = bench.evaluator(bench.teacher, "evaluation")
     assert sum(len(batch["labels"]) for batch in trainer.get_eval_dataloader()) == len(bench.selection_dataset)
     assert trainer.args.dataloader_drop_last

@@ -75,7 +75,7 @@ def test_what_is_kept_decides(run_files: Path, tmp_path: Path) -> None:
         config = prepared.config.model_copy(update={"engine": prepared.config.engine.model_copy(update=engine)})
         args = training_arguments({"num_train_epochs": 3, **training}, tmp_path)
         changed = dataclasses.replace(prepared, config=config, args=args)
-        return estimate(changed, changed.workbench())
+        return estimate(changed, workbench_of(changed))
 
     usual = estimated({}, {})
     none = estimated({"save_strategy": "no"}, {})

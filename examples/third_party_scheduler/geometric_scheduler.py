@@ -8,8 +8,8 @@ from pydantic import Field
 
 from minidisc_plugin import hookimpl
 from minidisc_plugin.contracts.scheduler import PlannedStage, Schedule, Scheduler
+from minidisc_plugin.contracts.workbench import Workbench
 from minidisc_plugin.schedulers.candidates import conclude
-from minidisc_plugin.schedulers.workbench import Workbench
 
 
 class Geometric(Scheduler):
@@ -40,11 +40,11 @@ class Geometric(Scheduler):
         candidates = bench.specify(self.name, nested, [scale])
         nested.trim(scale)
         bench.train(nested, [scale], bench.teacher, "assistant")
-        candidates = bench.evaluate(nested, candidates, self.name)
         return conclude(
             self,
             bench,
-            candidates=[candidate.model_copy(update={"selected": True}) for candidate in candidates],
+            candidates=bench.evaluate(nested, candidates, self.name),
+            chosen=[scale],
             assistants=[nested.extract(scale)],
             student=nested.extract(self.target_scale),
             rule=f"the student's scale to the power of {self.exponent:g}",

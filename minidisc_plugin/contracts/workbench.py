@@ -93,11 +93,13 @@ class Workbench(Protocol):
         teacher: The fine-tuned model, never changed.
         task: What the teacher does: labels, masks and metrics of its task.
         announce: Tells plug-ins an event.
+        stages: Trains the stages; `claim(name)` takes the name of one that a scheduler keeps under it itself.
     """
 
     teacher: PreTrainedModel
     task: Task
     announce: Announce
+    stages: Any
 
     @property
     def journal(self) -> StageJournal:

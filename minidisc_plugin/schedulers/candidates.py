@@ -48,11 +48,16 @@ def conclude(
     assistants: list[PreTrainedModel],
     student: PreTrainedModel,
     rule: str,
+    chosen: Sequence[float] = (),
     lam: float | None = None,
     distilled: bool = False,
     measured_on: Literal["candidate", "student"] = "candidate",
 ) -> Schedule:
-    """Record and announce a choice; the chosen candidates are those marked `selected`."""
+    """Record and announce a choice; the chosen candidates are those of `chosen`, or marked `selected`."""
+    candidates = [
+        candidate.model_copy(update={"selected": True}) if candidate.scale in chosen else candidate
+        for candidate in candidates
+    ]
     selected = [candidate for candidate in candidates if candidate.selected]
     bench.announce("minidisc_assistant_selected", scheduler=scheduler.name, assistants=selected)
     record = ScheduleRecord(

@@ -53,11 +53,11 @@ class Fixed(Scheduler):
         candidates = bench.specify(self.name, nested, [scale])
         nested.trim(scale)
         bench.train(nested, [scale], bench.teacher, "assistant")
-        (candidate,) = bench.evaluate(nested, candidates, self.name)
         return conclude(
             self,
             bench,
-            candidates=[candidate.model_copy(update={"selected": True})],
+            candidates=bench.evaluate(nested, candidates, self.name),
+            chosen=[scale],
             assistants=[nested.extract(scale)],
             student=nested.extract(self.target_scale),
             rule=f"the scale {scale:g}, given" if self.scale else f"{CAPACITY_GAP} times the student's scale",

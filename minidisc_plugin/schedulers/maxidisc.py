@@ -62,14 +62,11 @@ class MaxiDisc(Scheduler):
                 winner = candidate.scale
         if best is None:
             raise MetricError(f"metric: {bench.metric} is not finite for any student, so none can be chosen")
-        candidates = [
-            candidate.model_copy(update={"selected": candidate.scale == winner})
-            for candidate in bench.record_metrics(candidates, raw, self.name)
-        ]
         return conclude(
             self,
             bench,
-            candidates=candidates,
+            candidates=bench.record_metrics(candidates, raw, self.name),
+            chosen=[winner],
             assistants=[best[1]],
             student=best[2],
             rule=f"largest {bench.metric} of the student distilled through the candidate",

@@ -18,8 +18,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest  # noqa: E402
 
-from tests.sites import Site  # noqa: E402
-from tests.tiny import make_bert, make_run_files  # noqa: E402
+from tests.builders.sites import Site  # noqa: E402
+from tests.builders.tiny import make_bert, make_run_files  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 

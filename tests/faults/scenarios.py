@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from tests.tiny import make_config, make_rows, make_run_files, write_csv
+from tests.builders.tiny import make_config, make_rows, make_run_files, write_csv
 
 ROWS = {"train": 60, "validation": 24, "test": 24}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from minidisc_plugin.integrations.hosts import available
-from tests.tiny import make_run_files
+from tests.builders.tiny import make_run_files
 
 if not available("inc"):
     collect_ignore_glob = ["test_*.py"]

@@ -10,7 +10,7 @@ from neural_compressor.config import DistillationConfig, KnowledgeDistillationLo
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, TrainingArguments
 
 from minidisc_plugin.metrics import build_compute_metrics
-from tests.tiny import make_rows
+from tests.builders.tiny import make_rows
 
 SETTINGS = {"target_sparsity": 0.8, "candidates": [0.6, 0.4]}
 

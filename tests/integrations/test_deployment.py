@@ -21,7 +21,7 @@ from minidisc_plugin.nested.checkpoint import as_stock
 from minidisc_plugin.run.measuring.measure import bytes_on_disk
 from minidisc_plugin.run.pipeline import Result, compress
 from minidisc_plugin.run.plan.plan import make_plan
-from tests.tiny import make_config
+from tests.builders.tiny import make_config
 
 SENTENCES = ["word1 good word2", "awful word3", "word4 word5 nice word6 word7"]
 FOLDERS = ["student-openvino", "student-onnx", "student-openvino-int8", "student-inc-dynamic", "student-inc-static"]

@@ -15,7 +15,7 @@ from minidisc_plugin.integrations.optimum.distiller import INCDistiller, criteri
 from minidisc_plugin.run.config.file import read_config
 from minidisc_plugin.run.pipeline import compress
 from minidisc_plugin.training.objectives import KnowledgeDistillation, MiniDiscObjective
-from tests.tiny import make_config
+from tests.builders.tiny import make_config
 
 
 def run(files: Path, folder: Path, regression: bool = False, **changes: Any) -> Any:

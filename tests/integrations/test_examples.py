@@ -12,7 +12,7 @@ import pytest
 
 import minidisc_plugin
 from minidisc_plugin.contracts.records import read_results
-from tests.tiny import make_overrides
+from tests.builders.tiny import make_overrides
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 INTEL = EXAMPLES / "intel"

@@ -11,8 +11,8 @@ import torch
 from transformers import PreTrainedModel
 
 from minidisc_plugin.nested.checkpoint import as_stock
+from tests.builders.zoo import EXPORTED, ZOO, here, make_inputs, outputs_of
 from tests.nested.test_zoo import make_nested
-from tests.zoo import EXPORTED, ZOO, here, make_inputs, outputs_of
 
 TASKS = {
     "ForSequenceClassification": ("text-classification", "ModelForSequenceClassification"),

@@ -13,8 +13,8 @@ from optimum.intel import INCConfig
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.run.config.file import read_config
 from minidisc_plugin.run.pipeline import compress
+from tests.builders.tiny import make_config
 from tests.integrations.making import distillation, pruning, teacher_of
-from tests.tiny import make_config
 
 
 def optimum_cli(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

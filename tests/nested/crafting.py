@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from minidisc_plugin import NestedModel
 from minidisc_plugin.nested.ranking import Ranking, rank_units
-from tests.tiny import make_batch, make_bert
+from tests.builders.tiny import make_batch, make_bert
 
 HEADS, NEURONS, HEAD_SIZE = 4, 64, 8  # of each of the two layers that `make_bert` makes
 SCALES = (1.0, 0.9, 0.5, 0.3, 0.1)

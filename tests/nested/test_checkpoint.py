@@ -15,8 +15,8 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 import minidisc_plugin
 from minidisc_plugin import NestedModel
 from minidisc_plugin.foundation.errors import ConfigError
+from tests.builders.tiny import make_batch, make_bert
 from tests.nested.crafting import RANKINGS, logits, make_nested, make_ranked
-from tests.tiny import make_batch, make_bert
 
 BATCH = make_batch()
 

@@ -15,8 +15,8 @@ from transformers import BertModel, PreTrainedModel
 
 import minidisc_plugin
 from minidisc_plugin import NestedModel
+from tests.builders.tiny import make_batch, make_bert
 from tests.nested.crafting import RANKINGS, make_nested, make_ranked
-from tests.tiny import make_batch, make_bert
 
 BATCH = {name: value for name, value in make_batch().items() if name != "labels"}
 

@@ -10,8 +10,8 @@ import torch
 from transformers import PreTrainedModel
 
 import minidisc_plugin
+from tests.builders.zoo import make_inputs, outputs_of
 from tests.nested.test_zoo import make_nested
-from tests.zoo import make_inputs, outputs_of
 
 # One checkpoint with a modelling file and one stock checkpoint; both with tied embeddings, but Llama's.
 STUDENTS = [("gpt2", "global"), ("t5", "global"), ("t5", "uniform"), ("gemma", "uniform"), ("llama", "uniform")]

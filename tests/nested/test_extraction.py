@@ -13,8 +13,8 @@ from minidisc_plugin.nested.family import encoder_parameters
 from minidisc_plugin.nested.prefix import PrefixLinear
 from minidisc_plugin.nested.ranking import Ranking
 from minidisc_plugin.plugins import families
+from tests.builders.tiny import make_batch, make_bert
 from tests.nested.crafting import RANKINGS, SCALES, logits, make_nested, make_ranked, make_ranking
-from tests.tiny import make_batch, make_bert
 
 BATCH = make_batch()
 every_ranking = pytest.mark.parametrize("ranking", RANKINGS.values(), ids=RANKINGS.keys())

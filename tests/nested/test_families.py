@@ -20,8 +20,8 @@ from minidisc_plugin.foundation.errors import UnsupportedModelError
 from minidisc_plugin.nested.families import BERT
 from minidisc_plugin.nested.family import encoder_parameters, family_of
 from minidisc_plugin.plugins import families
+from tests.builders.tiny import make_bert
 from tests.nested.crafting import make_nested
-from tests.tiny import make_bert
 
 
 def test_an_unknown_architecture_is_refused_with_those_known() -> None:

@@ -16,8 +16,8 @@ from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.nested.families import BERT
 from minidisc_plugin.nested.importance import importance
 from minidisc_plugin.nested.units import structure_of
+from tests.builders.tiny import make_batch, make_bert
 from tests.nested.crafting import HEAD_SIZE, HEADS, NEURONS, logits, make_nested, make_ranking
-from tests.tiny import make_batch, make_bert
 
 Batch = dict[str, Tensor]
 

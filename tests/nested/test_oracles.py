@@ -9,8 +9,8 @@ import torch
 from transformers import PreTrainedModel
 
 from minidisc_plugin import NestedModel
+from tests.builders.tiny import make_batch, make_bert
 from tests.nested.crafting import RANKINGS, dropped_units, logits, make_ranked, silenced
-from tests.tiny import make_batch, make_bert
 
 BATCH = make_batch()
 

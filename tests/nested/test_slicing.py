@@ -14,8 +14,8 @@ from torch.overrides import TorchFunctionMode
 from minidisc_plugin import NestedModel
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.nested.ranking import Ranking
+from tests.builders.tiny import make_batch, make_bert
 from tests.nested.crafting import HEAD_SIZE, RANKINGS, SCALES, logits, make_nested, make_ranked, silenced
-from tests.tiny import make_batch, make_bert
 
 BATCH = make_batch()
 every_ranking = pytest.mark.parametrize("ranking", RANKINGS.values(), ids=RANKINGS.keys())

@@ -14,8 +14,8 @@ from minidisc_plugin.nested.ranking import Ranking, rank_units
 from minidisc_plugin.run.measuring.measure import macs
 from minidisc_plugin.run.plan.calibration import calibrate
 from minidisc_plugin.training.device_memory import activation_bytes
+from tests.builders.zoo import here, make_inputs, make_model, outputs_of
 from tests.nested.crafting import random_scores
-from tests.zoo import here, make_inputs, make_model, outputs_of
 
 SCALES = (0.8, 0.5, 0.25)
 every_case = pytest.mark.parametrize("case", here())

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 import minidisc_plugin
+from tests.builders.zoo import ZOO, here, make_inputs, outputs_of
 from tests.nested.test_zoo import make_nested
-from tests.zoo import ZOO, here, make_inputs, outputs_of
 
 # Uniform slices that the family's config can express.
 STOCK = {"t5", "t5/gated-encoder", "llama", "llama/classifier", "mistral", "qwen2", "qwen3", "gemma"}

@@ -12,9 +12,9 @@ from minidisc_plugin import NestedModel
 from minidisc_plugin.nested.checkpoint import as_checkpoint
 from minidisc_plugin.nested.family import layout_of
 from minidisc_plugin.nested.narrow import find
+from tests.builders.zoo import here, make_inputs, make_model, outputs_of
 from tests.nested.crafting import dropped_units
 from tests.nested.test_zoo import make_nested
-from tests.zoo import here, make_inputs, make_model, outputs_of
 
 # Position biases and fused projections are beyond transformers' own pruning; BART and T5 number two stacks alike.
 PRUNE_HEADS = [

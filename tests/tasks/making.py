@@ -25,7 +25,7 @@ from transformers import (
 
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.tasks.registry import TASKS
-from tests.tiny import BAD, GOOD, OTHER, VOCABULARY, make_tokenizer
+from tests.builders.tiny import BAD, GOOD, OTHER, VOCABULARY, make_tokenizer
 
 TAGS = ["O", "B-GOOD", "I-GOOD", "B-BAD", "I-BAD"]
 SHAPE = {"vocab_size": len(VOCABULARY), "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}

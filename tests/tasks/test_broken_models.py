@@ -17,9 +17,9 @@ from minidisc_plugin.cli import main
 from minidisc_plugin.foundation.errors import MinidiscError
 from minidisc_plugin.foundation.model_files.sizes import check_sizes
 from minidisc_plugin.tasks.tokenizer import load_tokenizer
+from tests.builders.teachers import load_teacher, read_teacher
+from tests.builders.tiny import make_batch, make_config
 from tests.tasks.breaking import CONFIG, MODELS, TOKENIZERS, WORKING, config
-from tests.teachers import load_teacher, read_teacher
-from tests.tiny import make_batch, make_config
 
 BATCH = make_batch(labels=2)
 

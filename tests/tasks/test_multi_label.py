@@ -30,7 +30,7 @@ from minidisc_plugin.tasks.multi_label import PROBLEM, MultiLabelClassification
 from minidisc_plugin.tasks.registry import TASKS, task_of_model
 from minidisc_plugin.training.objectives import KnowledgeDistillation, MiniDiscObjective
 from minidisc_plugin.training.padding import PaddedTo
-from tests.tiny import BAD, GOOD, OTHER, make_batch, make_bert, make_config, make_tokenizer
+from tests.builders.tiny import BAD, GOOD, OTHER, make_batch, make_bert, make_config, make_tokenizer
 
 NAMES = ["good", "bad", "long"]
 TASK = MultiLabelClassification()

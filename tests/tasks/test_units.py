@@ -16,9 +16,9 @@ from minidisc_plugin.tasks.question_answering import answer_span
 from minidisc_plugin.tasks.registry import TASKS, task_of_model
 from minidisc_plugin.tasks.token_classification import word_labels
 from minidisc_plugin.training.objectives import KnowledgeDistillation, MiniDiscObjective, Objective
+from tests.builders.teachers import load_teacher
+from tests.builders.tiny import make_batch
 from tests.tasks.making import make_model
-from tests.teachers import load_teacher
-from tests.tiny import make_batch
 
 
 def test_the_first_piece_bears_the_label() -> None:

@@ -15,7 +15,7 @@ import torch
 from minidisc_plugin.foundation.errors import MinidiscError
 from minidisc_plugin.foundation.processes import process_index
 from minidisc_plugin.training.teacher_cache import CacheWriter
-from tests.tiny import make_tokenizer
+from tests.builders.tiny import make_tokenizer
 from tests.training.making import Bench, make_dataset, make_teacher
 from tests.training.test_teacher_cache import make_cache, run_of
 

@@ -8,7 +8,7 @@ import pytest
 from datasets import Dataset
 from transformers import PreTrainedTokenizerFast
 
-from tests.tiny import make_tokenizer
+from tests.builders.tiny import make_tokenizer
 from tests.training.making import Bench, make_dataset
 
 

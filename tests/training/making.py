@@ -18,7 +18,7 @@ from minidisc_plugin.training.distil import DistillationTrainer
 from minidisc_plugin.training.objectives import MiniDiscObjective
 from minidisc_plugin.training.sandwich import SandwichTrainer
 from minidisc_plugin.training.scale_sampler import ScaleSampler
-from tests.tiny import make_batch, make_bert, make_rows
+from tests.builders.tiny import make_batch, make_bert, make_rows
 
 OBJECTIVE = MiniDiscObjective(DistillationConfig(), regression=False)
 SCALES = (0.3, 0.5, 0.6, 0.9)

@@ -27,7 +27,7 @@ from minidisc_plugin.tasks.text_classification import TextClassification
 from minidisc_plugin.training.arguments import training_arguments
 from minidisc_plugin.training.checkpoints import Checkpoint
 from minidisc_plugin.training.early_stopping import EarlyStopping
-from tests.tiny import make_bert
+from tests.builders.tiny import make_bert
 from tests.training.making import OBJECTIVE
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import save_model
 
 from minidisc_plugin.foundation.errors import RunDirectoryError
 from minidisc_plugin.training.checkpoints import SEAL, Checkpoint, checkpoints_in, rotate, take_up
-from tests.tiny import make_bert
+from tests.builders.tiny import make_bert
 
 
 def write(folder: Path, step: int, best: str | None = None, sealed: bool = True, **state: object) -> Checkpoint:

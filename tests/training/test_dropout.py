@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from minidisc_plugin.training.dropout import without_dropout
-from tests.zoo import here, make_inputs, make_model
+from tests.builders.zoo import here, make_inputs, make_model
 
 RATES = ("dropout", "attention_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob", "resid_pdrop")
 

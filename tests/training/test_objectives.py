@@ -15,7 +15,7 @@ from minidisc_plugin.contracts.config import DistillationConfig
 from minidisc_plugin.contracts.validation import validate
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.training.objectives import KnowledgeDistillation, MiniDiscObjective, compared_layers
-from tests.tiny import make_batch, make_bert
+from tests.builders.tiny import make_batch, make_bert
 
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]])
 

@@ -10,7 +10,7 @@ import torch
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.run.pipeline import compress
 from minidisc_plugin.training.precision import with_precision
-from tests.tiny import make_config
+from tests.builders.tiny import make_config
 
 WITHOUT_ACCELERATOR = pytest.mark.skipif(torch.accelerator.is_available(), reason="there is an accelerator")
 

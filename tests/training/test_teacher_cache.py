@@ -16,7 +16,7 @@ from minidisc_plugin.tasks.registry import task_of_model
 from minidisc_plugin.training.objectives import compared_layers
 from minidisc_plugin.training.teacher_cache import ROW, CacheWriter, TeacherCache
 from minidisc_plugin.training.teacher_store import Examples, TeacherStore
-from tests.tiny import make_bert
+from tests.builders.tiny import make_bert
 from tests.training.making import PLAIN_STEP, STILL, Bench, make_nested, make_teacher, weights
 
 WIDE = 2.0**30

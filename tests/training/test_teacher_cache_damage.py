@@ -19,9 +19,9 @@ from minidisc_plugin.foundation.errors import DataError, StorageError
 from minidisc_plugin.training import cache_folders, teacher_index, teacher_store
 from minidisc_plugin.training.cache_folders import CacheFolders
 from minidisc_plugin.training.teacher_cache import CacheWriter, TeacherCache
-from tests.disks import read_only, small_disk
-from tests.test_storage import file_size_limit
-from tests.tiny import make_bert
+from tests.builders.disks import read_only, small_disk
+from tests.builders.tiny import make_bert
+from tests.foundation.test_storage import file_size_limit
 from tests.training.making import Bench, make_teacher
 from tests.training.test_teacher_cache import make_cache
 

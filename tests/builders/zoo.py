@@ -1,0 +1,173 @@
+"""A tiny model of every family, and inputs for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor
+from transformers import PretrainedConfig, PreTrainedModel
+
+from tests.builders.tiny import make_batch
+
+VOCABULARY, LABELS = 64, 3
+
+
+def _encoder(name: str, **settings: Any) -> Callable[[], PretrainedConfig]:
+    """The config `name`, with what encoders and decoders without special names have in common."""
+    common = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 48,
+        "max_position_embeddings": 40,
+        "num_labels": LABELS,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+    }
+    return lambda: getattr(transformers, name)(**(common | settings))
+
+
+def _other(name: str, **settings: Any) -> Callable[[], PretrainedConfig]:
+    tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "num_labels": LABELS}
+    return lambda: getattr(transformers, name)(**(tokens | settings))
+
+
+_DEBERTA = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 8}
+_GROUPED = {"num_key_value_heads": 2}
+_T5 = {
+    "decoder_start_token_id": 0,
+    "vocab_size": VOCABULARY,
+    "d_model": 32,
+    "d_kv": 8,
+    "d_ff": 48,
+    "num_layers": 2,
+    "num_heads": 4,
+}
+_BART = {
+    "vocab_size": VOCABULARY,
+    "d_model": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 48,
+    "decoder_ffn_dim": 48,
+    "max_position_embeddings": 40,
+    "decoder_start_token_id": 2,
+    "forced_eos_token_id": None,
+}
+
+# Name of the case: (model class, config). The part before "/" is the model type.
+ZOO: dict[str, tuple[str, Callable[[], PretrainedConfig]]] = {
+    "bert": ("BertForSequenceClassification", _encoder("BertConfig")),
+    "roberta": ("RobertaForSequenceClassification", _encoder("RobertaConfig")),
+    "xlm-roberta": ("XLMRobertaForTokenClassification", _encoder("XLMRobertaConfig")),
+    "electra": ("ElectraForSequenceClassification", _encoder("ElectraConfig", embedding_size=16)),
+    "distilbert": (
+        "DistilBertForSequenceClassification",
+        _other(
+            "DistilBertConfig",
+            vocab_size=VOCABULARY,
+            dim=32,
+            n_layers=2,
+            n_heads=4,
+            hidden_dim=48,
+            max_position_embeddings=40,
+        ),
+    ),
+    "albert": ("AlbertForSequenceClassification", _encoder("AlbertConfig", embedding_size=16)),
+    "deberta-v2": ("DebertaV2ForSequenceClassification", _encoder("DebertaV2Config", share_att_key=True, **_DEBERTA)),
+    "deberta-v2/own-positions": (
+        "DebertaV2ForSequenceClassification",
+        _encoder("DebertaV2Config", share_att_key=False, **_DEBERTA),
+    ),
+    "mpnet": ("MPNetForSequenceClassification", _encoder("MPNetConfig")),
+    "modernbert": (
+        "ModernBertForSequenceClassification",
+        _encoder("ModernBertConfig", cls_token_id=1, sep_token_id=2, reference_compile=False),
+    ),
+    "t5": ("T5ForConditionalGeneration", _other("T5Config", **_T5)),
+    "t5/gated-encoder": (
+        "T5EncoderModel",
+        _other("T5Config", feed_forward_proj="gated-gelu", tie_word_embeddings=False, **_T5),
+    ),
+    "bart": ("BartForConditionalGeneration", _other("BartConfig", **_BART)),
+    "bart/classifier": ("BartForSequenceClassification", _other("BartConfig", **_BART)),
+    "gpt2": (
+        "GPT2LMHeadModel",
+        _other("GPT2Config", vocab_size=VOCABULARY, n_positions=40, n_embd=32, n_layer=2, n_head=4),
+    ),
+    "llama": ("LlamaForCausalLM", _encoder("LlamaConfig", **_GROUPED)),
+    "llama/classifier": ("LlamaForSequenceClassification", _encoder("LlamaConfig", num_key_value_heads=4)),
+    "mistral": ("MistralForCausalLM", _encoder("MistralConfig", **_GROUPED)),
+    "qwen2": ("Qwen2ForCausalLM", _encoder("Qwen2Config", **_GROUPED)),
+    "qwen3": ("Qwen3ForCausalLM", _encoder("Qwen3Config", head_dim=16, **_GROUPED)),
+    "gemma": ("GemmaForCausalLM", _encoder("GemmaConfig", head_dim=16, **_GROUPED)),
+    "vit": (
+        "ViTForImageClassification",
+        _other(
+            "ViTConfig",
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=48,
+            image_size=16,
+            patch_size=4,
+        ),
+    ),
+}
+
+# First release of transformers with the family, and whether its slices are exported to OpenVINO and ONNX by the tests.
+SINCE = {"modernbert": "4.48", "qwen3": "4.51"}
+EXPORTED = {case.partition("/")[0]: True for case in ZOO}
+
+
+def here() -> list[str]:
+    """The cases that the installed transformers has."""
+    return [case for case, (name, _) in ZOO.items() if hasattr(transformers, name)]
+
+
+def make_model(case: str, seed: int = 0) -> PreTrainedModel:
+    """A model with weights large enough for slices to differ, in evaluation mode."""
+    torch.manual_seed(seed)
+    name, make_config = ZOO[case]
+    model = getattr(transformers, name)(make_config())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    return model.eval()  # type: ignore[no-any-return]
+
+
+def make_inputs(case: str, seed: int = 0) -> dict[str, Tensor]:
+    """Padded, labelled inputs."""
+    generator = torch.Generator().manual_seed(seed)
+    if case == "vit":
+        images = torch.rand(4, 3, 16, 16, generator=generator)
+        return {"pixel_values": images, "labels": torch.randint(0, LABELS, (4,), generator=generator)}
+    batch = make_batch(size=4, tokens=10, labels=LABELS, seed=seed)
+    name = ZOO[case][0]
+    ids, mask = batch["input_ids"], batch["attention_mask"]
+    if name.endswith(("CausalLM", "LMHeadModel", "ConditionalGeneration")):
+        batch["labels"] = ids.masked_fill(mask == 0, -100)
+    elif "Token" in name:
+        batch["labels"] = torch.randint(0, LABELS, ids.shape, generator=generator).masked_fill(mask == 0, -100)
+    elif name.startswith("Bart"):  # reads the state of the last end-of-sequence token
+        batch["input_ids"] = ids.scatter(1, mask.sum(1, keepdim=True) - 1, 2)
+    if name == "T5EncoderModel":
+        del batch["labels"]
+    return batch
+
+
+def outputs_of(model: Any, inputs: dict[str, Tensor]) -> Tensor:
+    """The first output that is not the loss: logits, or hidden states."""
+    features = {name: value for name, value in inputs.items() if name != "labels"}
+    if type(model).__name__.endswith(("ForConditionalGeneration", "ForSeq2SeqLM")):
+        features["decoder_input_ids"] = inputs["labels"].clamp_min(0)
+    with torch.no_grad():
+        found = model(**features)
+    return torch.as_tensor(found["logits"] if "logits" in found else found[0]).clone()

@@ -1,4 +1,4 @@
-"""Modules under the names that they had before 0.3; plug-ins that were written for those go on to work."""
+"""Modules under the names that they had before the rooms; plug-ins that were written for those go on to work."""
 
 from __future__ import annotations
 

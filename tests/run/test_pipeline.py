@@ -195,6 +195,7 @@ def test_early_stopping_ends_a_stage_that_does_not_improve(run_files: Path, tmp_
     assert max(epochs) == 2
 
 
+@pytest.mark.slow  # tests/faults kill runs at more moments, in less time
 def test_killed_run_resumes(run_files: Path, tmp_path: Path) -> None:
     """Killed in the middle of the student's stage, a run ends as one that was never killed."""
     training = {**make_config(run_files)["training"], "num_train_epochs": 4}

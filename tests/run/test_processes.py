@@ -36,7 +36,9 @@ def torchrun(
     return done.stdout
 
 
-@pytest.mark.parametrize("trainer", TRAINERS)
+@pytest.mark.parametrize(
+    "trainer", [pytest.param(trainer, marks=[pytest.mark.slow] if trainer == "inc" else []) for trainer in TRAINERS]
+)
 def test_two_processes_make_one_run(trainer: str, run_files: Path, tmp_path: Path) -> None:
     printed = torchrun(run_files, tmp_path, 2, trainer=trainer)
     assert printed.count("student: ") == 1
@@ -58,6 +60,7 @@ def test_two_processes_make_one_run(trainer: str, run_files: Path, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["out"]
 
 
+@pytest.mark.slow  # the losses of the same network, which are compared below, depend on it
 def test_importance_does_not_depend_on_the_number_of_processes(run_files: Path, tmp_path: Path) -> None:
     sizes = []
     for processes in (1, 2):
@@ -72,7 +75,7 @@ def test_importance_does_not_depend_on_the_number_of_processes(run_files: Path, 
     "changes",
     [
         {},
-        {"training": {"gradient_accumulation_steps": 2, "num_train_epochs": 2}},
+        pytest.param({"training": {"gradient_accumulation_steps": 2, "num_train_epochs": 2}}, marks=pytest.mark.slow),
         pytest.param(
             {"scheduler_config": {"sampling": "all", "halving": False}, "engine": {"teacher_cache": False}},
             marks=pytest.mark.slow,
@@ -117,8 +120,13 @@ def test_two_processes_have_the_losses_and_the_choice_of_one(
     ("scheduler", "training"),
     [
         ("minidisc", {}),
-        ("minidisc", {"gradient_checkpointing": True, "gradient_accumulation_steps": 2}),
-        ("direct", {}),
+        # One case tells quickly whether shards learn; these are the same in other settings.
+        pytest.param(
+            "minidisc",
+            {"gradient_checkpointing": True, "gradient_accumulation_steps": 2},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("direct", {}, marks=pytest.mark.slow),
     ],
 )
 def test_shards_learn_what_whole_copies_learn(

@@ -16,10 +16,11 @@ from tests.tasks.making import make_task_run
         ("token-classification", "token-classification", "seqeval", 0.3),  # entities: chance is near 0
         ("question-answering", "question-answering", "squad", 45.0),  # one word in four to nine
         # Word frequencies alone save 0.42 of the bits of a word, and all of the two special tokens'.
-        ("text-generation", "gpt2", "bits_saved", 0.75),
+        pytest.param("text-generation", "gpt2", "bits_saved", 0.75, marks=pytest.mark.slow),  # as llama, below
         ("text-generation", "llama", "bits_saved", 0.75),
         ("text2text-generation", "t5", "bits_saved", 0.7),
-        ("text2text-generation", "bart", "accuracy", 0.7),  # two of six tokens are special, the others one of ten
+        # As t5; two of six tokens are special, the others one of ten.
+        pytest.param("text2text-generation", "bart", "accuracy", 0.7, marks=pytest.mark.slow),
     ],
 )
 def test_the_student_is_above_chance(task: str, kind: str, metric: str, chance: float, tmp_path: Path) -> None:

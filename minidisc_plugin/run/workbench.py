@@ -11,12 +11,12 @@ from minidisc_plugin.metrics import result_key
 from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.plugins import event, pick
 from minidisc_plugin.plugins.guarded import make_objective
+from minidisc_plugin.run.data.collating import collator_of
 from minidisc_plugin.run.trainer_choice import distiller_of
 from minidisc_plugin.schedulers.means import Data, Score, Training
 from minidisc_plugin.schedulers.workbench import Workbench
 from minidisc_plugin.selection import MetricRange
 from minidisc_plugin.training.early_stopping import EarlyStopping
-from minidisc_plugin.training.padding import PaddedTo
 
 
 def workbench_of(prepared: Prepared, resume: bool = False, callbacks: Sequence[Any] = ()) -> Workbench:
@@ -52,13 +52,3 @@ def workbench_of(prepared: Prepared, resume: bool = False, callbacks: Sequence[A
         ),
         event,
     )
-
-
-def collator_of(prepared: Prepared) -> Any:
-    """Makes batches: the task's, or one that pads as the tokenizer does."""
-    from transformers import DataCollatorWithPadding
-
-    collator = prepared.task.collator(prepared.tokenizer) or DataCollatorWithPadding(prepared.tokenizer)
-    if prepared.config.engine.padding != "max_length":
-        return collator
-    return PaddedTo(collator, prepared.config.max_length, prepared.tokenizer.pad_token_id, prepared.task.whole_columns)

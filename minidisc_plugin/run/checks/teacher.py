@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.run.workbench import collator_of
+from minidisc_plugin.run.data.collating import collator_of
 from minidisc_plugin.tasks.classes import Classes
 
 if TYPE_CHECKING:

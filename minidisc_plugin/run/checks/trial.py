@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.model_files.explain import one_line
 from minidisc_plugin.foundation.model_files.quiet import quiet
-from minidisc_plugin.run.workbench import collator_of
+from minidisc_plugin.run.data.collating import collator_of
 
 if TYPE_CHECKING:
     from minidisc_plugin.contracts.run import Prepared

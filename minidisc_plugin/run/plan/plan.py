@@ -122,8 +122,8 @@ def _memory(prepared: Prepared, nested: NestedModel, batch: Mapping[str, Any]) -
 
 def _calibration(prepared: Prepared, nested: NestedModel) -> Calibration:
     """Of every scale that a stage trains or follows, on the training batch that is nearest to the average."""
+    from minidisc_plugin.run.data.collating import collator_of
     from minidisc_plugin.run.plan.calibration import calibrate
-    from minidisc_plugin.run.workbench import collator_of
 
     train = prepared.splits.train
     batch = collator_of(prepared)([train[row] for row in epoch_of(prepared).usual])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 import yaml
 from safetensors.torch import load_file
 
@@ -18,6 +19,10 @@ from minidisc_plugin.cli import main
 from minidisc_plugin.contracts.records import read_results, read_schedule
 from minidisc_plugin.foundation.former_names import FORMER
 
+same_transformers = pytest.mark.skipif(
+    not transformers.__version__.startswith("4."),
+    reason="begun with transformers 4, whose models and tokenizers have other checksums",
+)
 HELD = Path(__file__).with_name("before_rooms.tar.gz")
 
 # As it was written then, with every path that the documentation named.
@@ -88,6 +93,7 @@ def test_a_students_folder_loads(held: Path) -> None:
     assert all(torch.equal(value, saved[name]) for name, value in student.state_dict().items() if name in saved)
 
 
+@same_transformers
 def test_a_finished_run_is_one(held: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {file: file.stat().st_mtime_ns for file in (held / "finished").rglob("*") if file.is_file()}
     assert main(["run", "compression.yaml", "--resume"]) == 0
@@ -96,6 +102,7 @@ def test_a_finished_run_is_one(held: Path, capsys: pytest.CaptureFixture[str]) -
     assert {file: file.stat().st_mtime_ns for file in before} == before
 
 
+@same_transformers
 def test_a_run_that_was_cut_off_is_resumed(held: Path) -> None:
     assert main(["run", "compression.yaml", "--resume", "--set", "output_dir=cut-off"]) == 0
     assert not (held / "cut-off" / "checkpoints").exists()

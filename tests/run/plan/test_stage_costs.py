@@ -11,10 +11,10 @@ import pytest
 
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.run import Prepared
+from minidisc_plugin.run.data.collating import collator_of
 from minidisc_plugin.run.plan.calibration import Calibration
 from minidisc_plugin.run.plan.stage_costs import StageCost, epoch_of, stage_costs
 from minidisc_plugin.run.preparation import prepare
-from minidisc_plugin.run.workbench import collator_of
 from minidisc_plugin.training.dependable import DependableTraining
 from tests.builders.tiny import make_config
 

@@ -158,12 +158,13 @@ def _failed(message: str, status: int) -> int:
 
 def run_command(options: argparse.Namespace) -> None:
     """`minidisc run`."""
-    from minidisc_plugin.foundation.processes import is_writer
     from minidisc_plugin.run.config.file import read_config
+
+    config = read_config(options.config, options.overrides)  # a mistake in it is told before torch is imported
+    from minidisc_plugin.foundation.processes import is_writer
     from minidisc_plugin.run.pipeline import compress
     from minidisc_plugin.run.reporting.tables import print_report
 
-    config = read_config(options.config, options.overrides)
     _log_stages()
     result = compress(config, overwrite=options.overwrite, resume=options.resume)
     if not is_writer():
@@ -176,10 +177,11 @@ def run_command(options: argparse.Namespace) -> None:
 def plan_command(options: argparse.Namespace) -> None:
     """`minidisc plan`."""
     from minidisc_plugin.run.config.file import read_config
+
+    config = read_config(options.config, options.overrides)
     from minidisc_plugin.run.plan.plan import make_plan
     from minidisc_plugin.run.reporting.plan_table import print_plan
 
-    config = read_config(options.config, options.overrides)
     print_plan(make_plan(config, calibrated=not options.no_calibration))
 
 

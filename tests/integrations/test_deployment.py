@@ -169,6 +169,7 @@ def test_a_narrow_model_poses_as_its_stock_class_only_for_exporters(deployed: Re
     assert stock.config is not student.config and "auto_map" not in stock.config.to_dict()
 
 
+@pytest.mark.slow  # exports twice; `make faults` kills a run with exports before each operation
 def test_a_run_cut_off_after_a_step_does_not_repeat_it(
     run_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

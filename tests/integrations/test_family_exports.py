@@ -23,7 +23,7 @@ TASKS = {
     "LMHeadModel": ("text-generation", "ModelForCausalLM"),
 }
 # One of each kind of declaration; the others take minutes.
-QUICK = {"modernbert", "gpt2", "t5", "llama"}
+QUICK = {"modernbert", "gpt2", "t5"}
 
 
 def to_openvino(model: PreTrainedModel, folder: Path, task: str, kind: str) -> Any:

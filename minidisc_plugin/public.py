@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class NestedModel(model.NestedModel):
+class _Networks(type):
+    """Networks that a run makes, whose family is handed in, are such networks, too."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, model.NestedModel)
+
+
+class NestedModel(model.NestedModel, metaclass=_Networks):
     """A parameter-shared network over `model`, which it takes over: weights are reordered in place by `rank`.
 
     At scale 1 it computes what `model` computed. Pass `copy.deepcopy(model)` to keep the original untouched.

@@ -136,6 +136,9 @@ class Workbench(Protocol):
     def ranked_network(self) -> NestedNetwork:
         """A new nested network over a copy of the teacher, ranked by importance on the selection split."""
 
+    def rank(self, nested: Any) -> Any:
+        """The ranking alone, of a network that is not ranked."""
+
     def specify(self, scheduler: str, nested: Any, scales: Sequence[float]) -> list[Candidate]:
         """Candidate records without metrics, announced to plug-ins."""
 
@@ -183,6 +186,16 @@ class Workbench(Protocol):
 
     def metric_in_runtime(self, model: Any, dataset: Dataset) -> float:
         """The metric, in this process alone, of whatever takes a batch by name and returns its outputs by name."""
+
+    def rehearse(self) -> None:
+        """Make a Trainer of each kind, and throw it away; the checks before a run use it, no scheduler needs to.
+
+        Raises:
+            Exception: of whatever kind the library has that cannot make its part.
+        """
+
+    def teacher_cache_bytes(self) -> int:
+        """Bytes on disk that the kept outputs of one teacher take; 0 where none are kept."""
 
     def evaluator(self, model: PreTrainedModel, stage: str, dataset: Dataset | None = None) -> Trainer:
         """A plain Trainer that evaluates `model`, on the selection split unless told."""

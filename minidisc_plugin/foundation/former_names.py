@@ -28,6 +28,9 @@ FORMER = {
 class FormerNames(MetaPathFinder, Loader):
     """Finds a module under its former name, with a DeprecationWarning that tells the new one."""
 
+    def __init__(self) -> None:
+        self._own: dict[str, ModuleSpec | None] = {}
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
@@ -39,12 +42,12 @@ class FormerNames(MetaPathFinder, Loader):
         name = FORMER[spec.name]
         warnings.warn(f"{spec.name} is {name} now", DeprecationWarning, stacklevel=2)
         module = import_module(name)
-        self._own = module.__spec__
+        self._own[name] = module.__spec__
         return module
 
     def exec_module(self, module: ModuleType) -> None:
         """See Loader; it was executed when it was imported."""
-        module.__spec__ = self._own
+        module.__spec__ = self._own[module.__name__]
 
 
 def keep_former_names() -> None:

@@ -88,6 +88,8 @@ def compress(
 
 
 def _compress(config: CompressionConfig, *, overwrite: bool, resume: bool, keep_compiled: bool) -> Result:
+    from minidisc_plugin.run.workbench import workbench_of
+
     directory = RunDirectory(config.output_dir)
     directory.check(config, overwrite=overwrite, resume=resume)
     with storage_errors(hugging_face_home()):
@@ -109,8 +111,6 @@ def _compress(config: CompressionConfig, *, overwrite: bool, resume: bool, keep_
         wait_for_all()
         if keep_compiled:
             compile_into(directory.checkpoints)
-        from minidisc_plugin.run.workbench import workbench_of
-
         bench = workbench_of(prepared, resume)
         run = Run(prepared, bench, directory)
         if is_writer():

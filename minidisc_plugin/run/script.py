@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Unpack
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.contracts.config import DistillationConfig
+from minidisc_plugin.contracts.config import DistillationConfig, EngineConfig
+from minidisc_plugin.contracts.objective import Objective
 from minidisc_plugin.contracts.presets import FAST_ENGINE, engine_of
-from minidisc_plugin.contracts.scheduler import Schedule, Scheduler, ScriptInputs
+from minidisc_plugin.contracts.scheduler import Schedule, Scheduler
 from minidisc_plugin.nested.family import family_of
 from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.plugins import event, families
@@ -20,46 +21,55 @@ from minidisc_plugin.tasks.registry import task_of_model
 from minidisc_plugin.training.objectives import MiniDiscObjective
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from datasets import Dataset
+    from transformers import PreTrainedModel, TrainingArguments
 
 
-def schedule(scheduler: Scheduler, teacher: PreTrainedModel, **inputs: Unpack[ScriptInputs]) -> Schedule:
-    """Choose the assistants.
-
-    Args:
-        scheduler: With its settings.
-        teacher: A fine-tuned model; its weights are left as they are.
-        **inputs: See ScriptInputs.
+def schedule(
+    scheduler: Scheduler,
+    teacher: PreTrainedModel,
+    *,
+    train_dataset: Dataset,
+    args: TrainingArguments,
+    compute_metrics: Callable[[Any], dict[str, float]],
+    metric: str,
+    processing_class: Any = None,
+    eval_dataset: Dataset | None = None,
+    selection_dataset: Dataset | None = None,
+    selection_size: float = 0.1,
+    metric_range: tuple[float, float] | None = None,
+    data_collator: Any = None,
+    preprocess_logits_for_metrics: Callable[..., Any] | None = None,
+    objective: Objective | None = None,
+    engine: EngineConfig | None = None,
+    resume: bool = False,
+) -> Schedule:
+    """Choose the assistants; the arguments are explained in `contracts.scheduler.ScriptInputs`.
 
     Raises:
         MinidiscError: a setting, the data, the metric or the model cannot be used.
     """
     scales_of(scheduler)
-    args, train, selection = inputs["args"], inputs["train_dataset"], inputs.get("selection_dataset")
-    if selection is None:
-        train, selection = carve(train, inputs.get("selection_size", 0.1), args.seed)
-    task, family = task_of_model(teacher), family_of(teacher.config, families())
-    engine, metric_range = inputs.get("engine"), inputs.get("metric_range")
-    objective = inputs.get("objective") or MiniDiscObjective(
-        DistillationConfig(), regression=task.regression(teacher.config)
-    )
+    if selection_dataset is None:
+        train_dataset, selection_dataset = carve(train_dataset, selection_size, args.seed)
+    task = task_of_model(teacher)
+
+    def network(model: PreTrainedModel) -> NestedModel:
+        return NestedModel(model, family_of(model.config, families()), scheduler.allocation)
+
+    paper = MiniDiscObjective(DistillationConfig(), regression=task.regression(teacher.config))
     bench = Workbench(
         teacher,
-        partial(NestedModel, family=family, allocation=scheduler.allocation),
+        network,
         task,
-        Data(train, selection, inputs.get("eval_dataset"), inputs.get("data_collator"), inputs.get("processing_class")),
+        Data(train_dataset, selection_dataset, eval_dataset, data_collator, processing_class),
         Score(
-            inputs["metric"],
-            inputs["compute_metrics"],
-            inputs.get("preprocess_logits_for_metrics"),
+            metric,
+            compute_metrics,
+            preprocess_logits_for_metrics,
             MetricRange(*metric_range) if metric_range else None,
         ),
-        Training(
-            args,
-            objective,
-            engine_of(engine, "fast") if engine else FAST_ENGINE,
-            resume=inputs.get("resume", False),
-        ),
+        Training(args, objective or paper, engine_of(engine, "fast") if engine else FAST_ENGINE, resume=resume),
         event,
     )
     return decide(scheduler, bench)

@@ -22,6 +22,8 @@ from minidisc_plugin.foundation.digests import digest_of_dataset, digest_of_mode
 from minidisc_plugin.foundation.errors import DataError, StorageError
 from minidisc_plugin.foundation.processes import all_or_none, gathered, is_writer, process_count, process_index
 from minidisc_plugin.foundation.storage import require_room, storage_errors
+from minidisc_plugin.nested import narrow
+from minidisc_plugin.nested.checkpoint import NarrowCheckpoint
 from minidisc_plugin.training.cache_folders import CacheFolders
 from minidisc_plugin.training.teacher_arrays import Layout, arrays_of
 from minidisc_plugin.training.teacher_cache import CacheWriter, TeacherCache
@@ -272,9 +274,13 @@ def _precision() -> str:
 
 
 def _code_of(kind: type) -> str:
-    """The checksum of a model's own code, which a checkpoint may bring along."""
+    """The checksum of a model's own code, which a checkpoint may bring along; of a narrow one, what narrows it too."""
+    names = [kind.__module__]
+    if issubclass(kind, NarrowCheckpoint):  # it is made where much else is written
+        names = [narrow.__name__, kind.__bases__[-1].__module__]
     try:
-        return hashlib.sha256(inspect.getsource(sys.modules[kind.__module__]).encode()).hexdigest()
+        source = "".join(inspect.getsource(sys.modules[name]) for name in names)
+        return hashlib.sha256(source.encode()).hexdigest()
     except (KeyError, OSError, TypeError):
         return ""
 

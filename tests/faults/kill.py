@@ -19,6 +19,7 @@ from tests.faults.trees import Tree
 _WRITES = ("write", "write-rest")  # the second half of a large one is an operation of its own
 # Of the cases that come from a state kept in memory, so many are repeated by a real SIGKILL, or killed once more.
 _REAL_EVERY = 25
+_FEWER = 5
 _TWICE_EVERY = 9
 
 
@@ -55,7 +56,8 @@ def killed(place: Place, number: int) -> Verdict:
     """A real SIGKILL before an operation."""
     place.put(place.start)
     ended = place.run(*place.arguments[2:], fault=Fault(number))
-    if ended.status == 0 and len(ended.operations) < number:  # it needed fewer operations than the recorded run
+    # The recorded run may have needed some operations more, such as those that make a cache.
+    if ended.status == 0 and number - _FEWER <= len(ended.operations) < number:
         found = place.differs()
         return Verdict("failed", f"ended with status 0, but {found}") if found else Verdict("equal")
     if ended.status is not None or ended.hung:

@@ -15,9 +15,12 @@ import yaml
 from safetensors.torch import load_file
 
 import minidisc_plugin
+from minidisc_plugin import metrics
 from minidisc_plugin.cli import main
 from minidisc_plugin.contracts.records import read_results, read_schedule
+from minidisc_plugin.foundation.digests import sha256_of
 from minidisc_plugin.foundation.former_names import FORMER
+from minidisc_plugin.run.directory.record import SAME_METRIC, RunRecord
 
 same_transformers = pytest.mark.skipif(
     not transformers.__version__.startswith("4."),
@@ -134,6 +137,15 @@ def test_a_plug_in_goes_on_to_work(held: Path) -> None:
     )
     assert ended.returncode == 0, ended.stderr
     assert read_schedule("middle").scheduler == "middle"
+
+
+@pytest.mark.parametrize("name", ["f1", "seqeval"])
+def test_a_metric_whose_imports_changed_is_the_same(name: str) -> None:
+    today = sha256_of(Path(metrics.__file__).parent / name / f"{name}.py")
+    (before,) = (old for old, new in SAME_METRIC.items() if new == today)
+    held, wanted = (RunRecord(settings={}, inputs={"metric": digest}) for digest in (before, today))
+    assert held.differences(wanted) == ([], [])
+    assert held.differences(RunRecord(settings={}, inputs={"metric": "another"})) == ([], ["metric"])
 
 
 @pytest.mark.parametrize("former", FORMER)

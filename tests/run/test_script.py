@@ -1,0 +1,35 @@
+"""`Scheduler.schedule` in a script: what is missing, misspelt or unknown is told before anything is looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import minidisc_plugin
+from minidisc_plugin import MiniDisc, NestedModel
+from minidisc_plugin.nested import model
+from minidisc_plugin.plugins import families
+from tests.builders.tiny import make_bert
+
+WHOLE: dict[str, Any] = {"train_dataset": [1], "args": None, "compute_metrics": None, "metric": "accuracy"}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_is_missing_is_named(name: str) -> None:
+    inputs = {key: value for key, value in WHOLE.items() if key != name}
+    with pytest.raises(TypeError, match=f"missing 1 required keyword-only argument: '{name}'"):
+        MiniDisc(target_sparsity=0.9).schedule(None, **inputs)
+
+
+@pytest.mark.parametrize("name", ["resum", "selection_sise", "validation_dataset"])
+def test_what_is_unknown_is_refused(name: str) -> None:
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+        MiniDisc(target_sparsity=0.9).schedule(None, **WHOLE, **{name: True})
+
+
+def test_networks_of_a_run_are_nested_models() -> None:
+    bert = make_bert()
+    assert isinstance(NestedModel(bert), model.NestedModel)
+    handed = model.NestedModel(make_bert(), families()["bert"])
+    assert isinstance(handed, minidisc_plugin.NestedModel) and not isinstance(bert, NestedModel)

@@ -9,6 +9,7 @@ import random
 import socket
 from collections.abc import Iterator
 
+from minidisc_plugin.contracts.output import LOCK_FILE
 from tests.faults.cells import Case, Verdict
 from tests.faults.children import Ended
 from tests.faults.kill import worth_trying
@@ -25,6 +26,7 @@ _PAIRS = {
 }
 _EVERY = 12
 _RANDOM = 6
+_SAID_OF_A_FINISHED_RUN = ("already holds a run", "no run to resume", "another process has finished the run meanwhile")
 
 
 def cases(place: Place) -> Iterator[Case]:
@@ -66,11 +68,13 @@ def _paused(
     number = operation.number if begun is not _middle(place) else (operation.number + 1) // 2
     one = place.begin(["run", str(place.config), *first], name="one", pause_at=number)
     waits = one.waits()
+    # Held for long between taking the lock and writing its name into it, as no process is but here.
+    lock = place.out / LOCK_FILE
+    unsigned = waits and lock.is_file() and not lock.read_bytes()
     two = place.begin(["run", str(place.config), *second], name="two").end()
     if waits:
         one.go()
-    # Held for long between taking the lock and writing its name into it, as no process is but here.
-    nameless = operation.path.endswith("lock") and "is in use by another process" in (two.line or "")
+    nameless = unsigned and "is in use by another process" in (two.line or "")
     return _judge(place, one.end(), two, nameless)
 
 
@@ -94,7 +98,7 @@ def _judge(place: Place, one: Ended, two: Ended, nameless: bool = False) -> Verd
     if refused.status != 2 or refused.line is None:
         return Verdict("failed", f"the other one was not refused in one line: {refused}")
     named = nameless or (str(done[0].pid) in refused.line and socket.gethostname() in refused.line)
-    if not named and "already holds a run" not in refused.line and "no run to resume" not in refused.line:
+    if not named and not any(said in refused.line for said in _SAID_OF_A_FINISHED_RUN):
         return Verdict("failed", f"neither host and pid nor a finished run are named: {refused.line}")
     return Verdict("equal", refused.line)
 

@@ -74,8 +74,8 @@ def _paused(
     two = place.begin(["run", str(place.config), *second], name="two").end()
     if waits:
         one.go()
-    nameless = unsigned and "is in use by another process" in (two.line or "")
-    return _judge(place, one.end(), two, nameless)
+    # Likewise one whose patience ran out while it was held before it had the lock: the other one is gone by then.
+    return _judge(place, one.end(), two, nameless=unsigned or (waits and two.status == 0))
 
 
 def _at_random(place: Place, begun: Tree, first: tuple[str, ...], second: tuple[str, ...], number: int) -> Verdict:
@@ -97,7 +97,9 @@ def _judge(place: Place, one: Ended, two: Ended, nameless: bool = False) -> Verd
     refused = two if one.status == 0 else one
     if refused.status != 2 or refused.line is None:
         return Verdict("failed", f"the other one was not refused in one line: {refused}")
-    named = nameless or (str(done[0].pid) in refused.line and socket.gethostname() in refused.line)
+    named = (nameless and "is in use by another process" in refused.line) or (
+        str(done[0].pid) in refused.line and socket.gethostname() in refused.line
+    )
     if not named and not any(said in refused.line for said in _SAID_OF_A_FINISHED_RUN):
         return Verdict("failed", f"neither host and pid nor a finished run are named: {refused.line}")
     return Verdict("equal", refused.line)

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from minidisc_plugin.run.directory.record import RECORD_FILE
+from minidisc_plugin.contracts.output import JOURNAL_FILE, RECORD_FILE
 from tests.faults.cells import Case, Verdict
 from tests.faults.children import Ended
 from tests.faults.kill import judge
 from tests.faults.place import Place
 from tests.faults.trees import Tree
+
+_FOR_PEOPLE = ("README.md", "tradeoff.png")
 
 
 def _flipped(content: bytes) -> bytes:
@@ -93,9 +95,18 @@ def _resumed(place: Place, state: Tree, file: str, damage: str) -> Verdict:
     verdict = judge(place, ended := place.run("--resume"))
     if Path(file).name == RECORD_FILE and ended.status == 2 and _names(ended, file) and "give another" in ended.errors:
         return Verdict("refused", ended.line or "")  # without it nobody knows what may be replaced
+    if verdict.result == "failed" and damage == "gone" and ended.status == 0 and _is_theirs(Path(file).name, verdict):
+        return Verdict("equal", verdict.why)
     if verdict.result == "refused" and not _names(ended, file):
         return Verdict("failed", f"refused without the name of the file: {ended.line}")
     return verdict
+
+
+def _is_theirs(name: str, verdict: Verdict) -> bool:
+    """Whether a finished run rightly leaves it so: its files for people, and a folder of checkpoints without journal."""
+    if name == JOURNAL_FILE:
+        return "checkpoints/" in verdict.why
+    return name in _FOR_PEOPLE and verdict.why.endswith(f"{name} is missing")
 
 
 def _asked(place: Place, file: str, damage: str, command: str) -> Verdict:

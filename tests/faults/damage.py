@@ -95,7 +95,8 @@ def _resumed(place: Place, state: Tree, file: str, damage: str) -> Verdict:
     verdict = judge(place, ended := place.run("--resume"))
     if Path(file).name == RECORD_FILE and ended.status == 2 and _names(ended, file) and "give another" in ended.errors:
         return Verdict("refused", ended.line or "")  # without it nobody knows what may be replaced
-    if verdict.result == "failed" and damage == "gone" and ended.status == 0 and _is_theirs(Path(file).name, verdict):
+    gone = damage == "gone" and ended.status == 0 and verdict.result == "failed"
+    if gone and _is_theirs(Path(file).name, verdict):
         return Verdict("equal", verdict.why)
     if verdict.result == "refused" and not _names(ended, file):
         return Verdict("failed", f"refused without the name of the file: {ended.line}")

@@ -104,7 +104,7 @@ def _resumed(place: Place, state: Tree, file: str, damage: str) -> Verdict:
 
 
 def _is_theirs(name: str, verdict: Verdict) -> bool:
-    """Whether a finished run rightly leaves it so: its files for people, and a folder of checkpoints without journal."""
+    """Whether a finished run rightly leaves it so: files for people, and a folder of checkpoints without a journal."""
     if name == JOURNAL_FILE:
         return "checkpoints/" in verdict.why
     return name in _FOR_PEOPLE and verdict.why.endswith(f"{name} is missing")

@@ -74,8 +74,7 @@ def _paused(
     two = place.begin(["run", str(place.config), *second], name="two").end()
     if waits:
         one.go()
-    # Likewise one whose patience ran out while it was held before it had the lock: the other one is gone by then.
-    return _judge(place, one.end(), two, nameless=unsigned or (waits and two.status == 0))
+    return _judge(place, one.end(), two, nameless=unsigned)
 
 
 def _at_random(place: Place, begun: Tree, first: tuple[str, ...], second: tuple[str, ...], number: int) -> Verdict:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
 
 import minidisc_plugin
 from minidisc_plugin import MiniDisc, NestedModel
+from minidisc_plugin.contracts.scheduler import ScriptInputs
 from minidisc_plugin.nested import model
 from minidisc_plugin.plugins import families
+from minidisc_plugin.run.script import schedule
 from tests.builders.tiny import make_bert
 
 WHOLE: dict[str, Any] = {"train_dataset": [1], "args": None, "compute_metrics": None, "metric": "accuracy"}
@@ -26,6 +29,11 @@ def test_what_is_missing_is_named(name: str) -> None:
 def test_what_is_unknown_is_refused(name: str) -> None:
     with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
         MiniDisc(target_sparsity=0.9).schedule(None, **WHOLE, **{name: True})
+
+
+def test_what_is_explained_is_what_is_taken() -> None:
+    taken = inspect.signature(schedule).parameters.values()
+    assert {one.name for one in taken if one.kind is one.KEYWORD_ONLY} == set(ScriptInputs.__annotations__)
 
 
 def test_networks_of_a_run_are_nested_models() -> None:

@@ -63,14 +63,14 @@ class RunLock:
 
     def _take(self) -> FileLock:
         lock = FileLock(self.file, thread_local=False)
-        try:
-            lock.acquire(timeout=_PATIENCE)
-        except Timeout:
-            raise RunDirectoryError(
-                f"output_dir: {self.folder} is in use by {self._holder()}; wait for it or stop it, or give another "
-                "output_dir"
-            ) from None
-        return lock
+        # Once more in the end: a process that was held meanwhile has waited for one that may be gone.
+        for patience in (_PATIENCE, 0.0):
+            with suppress(Timeout):
+                lock.acquire(timeout=patience)
+                return lock
+        raise RunDirectoryError(
+            f"output_dir: {self.folder} is in use by {self._holder()}; wait for it or stop it, or give another output_dir"
+        )
 
     def _holder(self) -> str:
         try:

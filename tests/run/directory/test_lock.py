@@ -8,8 +8,10 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from filelock import FileLock, Timeout
 
 from minidisc_plugin.foundation.errors import RunDirectoryError
 from minidisc_plugin.run.directory.folder import RunDirectory
@@ -88,3 +90,21 @@ def test_a_start_that_fails_leaves_no_folder(tmp_path: Path) -> None:
     ):
         raise AssertionError
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
+
+
+def test_a_process_that_was_held_while_it_waited_takes_a_lock_that_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, patience = RunLock(tmp_path), []
+    acquire = FileLock.acquire
+
+    def held(self: FileLock, timeout: float, **others: Any) -> Any:
+        patience.append(timeout)
+        if len(patience) == 1:  # its time went by, and so did the other process
+            raise Timeout(str(tmp_path))
+        return acquire(self, timeout, **others)
+
+    monkeypatch.setattr(FileLock, "acquire", held)
+    with lock.held():
+        assert lock.file.is_file()
+    assert patience[1] == 0

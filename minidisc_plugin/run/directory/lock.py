@@ -69,7 +69,8 @@ class RunLock:
                 lock.acquire(timeout=patience)
                 return lock
         raise RunDirectoryError(
-            f"output_dir: {self.folder} is in use by {self._holder()}; wait for it or stop it, or give another output_dir"
+            f"output_dir: {self.folder} is in use by {self._holder()}; wait for it or stop it, or give another "
+            "output_dir"
         )
 
     def _holder(self) -> str:

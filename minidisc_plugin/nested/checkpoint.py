@@ -19,6 +19,7 @@ from minidisc_plugin.foundation.model_files.loading import load_config, load_mod
 from minidisc_plugin.nested.family import family_of
 from minidisc_plugin.nested.layer_sizes import check_layer_sizes
 from minidisc_plugin.nested.narrow import narrow
+from minidisc_plugin.nested.origin import forget_origin, remember_origin
 from minidisc_plugin.nested.prefix import unshare
 from minidisc_plugin.nested.stock import as_uniform
 
@@ -51,6 +52,7 @@ class NarrowCheckpoint:
         }
         write_text(folder / CODE_FILE, _modelling_code(base, self.family))
         super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
+        remember_origin(self, folder)
 
 
 @functools.cache
@@ -66,7 +68,8 @@ def as_checkpoint(
 ) -> PreTrainedModel:
     """Finish a copied slice, in place: plain layers of its sizes, a class and a config that save and load them.
 
-    Where the family's config can say that all layers have these sizes, that is the class of transformers itself.
+    Where the family's config can say that all layers have these sizes, that is the class of transformers itself. It
+    names no folder: its weights are not those that the full model was loaded from.
 
     Args:
         model: The copy; its sliced parameters may be narrow already.
@@ -79,6 +82,7 @@ def as_checkpoint(
     narrow(model, family.plain(), heads, neurons)
     base = _stock_class(type(model))
     model.config = copy.deepcopy(model.config)
+    forget_origin(model)
     uniform = as_uniform(model, base, family, heads, neurons)
     if uniform is not None:
         model.config = uniform

@@ -8,6 +8,7 @@ from minidisc_plugin.contracts.run import Run
 from minidisc_plugin.foundation.model_files.types import in_type
 from minidisc_plugin.foundation.processes import is_writer
 from minidisc_plugin.foundation.storage import storage_errors
+from minidisc_plugin.nested.origin import remember_origin
 from minidisc_plugin.training.device_memory import weight_bytes
 
 if TYPE_CHECKING:
@@ -20,3 +21,4 @@ def save(run: Run, model: PreTrainedModel, name: str) -> None:
         with storage_errors(run.directory.root / name, weight_bytes(model)), run.directory.writing(name) as folder:
             in_type(model, run.prepared.saved_type).save_pretrained(str(folder))
             run.prepared.tokenizer.save_pretrained(str(folder))
+        remember_origin(model, run.directory.root / name)

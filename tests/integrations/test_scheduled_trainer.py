@@ -169,6 +169,7 @@ def test_what_is_saved_loads_anywhere_and_with_optimum(run_files: Path, tmp_path
     assert held["scheduler"] == "minidisc" and held["scheduler_config"]["target_sparsity"] == 0.8
     config = INCConfig.from_pretrained(folder)
     assert config.pruning["approach"] == "magnitude" and config.distillation["temperature"] == 2.0
+    assert config.distillation["teacher_model_name_or_path"] == str(run_files / "teacher"), "not the assistant's"
 
 
 def test_an_inc_config_with_one_more_key_runs(run_files: Path, tmp_path: Path) -> None:

@@ -31,11 +31,13 @@ class Scheduled:
     """A schedule, and the configs with which Neural Compressor goes on.
 
     Attributes:
+        teacher: What it started from.
         schedule: Assistants, student, and how they were chosen.
         distillation: The user's config, or the paper's loss where there was none; its teacher is the assistant.
         pruning: The user's config; None where the student's slices are that pruning.
     """
 
+    teacher: PreTrainedModel
     schedule: Schedule
     distillation: DistillationConfig
     pruning: WeightPruningConfig | None
@@ -98,7 +100,7 @@ class SchedulingTask:
             criterion=MiniDiscLossConfig(regression=is_regression(teacher.config))
         )
         distillation.teacher_model = schedule.assistant or teacher
-        return Scheduled(schedule, distillation, self.pruning)
+        return Scheduled(teacher, schedule, distillation, self.pruning)
 
 
 def scheduling_task(

@@ -115,6 +115,8 @@ class ScheduledINCTrainer(CompatibleINCTrainer):
         handler = self.callback_handler
         super().__init__(**arguments)
         handler.model, self.callback_handler = self.model, handler  # with callbacks that were added since
+        # The file's teacher is the one that the schedule starts from; the assistant lies nowhere yet.
+        self.inc_config.distillation["teacher_model_name_or_path"] = scheduled.teacher.config.name_or_path
         chosen = self._scheduling.scheduler
         self.inc_config.scheduler = chosen.name
         self.inc_config.scheduler_config = chosen.model_dump(mode="json", by_alias=True, exclude_none=True)

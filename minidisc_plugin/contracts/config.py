@@ -6,7 +6,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from minidisc_plugin.contracts.values import Distinct, FromList, Options, OutputPath, PathText, Positive, Settings
+from minidisc_plugin.contracts.values import (
+    Distinct,
+    FromList,
+    LocalFolder,
+    Options,
+    OutputPath,
+    PathText,
+    Positive,
+    Settings,
+)
 
 Protocol = Literal["fast", "published"]
 
@@ -121,7 +130,7 @@ class EngineConfig(Settings):
     teacher_cache_gib: Positive = Field(
         8.0, description="Largest size on disk of one teacher's cached outputs, and of all in `teacher_cache_dir`."
     )
-    teacher_cache_dir: PathText | None = Field(
+    teacher_cache_dir: LocalFolder | None = Field(
         None,
         description="A folder in which runs share cached outputs; the oldest go first. Default: in the run's "
         "checkpoints, gone when it ends.",

@@ -99,6 +99,10 @@ class Task(ABC):
     def perfect_predictions(self, config: PretrainedConfig) -> EvalPrediction:
         """A few predictions that hit every label, to try a metric on."""
 
+    def perfect_predictions_of(self, features: Dataset, config: PretrainedConfig) -> EvalPrediction | None:
+        """Predictions that hit the label of each of these features; None where features do not tell."""
+        return None
+
     def by_chance(self, prediction: EvalPrediction, config: PretrainedConfig, chance: Generator) -> EvalPrediction:
         """The same predictions beside the labels of other examples, drawn by `chance`."""
         import numpy as np

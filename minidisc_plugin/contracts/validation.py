@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from minidisc_plugin.foundation import redaction
 from minidisc_plugin.foundation.errors import ConfigError
-from minidisc_plugin.foundation.printable import shown
+from minidisc_plugin.foundation.printable import shortened, shown
 
 Model = TypeVar("Model", bound=BaseModel)
 _LISTED = 25
@@ -36,7 +36,7 @@ def unknown_key(key: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(key.rpartition(".")[2], known, n=1)
     listed = ", ".join(sorted(known)) if len(known) <= _LISTED else f"{len(known)}, see the documentation"
     hint = f"did you mean {near[0]!r}?" if near else f"known keys: {listed}"
-    return f"{key}: unknown key; {hint}"
+    return f"{shortened(key)}: unknown key; {hint}"
 
 
 def settings_of(model: type[BaseModel]) -> list[str]:

@@ -17,6 +17,7 @@ LARGEST_INTEGER = 2**32 - 1
 LARGEST_NUMBER = 10**12
 LONGEST_TEXT = 4096
 _LONGEST_NAME = 255  # bytes of a file's name, on every file system in use
+_ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")  # pathlib makes one slash of two
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
 
 Items = TypeVar("Items", bound=Sequence[Any])
@@ -108,13 +109,24 @@ def check_path(value: str) -> str:
     return value
 
 
+def check_local(value: str) -> str:
+    """The path of a folder that is written to.
+
+    Raises:
+        ValueError: it is an address, which would become folders of these names.
+    """
+    if _ADDRESS.match(value):
+        raise ValueError("it is an address, and files are written to a local folder; give one")
+    return check_path(value)
+
+
 def check_output(value: str) -> str:
     """The path of a folder that a run has for itself.
 
     Raises:
-        ValueError: it is the working directory, one above it, or the root.
+        ValueError: it is an address, the working directory, one above it, or the root.
     """
-    value = check_path(value)
+    value = check_local(value)
     if set(os.path.normpath(value).split("/")) <= {"", ".", ".."}:
         raise ValueError("a run needs a folder of its own; give one, such as runs/first")
     return value
@@ -134,6 +146,7 @@ def check_distinct(items: Items) -> Items:
 
 PathText = Annotated[str, AfterValidator(check_path)]
 Options = Annotated[dict[str, Any], AfterValidator(check_options)]
+LocalFolder = Annotated[str, AfterValidator(check_local)]
 OutputPath = Annotated[str, AfterValidator(check_output)]
 Distinct = AfterValidator(check_distinct)
 # YAML and JSON know lists only; what a tuple holds is read as strictly as everything else.

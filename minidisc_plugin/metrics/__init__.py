@@ -146,7 +146,11 @@ class LoadedMetric:
             numbers[self.key] = numbers[main]
         if self.key not in numbers:
             if len(result) != 1 or len(numbers) != 1:
-                raise MetricError(f"metric {self.name} gives {sorted(result)} and no single number {self.key!r}")
+                options = f" with options {self._options}" if self._options else ""
+                raise MetricError(
+                    f"metric {self.name}{options} gives {sorted(result)} and no single number {self.key!r}; choose "
+                    "metric.options that give one, such as average: macro"
+                )
             numbers[self.key] = next(iter(numbers.values()))
         return numbers
 

@@ -69,7 +69,8 @@ def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:
     from minidisc_plugin.nested.family import family_of
     from minidisc_plugin.nested.teacher import read_teacher
     from minidisc_plugin.plugins import families
-    from minidisc_plugin.run.checks.examples import check_lengths, rehearse_metric
+    from minidisc_plugin.run.checks.examples import check_lengths
+    from minidisc_plugin.run.checks.metric import rehearse_metric
     from minidisc_plugin.run.data.loading import load_splits
     from minidisc_plugin.run.directory.inputs import checksums
     from minidisc_plugin.run.trainer_choice import choose_trainer
@@ -90,7 +91,7 @@ def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:
     tokenizer = load_tokenizer(config.tokenizer or config.model, teacher, config.trust_remote_code, task)
     splits = load_splits(config, task, tokenizer, teacher.config)
     check_lengths(config, splits, teacher)
-    rehearse_metric(config, task, teacher)
+    rehearse_metric(config, task, teacher.config, splits)
     return Prepared(
         config=_whole(resolved, trainer, teacher, args),
         scheduler=resolved.scheduler,

@@ -22,14 +22,16 @@ def is_regression(config: PretrainedConfig) -> bool:
     return bool(config.problem_type == "regression" or config.num_labels == 1)
 
 
-def perfect_predictions(config: PretrainedConfig) -> EvalPrediction:
-    """A few predictions that hit every label, to try a metric on."""
+def perfect_predictions(config: PretrainedConfig, given: Sequence[Any] | None = None) -> EvalPrediction:
+    """Predictions that hit the given labels; without any a few that hit every label."""
     import numpy as np
     from transformers import EvalPrediction
 
     regression = is_regression(config)
-    labels = np.arange(3.0) if regression else np.arange(config.num_labels)
-    return EvalPrediction(labels[:, None] if regression else np.eye(len(labels)), labels)
+    labels = np.asarray(given if given is not None else range(3 if regression else config.num_labels))
+    if regression:
+        return EvalPrediction(labels[:, None].astype(float), labels.astype(float))
+    return EvalPrediction(np.eye(config.num_labels)[labels], labels)
 
 
 def label_ids(

@@ -92,6 +92,10 @@ class TextClassification(Task):
         """See Task."""
         return perfect_predictions(config)
 
+    def perfect_predictions_of(self, features: Dataset, config: PretrainedConfig) -> EvalPrediction | None:
+        """See Task."""
+        return perfect_predictions(config, features["labels"])
+
     def confusion(self, prediction: EvalPrediction, config: PretrainedConfig) -> NDArray[Any] | None:
         """See Task."""
         import numpy as np

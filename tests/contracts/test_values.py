@@ -90,11 +90,19 @@ def test_a_value_of_another_type_is_refused_and_not_converted(key: str, value: A
         ("dataset.data_files", "${DATA}/train.csv", "${DATA} is not expanded"),
         ("output_dir", "runs/" + "x" * 256, "longer than 255 bytes"),
         ("output_dir", "é" * 200, "longer than 255 bytes"),
+        ("output_dir", "s3://bucket/runs", "it is an address"),
+        ("output_dir", "file:///tmp/runs", "it is an address"),
+        ("output_dir", "hf:/somebody/runs", "it is an address"),
+        ("engine.teacher_cache_dir", "https://host/cache", "it is an address, and files are written to a local"),
         ("model", "~nobody-of-that-name/teacher", "there is no user 'nobody-of-that-name' here"),
     ],
 )
 def test_a_value_that_no_run_can_use(key: str, value: Any, reason: str) -> None:
     assert reason in refused(key, value)
+
+
+def test_credentials_in_an_address_are_not_printed() -> None:
+    assert "hunter2" not in refused("output_dir", "s3://user:hunter2@bucket/runs")
 
 
 @pytest.mark.parametrize("folder", ["", " ", ".", "./", "..", "/", "//", "../..", "runs/..", "./runs/../."])

@@ -165,6 +165,15 @@ def instead(name: str) -> Break:
     return both(file(WEIGHTS, None), file(name, b"GGUF" + bytes(64)))
 
 
+def labelled(made_for: str) -> Break:
+    """The same weights, said to be of a format."""
+
+    def change(folder: Path) -> None:
+        save_file(load_file(folder / WEIGHTS), folder / WEIGHTS, metadata={"format": made_for})
+
+    return change
+
+
 def zeros_from(share: float) -> Break:
     """A file of its whole size whose end was never written."""
 
@@ -229,6 +238,8 @@ MODELS: dict[str, tuple[Break, tuple[str, ...]]] = {
         (f"{WEIGHTS} is cut or damaged",),
     ),
     "no data behind the header": (zeros_from(0.0), ("is all zeros", "fetch or save")),
+    "tensors of TensorFlow": (labelled("tf"), (f"{WEIGHTS} holds weights of the format 'tf'", "torch's format")),
+    "tensors of nobody": (labelled("np"), (f"{WEIGHTS} holds weights of the format 'np'",)),
     "half of the data": (zeros_from(0.5), ("is all zeros", "not written to its end")),
     "weights are a folder": (folder_of(WEIGHTS), (f"{WEIGHTS} is a folder",)),
     "weights are a broken link": (dangling, (f"{WEIGHTS} is a link to a file that is not there",)),
@@ -322,6 +333,8 @@ MODELS: dict[str, tuple[Break, tuple[str, ...]]] = {
     "config of YAML": (file(CONFIG, "model_type: bert"), ("config.json: not valid JSON",)),
     "config of bytes": (file(CONFIG, b"\xff\xfe\x00\x01"), ("config.json: not valid JSON",)),
     "config without a bottom": (file(CONFIG, "[" * 100_000), ("config.json: not valid JSON",)),
+    "config of endless digits": (file(CONFIG, f'{{"hidden_size": {"9" * 5000}}}'), ("a number of 5000 digits",)),
+    "a key that is computed": (config(use_return_dict=False), ("config.json sets use_return_dict, which is computed",)),
     "config is a list": (file(CONFIG, "[]"), ("config.json holds a list",)),
     "config is null": (file(CONFIG, "null"), ("config.json holds null",)),
     "config is a folder": (folder_of(CONFIG), ("config.json is a folder",)),

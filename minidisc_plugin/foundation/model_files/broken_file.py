@@ -10,6 +10,7 @@ from minidisc_plugin.foundation.errors import ConfigError
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _HEAD = 512
+_LONGEST_INTEGER = 40
 
 
 def refuse_broken(file: Path, where: str) -> None:
@@ -54,7 +55,7 @@ def read_json(file: Path, where: str) -> dict[str, Any]:
     """
     refuse_broken(file, where)
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"), parse_int=_integer)
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ConfigError(f"{where}: {file.name}: not valid JSON: {reason}; fetch or save the model again") from error
@@ -64,3 +65,9 @@ def read_json(file: Path, where: str) -> dict[str, Any]:
             "where an object {...} is needed; fetch or save the model again"
         )
     return found
+
+
+def _integer(text: str) -> int:
+    if len(text) > _LONGEST_INTEGER:
+        raise ValueError(f"a number of {len(text)} digits")
+    return int(text)

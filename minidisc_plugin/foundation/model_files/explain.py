@@ -21,6 +21,7 @@ _BARE = (
     ZeroDivisionError,
     RecursionError,
 )
+_COMPUTED = re.compile(r"property '(\w+)' of")
 # transformers goes on to list every model type, or every converter, that it knows.
 _LISTS = (" Should have a `model_type` key", "Currently available slow->fast converters")
 
@@ -55,6 +56,8 @@ def not_loaded(where: str, error: BaseException, *, local: bool, otherwise: str 
         return ConfigError(
             f"{where} cannot be loaded: there is not enough memory for it; give a smaller one ({reason})"
         )
+    if local and (computed := _COMPUTED.search(reason)):
+        return ConfigError(f"{where}: config.json sets {computed[1]}, which is computed; remove it from the file")
     if not local:
         reason = f"there is no such folder, and on the Hub: {reason}"
     remedy = "save it again with save_pretrained" if local else "give a folder, or a name that can be reached"

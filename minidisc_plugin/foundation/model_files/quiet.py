@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet(bars: bool = False) -> Iterator[None]:
-    """Errors only, and no bars unless told, from transformers and torch inside; as before afterwards."""
+    """Nothing, and no bars unless told, from transformers and torch inside; as before afterwards."""
     from transformers.utils import logging
 
     verbosity, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
+    logging.set_verbosity(logging.CRITICAL)  # its errors come before an exception, which says the same
     if not bars:
         logging.disable_progress_bar()
     try:

@@ -14,6 +14,7 @@ from typing import Any
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.model_files.broken_file import read_json, refuse_broken
 from minidisc_plugin.foundation.model_files.explain import one_line
+from minidisc_plugin.foundation.printable import shown
 
 # In the order in which transformers looks for them; an index stands for the shards that it names.
 WEIGHT_FILES = (
@@ -24,6 +25,7 @@ WEIGHT_FILES = (
 )
 _HALF = ("float16", "bfloat16")
 _FLOATING = ("float64", "float32", *_HALF)
+_FORMATS = ("pt", "mlx")  # of safetensors: what transformers reads without another library
 _SAFETENSORS_TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
@@ -118,6 +120,11 @@ def _read_safetensors(file: Path, where: str) -> dict[str, Weight]:
 
     try:
         with safe_open(file, "pt") as opened:
+            if (made_for := (opened.metadata() or {}).get("format", "pt")) not in _FORMATS:
+                raise ConfigError(
+                    f"{where}: {file.name} holds weights of the format {shown(made_for)}; give the model in torch's "
+                    "format, saved with save_pretrained"
+                )
             slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 - not a mapping
             return {
                 name: Weight(tuple(part.get_shape()), _SAFETENSORS_TYPES.get(part.get_dtype(), part.get_dtype()))

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from minidisc_plugin.contracts.run import Splits
-    from minidisc_plugin.contracts.task import Task
 
 
 def check_lengths(config: CompressionConfig, splits: Splits, teacher: PreTrainedModel) -> None:
@@ -32,15 +31,3 @@ def check_lengths(config: CompressionConfig, splits: Splits, teacher: PreTrained
             f"max_length: {config.max_length} lets through examples of up to {longest} tokens, "
             f"and the model has {limit} positions; set max_length: {limit}"
         )
-
-
-def rehearse_metric(config: CompressionConfig, task: Task, teacher: PreTrainedModel) -> None:
-    """Compute the metric on a few perfect predictions, so that options that do not fit stop nothing later on."""
-    from minidisc_plugin.metrics import result_key
-    from minidisc_plugin.selection import MetricRange, to_unit
-
-    metric = config.metric
-    declared = MetricRange(*metric.range) if metric.range else None
-    compute = task.compute_metrics(metric, teacher.config)
-    key = result_key(metric.name)
-    to_unit([compute(task.perfect_predictions(teacher.config))[key]], key, declared)

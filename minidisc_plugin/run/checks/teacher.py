@@ -12,6 +12,7 @@ from minidisc_plugin.run.data.collating import collator_of
 from minidisc_plugin.tasks.classes import Classes
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from numpy.typing import NDArray
     from transformers import EvalPrediction
 
@@ -25,33 +26,46 @@ _DRAWS = 8
 _SPREADS = 2.0
 # With fewer examples even a good teacher is within what chance may reach.
 _ENOUGH = 20
+# Of the reported split.
+_SAMPLED = 128
 _LISTED = 5
 _ROUNDING = 1e-9
 
 
 def check_teacher(prepared: Prepared) -> None:
-    """Warn, in one line, of a teacher that is no better than chance on the selection split.
+    """Warn, in one line, of a teacher that is no better than chance on the selection split, or on the reported one.
 
     So is one whose classes stand in another order than the data's, which is named where it shows. Costs one pass over
-    the split; nothing is written, and no chance but its own is drawn from.
+    the former and a sample of the latter; nothing is written, and no chance but its own is drawn from.
 
     Args:
         prepared: The checked run; its teacher is moved to the device of the run.
     """
-    found = problem_of(prepared, _predictions(prepared))
-    if found:
-        logger.warning("teacher: %s", found)
+    splits = prepared.splits
+    for features, said in ((splits.selection, "selection"), (_sample(splits.report), splits.report_name)):
+        found = problem_of(prepared, features, said)
+        if found:
+            logger.warning("teacher: %s", found)
+            break
 
 
-def problem_of(prepared: Prepared, prediction: EvalPrediction) -> str | None:
-    """What is wrong with a teacher by its predictions for the selection split, if anything."""
+def _sample(features: Dataset) -> Dataset:
+    """Features from all over a split."""
+    import numpy as np
+
+    return features.select(np.unique(np.linspace(0, len(features) - 1, min(_SAMPLED, len(features))).astype(int)))
+
+
+def problem_of(prepared: Prepared, features: Dataset, said: str) -> str | None:
+    """What is wrong with a teacher by its predictions for some features of the split `said`, if anything."""
     from minidisc_plugin.metrics import result_key
 
     task, config = prepared.task, prepared.teacher.config
-    key, size = result_key(prepared.config.metric.name), task.count_examples(prepared.splits.selection)
+    prediction = _predictions(prepared, features)
+    key, size = result_key(prepared.config.metric.name), task.count_examples(features)
     compute = task.compute_metrics(prepared.config.metric, config)
     value = float(_quietly(compute, prediction)[key])
-    where = f"its {key} on the {size} examples of the selection split is {value:.3g}"
+    where = f"its {key} on the {size} examples of the {said} split is {value:.3g}"
     if not math.isfinite(value):
         return f"{where}; is its head trained, and do the data belong to it?"
     counts = task.confusion(prediction, config)
@@ -120,18 +134,18 @@ def _quietly(compute: Callable[[EvalPrediction], dict[str, float]], prediction: 
         return compute(prediction)
 
 
-def _predictions(prepared: Prepared) -> EvalPrediction:
+def _predictions(prepared: Prepared, features: Dataset) -> EvalPrediction:
     from minidisc_plugin.training.predictions import predict
 
     teacher = prepared.teacher.to(prepared.args.device).eval()
-    return predict(teacher, _batches(prepared), prepared.task, teacher, prepared.task.reduce)
+    return predict(teacher, _batches(prepared, features), prepared.task, teacher, prepared.task.reduce)
 
 
-def _batches(prepared: Prepared) -> Iterator[Mapping[str, Any]]:
-    """The selection split, without a loader: one would draw from the chance that training draws from."""
+def _batches(prepared: Prepared, features: Dataset) -> Iterator[Mapping[str, Any]]:
+    """Batches without a loader: one would draw from the chance that training draws from."""
     from minidisc_plugin.training.batches import sorted_by_length
 
-    selection, size = sorted_by_length(prepared.splits.selection), prepared.args.per_device_eval_batch_size
+    ordered, size = sorted_by_length(features), prepared.args.per_device_eval_batch_size
     collate = collator_of(prepared)
-    for start in range(0, len(selection), size):
-        yield collate([selection[row] for row in range(start, min(start + size, len(selection)))])
+    for start in range(0, len(ordered), size):
+        yield collate([ordered[row] for row in range(start, min(start + size, len(ordered)))])

@@ -109,6 +109,20 @@ def test_a_selection_split_of_one_class(run_files: Path, tmp_path: Path, caplog:
     assert "all their labels are 'LABEL_1'" in message
 
 
+def test_a_reported_split_whose_labels_are_turned_round(
+    run_files: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    turned = tmp_path / "test.csv"
+    lines = (run_files / "test.csv").read_text(encoding="utf-8").splitlines()
+    other = {"0": "1", "1": "0"}
+    turned.write_text("\n".join([lines[0], *(line[:-1] + other[line[-1]] for line in lines[1:])]), encoding="utf-8")
+    data = make_config(run_files)
+    data["dataset"]["data_files"]["test"] = str(turned)
+    (message,) = said(ready(data, tmp_path), caplog)
+    assert f"accuracy on the {len(lines) - 1} examples of the test split is 0" in message
+    assert "'LABEL_0' of the data looks like the model's 'LABEL_1'" in message
+
+
 def test_a_regression(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     make_run_files(tmp_path, regression=True)
     data = make_config(tmp_path, regression=True)

@@ -98,7 +98,7 @@ def _compress(config: CompressionConfig, *, overwrite: bool, resume: bool, keep_
     wait_for_all()  # each process has checked the folder
     if finished:
         if is_writer():
-            directory.settle()
+            directory.settle(prepared.config)
         wait_for_all()
         RunDirectory(config.output_dir).verify()
         return Result(directory.place)

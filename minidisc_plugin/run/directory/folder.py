@@ -164,14 +164,21 @@ class RunDirectory:
                 with suppress(OSError):  # it holds something, as it should
                     self.place.rmdir()
 
-    def settle(self) -> None:
-        """Finish what a finished run was doing when it was cut off: taking its place, and removing its checkpoints."""
+    def settle(self, config: CompressionConfig) -> None:
+        """Finish what a finished run was doing when it was cut off: taking its place, and removing its checkpoints.
+
+        Args:
+            config: With every default; written again where it is gone.
+        """
         left = [self.place / CHECKPOINTS, self.place / REPLACEMENT, self._lock.file, *self.place.glob(f"{TEMPORARY}*")]
-        if any(map(os.path.lexists, left)):  # else nothing is written: the folder may be an archive
+        self.root, begun_at = self.place, self.root
+        gone = not (begun_at / RESOLVED_CONFIG).exists()
+        if gone or any(map(os.path.lexists, left)):  # else nothing is written: the folder may be an archive
             with self._lock.held():
                 settle(self.place)
                 self._leave_no_temporary()
-        self.root = self.place
+                if gone:
+                    self._write_config(config)
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
@@ -221,6 +228,9 @@ class RunDirectory:
         self._leave_no_temporary()
         if read_record(self.root) is None:
             write_record(self.root, _begun(config, inputs))
+        self._write_config(config)
+
+    def _write_config(self, config: CompressionConfig) -> None:
         with self.writing(RESOLVED_CONFIG) as file:
             file.write_text(to_yaml(config), encoding="utf-8")
 

@@ -77,7 +77,7 @@ def test_a_swap_that_is_cut_off_anywhere_is_finished_by_the_next_run(
         again = RunDirectory(place)
         again.check(config, overwrite=False, resume=True)
         if again.same_run(config, INPUTS):
-            again.settle()
+            again.settle(config)
             RunDirectory(place).verify()
             assert content(place) == {**NEW, "student/mine": "mine"}, tried
             assert sorted(path.name for path in place.iterdir()) == [

@@ -14,6 +14,7 @@ from transformers import AutoTokenizer
 
 from minidisc_plugin import CompressionConfig, compress, load
 from minidisc_plugin.foundation.errors import RunDirectoryError
+from minidisc_plugin.run.config.file import read_config
 from minidisc_plugin.run.steps.distil import Distil
 from tests.builders.tiny import make_config, make_rows, write_csv
 
@@ -134,6 +135,21 @@ def test_a_finished_run_is_done_although_its_checkpoints_are_half_removed(place:
     result = compress(config_of(place, output_dir=str(place / "whole")), resume=True)
     assert (result.output_dir / "results.json").stat().st_mtime_ns == before
     assert not (place / "whole" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("left", ["", "checkpoints"])
+def test_a_finished_run_without_its_config_gets_it_again(place: Path, left: str) -> None:
+    whole = place / "whole"
+    written = read_config(whole / "config.resolved.yaml")
+    (whole / "config.resolved.yaml").unlink()
+    if left:
+        (whole / left).mkdir(exist_ok=True)
+        (whole / left / "journal.json").write_text("{}")
+    compress(config_of(place, output_dir=str(whole)), resume=True)
+    again = read_config(whole / "config.resolved.yaml")
+    moved = {"model", "dataset", "output_dir"}  # what the run is made from was moved
+    assert again.model_dump(exclude=moved) == written.model_dump(exclude=moved)
+    assert not (whole / "checkpoints").exists()
 
 
 def test_the_record_tells_what_the_run_was_made_from(place: Path) -> None:

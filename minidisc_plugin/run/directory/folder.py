@@ -171,14 +171,15 @@ class RunDirectory:
             config: With every default; written again where it is gone.
         """
         left = [self.place / CHECKPOINTS, self.place / REPLACEMENT, self._lock.file, *self.place.glob(f"{TEMPORARY}*")]
-        self.root, begun_at = self.place, self.root
-        gone = not (begun_at / RESOLVED_CONFIG).exists()
-        if gone or any(map(os.path.lexists, left)):  # else nothing is written: the folder may be an archive
+        self.root, written = self.place, self.place / RESOLVED_CONFIG
+        # Else nothing is written: the folder may be an archive.
+        if any(map(os.path.lexists, left)) or not written.exists():
             with self._lock.held():
                 settle(self.place)
                 self._leave_no_temporary()
-                if gone:
+                if not written.exists():
                     self._write_config(config)
+                    settle(self.place)
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:

@@ -53,6 +53,7 @@ class Task(ABC):
         metric_example: A metric that fits.
         hosted: Whether Neural Compressor's losses can distil it.
         pads_with_end: Whether a tokenizer without a padding token may pad with the end of the text.
+        judged_as: What `judged_by` counts, for messages.
         whole_columns: Those of lists that are of one length in every example, and never padded.
     """
 
@@ -66,6 +67,7 @@ class Task(ABC):
     metric_example: ClassVar[str]
     hosted: ClassVar[bool] = False
     pads_with_end: ClassVar[bool] = False
+    judged_as: ClassVar[str] = "example"
     whole_columns: ClassVar[frozenset[str]] = frozenset()
 
     @property
@@ -131,6 +133,14 @@ class Task(ABC):
     def count_examples(self, features: Dataset) -> int:
         """How many examples of the dataset these features are of."""
         return len(features)
+
+    def judged_by(self, features: Dataset) -> int:
+        """How many labels of a split its metric compares predictions with."""
+        return len(features)
+
+    def sole_label(self, features: Dataset, config: PretrainedConfig) -> str | None:
+        """What all labels of a split are, for messages; None where they differ, or are no classes."""
+        return None
 
     def logits(self, output: Any) -> Any:
         """The predictions in a model's output: a tensor, or a tuple of them."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from minidisc_plugin.foundation.model_files.quiet import quiet
+from minidisc_plugin.foundation.model_files.tokenizer_saving import save_tokenizer
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -13,6 +17,13 @@ if TYPE_CHECKING:
 
 # Of a model's config: where it was loaded from and by which release says nothing about what it computes.
 _NOT_OF_THE_MODEL = ("_name_or_path", "transformers_version")
+# Of a tokenizer's: where it was loaded from.
+_NOT_OF_THE_TOKENIZER = {
+    *("name_or_path", "is_local", "local_files_only", "tokenizer_file", "special_tokens_map_file"),
+    *_NOT_OF_THE_MODEL,
+}
+# Read from the class where no file says them, and so not always saved.
+_SETTINGS = ("padding_side", "truncation_side", "model_max_length", "model_input_names", "clean_up_tokenization_spaces")
 
 
 def sha256_of(file: Path) -> str:
@@ -63,7 +74,38 @@ def digest_of_dataset(*datasets: Dataset | None) -> str:
 
 
 def digest_of_tokenizer(tokenizer: Any) -> str:
-    """Of everything that decides how a tokenizer cuts and pads a text."""
+    """Of all that is saved beside a student, and of the class and its settings that decide how a text is cut.
+
+    Raises:
+        OSError: there is no room for a copy in the folder of temporary files.
+    """
+    digest = hashlib.sha256()
+    settings = {name: getattr(tokenizer, name, None) for name in _SETTINGS}
+    digest.update(json.dumps([type(tokenizer).__name__, settings], sort_keys=True, default=str).encode())
+    with tempfile.TemporaryDirectory() as scratch:
+        with quiet():
+            save_tokenizer(tokenizer, Path(scratch))
+        for file in sorted(path for path in Path(scratch).rglob("*") if path.is_file()):
+            digest.update(json.dumps([file.relative_to(scratch).as_posix(), _content(file)], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _content(file: Path) -> Any:
+    """What a file says: JSON without places and empty keys, which releases add; the checksum of anything else."""
+    if file.suffix != ".json":
+        return sha256_of(file)
+    content = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        return content
+    return {
+        name: value
+        for name, value in content.items()
+        if name not in _NOT_OF_THE_TOKENIZER and value not in (None, [], {})
+    }
+
+
+def digest_of_tokenizer_before(tokenizer: Any) -> str:
+    """As run.json had it before `digest_of_tokenizer` told of all that is saved; runs begun then are resumed by it."""
     core = getattr(tokenizer, "backend_tokenizer", None)
     known = json.loads(core.to_str()) if core is not None else sorted(tokenizer.get_vocab().items())
     if isinstance(known, dict):  # how the last call cut and padded; each call says anew

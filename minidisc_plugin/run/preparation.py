@@ -70,7 +70,9 @@ def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:
     from minidisc_plugin.nested.teacher import read_teacher
     from minidisc_plugin.plugins import families
     from minidisc_plugin.run.checks.examples import check_lengths
+    from minidisc_plugin.run.checks.judged import check_judged
     from minidisc_plugin.run.checks.metric import rehearse_metric
+    from minidisc_plugin.run.checks.trial import try_saving
     from minidisc_plugin.run.data.loading import load_splits
     from minidisc_plugin.run.directory.inputs import checksums
     from minidisc_plugin.run.trainer_choice import choose_trainer
@@ -90,8 +92,10 @@ def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:
     trainer = choose_trainer(config, task)
     tokenizer = load_tokenizer(config.tokenizer or config.model, teacher, config.trust_remote_code, task)
     splits = load_splits(config, task, tokenizer, teacher.config)
+    check_judged(splits, task, teacher.config)
     check_lengths(config, splits, teacher)
     rehearse_metric(config, task, teacher.config, splits)
+    try_saving(config, tokenizer, teacher)
     return Prepared(
         config=_whole(resolved, trainer, teacher, args),
         scheduler=resolved.scheduler,
@@ -153,12 +157,11 @@ def _try_out(prepared: Prepared, training: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: something cannot be made; names the key where it can be told.
     """
-    from minidisc_plugin.run.checks.trial import try_saving, try_teacher
+    from minidisc_plugin.run.checks.trial import try_teacher
     from minidisc_plugin.run.workbench import workbench_of
     from minidisc_plugin.training.arguments import attempted
 
     try_teacher(prepared)
-    try_saving(prepared)
     checkpoints = Path(str(prepared.args.output_dir))
 
     def make(settings: Mapping[str, Any]) -> None:

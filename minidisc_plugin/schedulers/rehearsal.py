@@ -7,6 +7,8 @@ import math
 import tempfile
 from typing import TYPE_CHECKING, Any
 
+from minidisc_plugin.foundation.errors import ConfigError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, Trainer
 
@@ -23,6 +25,7 @@ def rehearse(stages: Stages, stage: Stage) -> None:
         stage: Its network and teacher are used up; a `twin` of each will do.
 
     Raises:
+        ConfigError: an epoch would have no batch.
         Exception: of whatever kind the library has that cannot make its part.
     """
     examples = stages.trainer_arguments["train_dataset"]
@@ -33,6 +36,7 @@ def rehearse(stages: Stages, stage: Stage) -> None:
     with tempfile.TemporaryDirectory() as folder:
         short.args.output_dir = folder  # a Trainer makes it at once
         trainer = short.trainer(stage)
+        _check_batches(trainer, len(examples))
         trainer.get_train_dataloader()
         trainer.get_eval_dataloader(few if trainer.eval_dataset is None else trainer.eval_dataset)
         steps = _steps(trainer, len(examples))
@@ -57,6 +61,24 @@ def _view(tensor: Any) -> Any:
     if isinstance(tensor, torch.nn.Parameter):
         return torch.nn.Parameter(tensor.detach(), tensor.requires_grad)
     return tensor.detach()
+
+
+def _check_batches(trainer: Any, examples: int) -> None:
+    """Refuse to leave out incomplete batches where there is no other.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    args = trainer.args
+    together = args.train_batch_size * args.world_size
+    if not args.dataloader_drop_last or trainer.tokens_per_batch is not None or together <= examples:
+        return
+    share = f" in each of {args.world_size} processes" if args.world_size > 1 else ""
+    raise ConfigError(
+        f"training.dataloader_drop_last: no whole batch is left: {examples} examples are trained on, and "
+        f"training.per_device_train_batch_size is {args.per_device_train_batch_size}{share}; lower that, or remove "
+        "training.dataloader_drop_last"
+    )
 
 
 def _steps(trainer: Trainer, examples: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from numpy.random import Generator
     from numpy.typing import NDArray
 
@@ -25,3 +26,18 @@ def shuffled_where(counted: NDArray[Any], labels: NDArray[Any], chance: Generato
     labels = labels.copy()
     labels[counted] = chance.permutation(labels[counted])
     return labels
+
+
+def flat_values(features: Dataset, column: str) -> NDArray[Any]:
+    """The values of a column of numbers, or of lists of them, one after another."""
+    import numpy as np
+    import pyarrow
+    from pyarrow import compute
+
+    found = [np.zeros(0, int)]
+    for part in features.select_columns([column]).with_format("arrow").iter(10_000):
+        values = part.column(column)
+        while pyarrow.types.is_list(values.type) or pyarrow.types.is_large_list(values.type):
+            values = compute.list_flatten(values)
+        found.append(np.asarray(values, int))
+    return np.concatenate(found)

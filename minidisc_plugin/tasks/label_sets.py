@@ -71,9 +71,10 @@ def _list(label: Any, row: int, where: str) -> list[Any]:
     if isinstance(label, str):
         try:
             label = json.loads(label)
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or too deep for the reader
             label = None
-    if not isinstance(label, list):
+    # What is no label is named as such later on; lists in lists may be too deep to be shown.
+    if not isinstance(label, list) or any(isinstance(value, (list, dict)) for value in label):
         raise DataError(
             f"dataset.label: row {row} (from 0) of {where} has no list of labels, and the model gives each example "
             'several (multi_label_classification); give lists such as ["a", "b"], or [] for none, in JSON or Parquet '

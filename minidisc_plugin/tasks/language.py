@@ -159,6 +159,11 @@ class TextToText(_LanguageModelling):
         from datasets import Dataset
 
         sources, targets = (list(split[column]) for column in (source, columns.label))
+        if not any(target.strip() for target in targets):
+            raise DataError(
+                f"dataset.label: column {columns.label!r} of split {where!r} holds empty targets only, and so nothing "
+                "to learn or to judge a model by; give some, or another split"
+            )
         return Dataset.from_dict({"source": sources, "target": targets})
 
     def features(self, examples: Dataset, tokenizer: Any, max_length: int) -> Dataset:

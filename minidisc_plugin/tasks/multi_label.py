@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.task import Outputs
 from minidisc_plugin.foundation.errors import MetricError
+from minidisc_plugin.tasks.classes import Classes
 from minidisc_plugin.tasks.label_sets import label_vectors
 from minidisc_plugin.tasks.text_classification import TextClassification
 
@@ -51,6 +52,13 @@ class MultiLabelClassification(TextClassification):
     ) -> list[Any]:
         """See TextClassification."""
         return label_vectors(labels, config, where, names)
+
+    def sole_label(self, features: Dataset, config: PretrainedConfig) -> str | None:
+        """See Task; all the lists may be one, such as that of no label."""
+        found = {tuple(vector) for vector in features["labels"]}
+        if len(found) > 1:
+            return None
+        return repr([name for name, value in zip(Classes(config).names, found.pop(), strict=True) if value])
 
     def compute_metrics(
         self, metric: MetricConfig, config: PretrainedConfig

@@ -10,6 +10,7 @@ from minidisc_plugin.contracts.task import Outputs, Task
 from minidisc_plugin.foundation.errors import ConfigError, DataError, MetricError
 from minidisc_plugin.tasks.collator import PaddingCollator
 from minidisc_plugin.tasks.columns import require_column, require_text, text_of
+from minidisc_plugin.tasks.counting import flat_values
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -40,6 +41,7 @@ class QuestionAnswering(Task):
     label_names = ("start_positions", "end_positions", "example", "char_starts", "char_ends")
     own_labels = frozenset(label_names[2:])
     metric_example = "squad"
+    judged_as = "answer of which all is in one feature"
 
     def __init__(self) -> None:
         self._examples: list[tuple[str, dict[str, Any]]] = []
@@ -113,6 +115,10 @@ class QuestionAnswering(Task):
     def count_examples(self, features: Dataset) -> int:
         """See Task."""
         return len(set(features["example"]))
+
+    def judged_by(self, features: Dataset) -> int:
+        """See Task."""
+        return int((flat_values(features, "start_positions") > 0).sum())
 
     def logits(self, output: Any) -> Any:
         """See Task."""

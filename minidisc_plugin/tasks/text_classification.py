@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.task import Task
 from minidisc_plugin.foundation.errors import DataError
+from minidisc_plugin.tasks.classes import Classes
 from minidisc_plugin.tasks.columns import require_column, require_text
-from minidisc_plugin.tasks.counting import count_pairs
+from minidisc_plugin.tasks.counting import count_pairs, flat_values
 from minidisc_plugin.tasks.labels import declared_names, is_regression, label_ids, perfect_predictions
 
 if TYPE_CHECKING:
@@ -79,6 +80,11 @@ class TextClassification(Task):
             return {**tokenizer(*texts, truncation=True, max_length=max_length), "labels": batch[_LABELS]}
 
         return examples.map(tokenise, batched=True, remove_columns=examples.column_names, desc="tokenising")
+
+    def sole_label(self, features: Dataset, config: PretrainedConfig) -> str | None:
+        """See Task."""
+        found = set() if is_regression(config) else set(flat_values(features, "labels").tolist())
+        return repr(Classes(config).names[int(found.pop())]) if len(found) == 1 else None
 
     def compute_metrics(
         self, metric: MetricConfig, config: PretrainedConfig

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.task import IGNORED, Outputs, Task
 from minidisc_plugin.foundation.errors import DataError
+from minidisc_plugin.foundation.printable import shortened
 from minidisc_plugin.tasks.classes import Classes
 from minidisc_plugin.tasks.collator import PaddingCollator
 from minidisc_plugin.tasks.columns import require_column, text_of
-from minidisc_plugin.tasks.counting import count_pairs, shuffled_where
+from minidisc_plugin.tasks.counting import count_pairs, flat_values, shuffled_where
 from minidisc_plugin.tasks.labels import declared_names, label_ids
 
 if TYPE_CHECKING:
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
     from transformers import EvalPrediction, PretrainedConfig
 
     from minidisc_plugin.contracts.config import DatasetConfig, MetricConfig
+
+logger = logging.getLogger(__name__)
+
+# A column of features for the time of making them.
+_LOST = "words without a token"
+_SHOWN = 80
 
 
 class TokenClassification(Task):
@@ -34,6 +42,7 @@ class TokenClassification(Task):
     }
     text_columns = ("the column of word lists",)
     metric_example = "seqeval"
+    judged_as = "labelled word that becomes a token"
 
     def tokenizer_options(self, config: PretrainedConfig) -> dict[str, Any]:
         """Tokenizers that see a space as part of a word must put one before the first."""
@@ -72,9 +81,28 @@ class TokenClassification(Task):
         def tokenise(batch: dict[str, list[Any]]) -> dict[str, Any]:
             found = tokenizer(batch["words"], is_split_into_words=True, truncation=True, max_length=max_length)
             labels = [word_labels(found.word_ids(row), tags) for row, tags in enumerate(batch["tags"])]
-            return {**found, "labels": labels}
+            kept = [_words_with_tokens(encoding) for encoding in found.encodings]
+            lost = [len(tags) - count for tags, count in zip(batch["tags"], kept, strict=True)]
+            return {**found, "labels": labels, _LOST: lost}
 
-        return examples.map(tokenise, batched=True, remove_columns=examples.column_names, desc="tokenising")
+        found = examples.map(tokenise, batched=True, remove_columns=examples.column_names, desc="tokenising")
+        lost = int(flat_values(found, _LOST).sum())
+        if lost:
+            row = int(flat_values(found, _LOST).argmax())
+            logger.warning(
+                "dataset.text: %d of %d words become no token, so that their labels count nowhere; such as in %s",
+                *(lost, sum(map(len, examples["tags"])), shortened(repr(examples[row]["words"]), _SHOWN)),
+            )
+        return found.remove_columns(_LOST)
+
+    def judged_by(self, features: Dataset) -> int:
+        """See Task."""
+        return int((flat_values(features, "labels") != IGNORED).sum())
+
+    def sole_label(self, features: Dataset, config: PretrainedConfig) -> str | None:
+        """See Task."""
+        found = set(flat_values(features, "labels").tolist()) - {IGNORED}
+        return repr(Classes(config).names[found.pop()]) if len(found) == 1 else None
 
     def collator(self, tokenizer: Any) -> Callable[[list[Any]], Any]:
         """See Task."""
@@ -158,3 +186,9 @@ def word_labels(words: Sequence[int | None], tags: Sequence[int]) -> list[int]:
         labels.append(IGNORED if word is None or word == before else tags[word])
         before = word
     return labels
+
+
+def _words_with_tokens(encoding: Any) -> int:
+    """Words of an example that a tokenizer makes tokens of, those that it cut off included."""
+    parts = [encoding, *encoding.overflowing]
+    return len({word for part in parts for word in part.word_ids if word is not None})

@@ -29,6 +29,7 @@ def load_tokenizer(name: str, model: PreTrainedModel, trust_remote_code: bool, t
     from minidisc_plugin.foundation.model_files.explain import not_loaded
     from minidisc_plugin.foundation.model_files.quiet import quiet
     from minidisc_plugin.foundation.model_files.tokenizer_files import check_tokenizer_files
+    from minidisc_plugin.foundation.model_files.tokenizer_saving import remember_state
 
     where = f"tokenizer: {name!r}"
     options = task.tokenizer_options(model.config) if task else {}
@@ -37,6 +38,7 @@ def load_tokenizer(name: str, model: PreTrainedModel, trust_remote_code: bool, t
     try:
         with quiet(bars=not local):
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code, **options)
+            remember_state(tokenizer)
             count, tried = len(tokenizer), tokenizer(_TRIED)["input_ids"]
     except (Exception, SystemExit) as error:  # each kind of tokenizer fails in a way of its own
         raise not_loaded(where, error, local=local, otherwise=", or give another in tokenizer:") from error

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from datasets import Dataset
+from transformers import AutoTokenizer
 
 from minidisc_plugin.foundation.digests import digest_of_dataset, digest_of_model, digest_of_tokenizer, sha256_of
+from minidisc_plugin.foundation.model_files.tokenizer_saving import remember_state
 from tests.builders.tiny import make_bert, make_tokenizer
 
 ROWS = {"input_ids": [[1, 2, 3], [4], [5, 6]], "labels": [0, 1, 0]}
@@ -61,3 +70,65 @@ def test_a_tokenizer_is_known_by_its_vocabulary_and_not_by_its_last_call(tmp_pat
     assert digest_of_tokenizer(tokenizer) == before
     tokenizer.add_tokens(["another"])
     assert digest_of_tokenizer(tokenizer) != before
+
+
+def setting(**settings: Any) -> Callable[[Path], None]:
+    """Other keys in tokenizer_config.json."""
+
+    def change(folder: Path) -> None:
+        file = folder / "tokenizer_config.json"
+        file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | settings), encoding="utf-8")
+
+    return change
+
+
+def text(name: str, content: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_text(content, encoding="utf-8") and None
+
+
+def cutting(folder: Path) -> None:
+    """A tokenizer.json that cuts by itself."""
+    file = folder / "tokenizer.json"
+    ways = {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | {"truncation": ways}), encoding="utf-8")
+
+
+def of_folder(folder: Path) -> str:
+    return digest_of_tokenizer(AutoTokenizer.from_pretrained(str(folder)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        setting(truncation_side="left"),
+        setting(padding_side="left"),
+        setting(model_max_length=16),
+        setting(clean_up_tokenization_spaces=True),
+        setting(mask_token="[UNK]"),
+        setting(chat_template="{{ messages }}"),
+        setting(of_somebody="elses"),
+        text("chat_template.jinja", "{{ messages }}"),
+        cutting,
+    ],
+)
+def test_a_tokenizer_is_known_by_all_that_is_saved_of_it(change: Callable[[Path], None], tmp_path: Path) -> None:
+    make_tokenizer(tmp_path)
+    before = of_folder(tmp_path)
+    change(tmp_path)
+    changed = AutoTokenizer.from_pretrained(str(tmp_path))
+    remember_state(changed)
+    assert digest_of_tokenizer(changed) != before
+
+
+def test_a_tokenizer_is_the_same_in_another_folder_and_process(tmp_path: Path) -> None:
+    make_tokenizer(tmp_path / "here")
+    before = of_folder(tmp_path / "here")
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    assert of_folder(tmp_path / "there") == before
+    code = (
+        "import sys; from pathlib import Path; from tests.foundation.test_digests import of_folder\n"
+        "print(of_folder(Path(sys.argv[1])))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "there")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONHASHSEED": "7"}
+    assert subprocess.check_output(command, env=environment, text=True, timeout=120).split()[-1] == before

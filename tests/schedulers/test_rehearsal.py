@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from minidisc_plugin.contracts.validation import validate
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.run.preparation import prepare
 from minidisc_plugin.run.workbench import workbench_of
-from minidisc_plugin.schedulers.rehearsal import twin
+from minidisc_plugin.schedulers.rehearsal import _check_batches, twin
 from tests.builders.tiny import make_bert, make_config
 
 
@@ -89,6 +91,55 @@ def test_what_cannot_be_made_is_named_before_anything_is_written(
     assert message.startswith(parts[0]) and "\n" not in message and len(message) < 500
     for part in parts:
         assert part in message
+
+
+@pytest.mark.parametrize(
+    ("training", "changes"),
+    [
+        ({}, {}),
+        ({"gradient_accumulation_steps": 4}, {}),
+        ({"group_by_length": False}, {}),
+        ({"max_steps": 3}, {}),
+        ({"per_device_train_batch_size": 240}, {"selection_size": 0.001}),  # one example selects, 239 are left
+    ],
+    ids=str,
+)
+def test_an_epoch_without_a_whole_batch_is_refused(
+    training: dict[str, Any], changes: dict[str, Any], run_files: Path, tmp_path: Path, nothing_new: None
+) -> None:
+    training = {"dataloader_drop_last": True, "per_device_train_batch_size": 1000, **training}
+    with pytest.raises(ConfigError) as caught:
+        prepared(run_files, tmp_path, training, trainer="transformers", **changes)
+    message, left = str(caught.value), 239 if changes else 216
+    assert message.startswith("training.dataloader_drop_last: no whole batch is left: ") and "\n" not in message
+    assert f"{left} examples" in message
+    assert f"per_device_train_batch_size is {training['per_device_train_batch_size']}; lower that" in message
+
+
+@pytest.mark.parametrize(
+    ("training", "engine"),
+    [
+        ({"per_device_train_batch_size": 216}, {}),
+        ({"per_device_train_batch_size": 1000, "dataloader_drop_last": False}, {}),
+        ({"per_device_train_batch_size": 1000}, {"tokens_per_batch": 200}),
+    ],
+    ids=str,
+)
+def test_an_epoch_of_a_whole_batch_is_not(
+    training: dict[str, Any], engine: dict[str, Any], run_files: Path, tmp_path: Path
+) -> None:
+    prepared(run_files, tmp_path, {"dataloader_drop_last": True, **training}, engine=engine, trainer="transformers")
+
+
+def test_a_batch_of_several_processes_counts_whole(run_files: Path, tmp_path: Path) -> None:
+    found = prepared(run_files, tmp_path, {"dataloader_drop_last": True, "per_device_train_batch_size": 200})
+    stages = workbench_of(found).stages
+    trainer = SimpleNamespace(args=copy.copy(stages.args), tokens_per_batch=None)
+    _check_batches(trainer, 400)
+    trainer.args.distributed_state = SimpleNamespace(num_processes=2)
+    _check_batches(trainer, 400)
+    with pytest.raises(ConfigError, match=r"is 200 in each of 2 processes; lower that"):
+        _check_batches(trainer, 399)
 
 
 def test_strategies_that_do_not_match_are_named(run_files: Path, tmp_path: Path, nothing_new: None) -> None:

@@ -102,6 +102,10 @@ def test_classes_of_a_dataset_go_by_their_names() -> None:
         (["good", "bad"], NAMES, ("row 0 ", "has no list of labels", '["a", "b"]')),
         ([1, 0], NAMES, ("row 0 ", "has no list of labels")),
         (["good;bad"], NAMES, ("has no list of labels",)),
+        (['["good"]', "[" * 5000], NAMES, ("row 1 (from 0) of x has no list of labels",)),
+        (["[" * 500 + "]" * 500], NAMES, ("row 0 ", "has no list of labels")),
+        (['[{"good": 1}]'], NAMES, ("row 0 ", "has no list of labels")),
+        ([[["good"]]], NAMES, ("row 0 ", "has no list of labels")),
         ([["good", None]], NAMES, ("row 0 (from 0) of x has none",)),
         ([["good"], ["fine"]], NAMES, ("'fine' in row 1", "good, bad, long")),
         ([[0], [3]], NAMES, ("3 in row 1",)),
@@ -118,6 +122,14 @@ def test_lists_that_say_too_little_are_refused(lists: list[Any], names: list[str
     assert "\n" not in str(caught.value)
     for part in ("dataset.label: ", *parts):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "said"),
+    [([[0.0, 0.0, 0.0]] * 2, "[]"), ([[1.0, 0.0, 1.0]] * 2, "['good', 'long']"), ([[0.0] * 3, [1.0] * 3], None)],
+)
+def test_lists_that_are_all_one_are_named(vectors: list[list[float]], said: str | None) -> None:
+    assert TASK.sole_label(Dataset.from_dict({"labels": vectors}), config_of()) == said
 
 
 def test_two_classes_are_told_apart_where_a_row_says_so() -> None:

@@ -38,7 +38,7 @@ def trainer_arguments(
     file = Path(directory) / INCConfig.CONFIG_NAME
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: cannot be read: {error}") from error
     arguments = {key: data[key] for key in ("scheduler", "scheduler_config") if data.get(key)}
     if pruning := data.get("pruning"):

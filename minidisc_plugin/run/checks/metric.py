@@ -97,7 +97,7 @@ def _check_range(metric: MetricConfig, best: float, again: float) -> None:
 def _check_split(
     metric: MetricConfig, scored: Scored, perfect: EvalPrediction | None, split: Dataset, said: str
 ) -> None:
-    """Perfect predictions of a split have a value, and it is that of perfect predictions."""
+    """Perfect predictions of a split have a value."""
     if perfect is None or not len(split):
         return
     value = scored(perfect)
@@ -107,14 +107,4 @@ def _check_split(
         raise ConfigError(
             f"dataset: the {said} split: {metric.name} has no value even where every prediction is right ({alike}); "
             "give labels that differ, or choose another metric"
-        )
-    known = known_range(metric.name)
-    if known is not None and metric.range is None and value < known.high - _ROUNDING:
-        logger.warning(
-            "metric: on the %s split %s is %.3g even where every prediction is right (%s); give more examples, or "
-            "choose another metric",
-            said,
-            metric.name,
-            value,
-            alike,
         )

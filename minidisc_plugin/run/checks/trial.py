@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import inspect
 import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.model_files.explain import one_line
 from minidisc_plugin.foundation.model_files.quiet import quiet
+from minidisc_plugin.foundation.model_files.tokenizer_saving import save_tokenizer
 from minidisc_plugin.run.data.collating import collator_of
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from minidisc_plugin.contracts.config import CompressionConfig
     from minidisc_plugin.contracts.run import Prepared
 
 _EXAMPLES = 2
@@ -48,25 +55,30 @@ def try_teacher(prepared: Prepared) -> None:
         )
 
 
-def try_saving(prepared: Prepared) -> None:
+def try_saving(config: CompressionConfig, tokenizer: Any, teacher: PreTrainedModel) -> None:
     """Save what goes beside a student's weights, in a folder that is gone at once.
+
+    Args:
+        config: Its keys are named.
+        tokenizer: Of the run.
+        teacher: Likewise.
 
     Raises:
         ConfigError: transformers refuses to.
     """
-    tokenizer, teacher, config = prepared.tokenizer, prepared.teacher, prepared.config
-    kept = {
-        f"tokenizer: {config.tokenizer or config.model!r} cannot be saved beside a student": tokenizer,
-        f"model: generation_config.json of {config.model!r} cannot be saved again, for a student": (
-            teacher.generation_config if teacher.can_generate() else None
+    kept: dict[str, Callable[[Path], None]] = {
+        f"tokenizer: {config.tokenizer or config.model!r} cannot be saved beside a student": (
+            partial(save_tokenizer, tokenizer)
         ),
     }
+    if teacher.can_generate():
+        what = f"model: generation_config.json of {config.model!r} cannot be saved again, for a student"
+        kept[what] = teacher.generation_config.save_pretrained
     with tempfile.TemporaryDirectory() as scratch:
-        for what, part in kept.items():
+        for what, save in kept.items():
             try:
                 with quiet():
-                    if part is not None:
-                        part.save_pretrained(scratch)
+                    save(Path(scratch))
             except OSError:
                 raise
             except Exception as error:  # each class has checks of its own

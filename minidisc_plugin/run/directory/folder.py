@@ -16,7 +16,7 @@ from minidisc_plugin.contracts.output import (
     REPLACEMENT,
     RESOLVED_CONFIG,
 )
-from minidisc_plugin.foundation.atomic import TEMPORARY, flush
+from minidisc_plugin.foundation.atomic import TEMPORARY, flush, write_text
 from minidisc_plugin.foundation.digests import damage_of, sha256_of
 from minidisc_plugin.foundation.errors import RunDirectoryError
 from minidisc_plugin.foundation.processes import is_writer
@@ -178,8 +178,8 @@ class RunDirectory:
                 settle(self.place)
                 self._leave_no_temporary()
                 if not written.exists():
-                    self._write_config(config)
-                    settle(self.place)
+                    write_text(written, to_yaml(config))
+                    self.adopt([RESOLVED_CONFIG])
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
@@ -229,9 +229,6 @@ class RunDirectory:
         self._leave_no_temporary()
         if read_record(self.root) is None:
             write_record(self.root, _begun(config, inputs))
-        self._write_config(config)
-
-    def _write_config(self, config: CompressionConfig) -> None:
         with self.writing(RESOLVED_CONFIG) as file:
             file.write_text(to_yaml(config), encoding="utf-8")
 

@@ -6,8 +6,15 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.foundation.digests import digest_of_dataset, digest_of_model, digest_of_tokenizer, sha256_of
+from minidisc_plugin.foundation.digests import (
+    digest_of_dataset,
+    digest_of_model,
+    digest_of_tokenizer,
+    digest_of_tokenizer_before,
+    sha256_of,
+)
 from minidisc_plugin.foundation.processes import process_count
+from minidisc_plugin.run.directory.record import SAVED_TOKENIZER
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -26,7 +33,8 @@ def checksums(teacher: PreTrainedModel, tokenizer: Any, splits: Splits, metric: 
     """
     return {
         "model": digest_of_model(teacher),
-        "tokenizer": digest_of_tokenizer(tokenizer),
+        "tokenizer": digest_of_tokenizer_before(tokenizer),
+        SAVED_TOKENIZER: digest_of_tokenizer(tokenizer),
         "dataset (split to train on)": digest_of_dataset(splits.train, splits.selection),
         "dataset (validation split)": digest_of_dataset(splits.validation),
         "dataset (reported split)": digest_of_dataset(splits.report),

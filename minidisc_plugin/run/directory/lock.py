@@ -77,5 +77,5 @@ class RunLock:
         try:
             holder = json.loads(self.file.read_text(encoding="utf-8"))
             return f"process {holder['pid']} on host {holder['host']} since {holder['since']}"
-        except (OSError, ValueError, KeyError, TypeError):  # it has taken the lock and not yet signed
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):  # it has taken the lock and not yet signed
             return "another process"

@@ -44,6 +44,8 @@ SAME_METRIC = {
         "f3a79ce4ebc3471e21f852a80f3a580355bb57346ede55c78b0b1a8642c429eb"
     ),
 }
+# A checksum of all that is saved of the tokenizer; earlier releases wrote one of its vocabulary only, as "tokenizer".
+SAVED_TOKENIZER = "saved tokenizer"
 
 
 class RunRecord(BaseModel):
@@ -79,7 +81,7 @@ class RunRecord(BaseModel):
 
     def differences(self, other: RunRecord) -> tuple[list[str], list[str]]:
         """Settings whose values differ, and inputs whose content does, by name."""
-        return _different(self.settings, other.settings), _different(*map(_of_today, (self.inputs, other.inputs)))
+        return _different(self.settings, other.settings), _different(*_comparable(self.inputs, other.inputs))
 
 
 def deciding_settings(config: CompressionConfig) -> dict[str, Any]:
@@ -122,6 +124,17 @@ def read_record(folder: Path) -> RunRecord | None:
 def write_record(folder: Path, record: RunRecord) -> None:
     """Replace the record of a folder, whole or not at all."""
     write_text(folder / RECORD_FILE, record.model_dump_json(indent=2) + "\n")
+
+
+def _comparable(mine: Mapping[str, str], theirs: Mapping[str, str]) -> list[dict[str, str]]:
+    """Inputs as both can tell them: where one was written by an earlier release, its tokenizer is compared as then."""
+    told = SAVED_TOKENIZER in mine and SAVED_TOKENIZER in theirs
+    found = [_of_today(inputs) for inputs in (mine, theirs)]
+    for inputs in found:
+        saved = inputs.pop(SAVED_TOKENIZER, "")
+        if told:
+            inputs["tokenizer"] = saved
+    return found
 
 
 def _of_today(inputs: Mapping[str, str]) -> dict[str, str]:

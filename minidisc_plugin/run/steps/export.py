@@ -11,6 +11,7 @@ from minidisc_plugin.contracts.artefact import Artefact
 from minidisc_plugin.contracts.run import Run, Step
 from minidisc_plugin.foundation.atomic import atomic_folder
 from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.foundation.model_files.tokenizer_saving import save_tokenizer
 from minidisc_plugin.foundation.processes import is_writer
 from minidisc_plugin.foundation.storage import storage_errors
 from minidisc_plugin.integrations.hosts import require
@@ -118,7 +119,7 @@ def make_once(run: Run, stage: str, folder: Path, make: Callable[[Path], None]) 
         if is_writer():
             with atomic_folder(folder) if scratch else run.directory.writing(folder.name) as staged:
                 make(staged)
-                run.prepared.tokenizer.save_pretrained(staged)
+                save_tokenizer(run.prepared.tokenizer, staged)
 
 
 def _exporter(format_name: str, task: Task) -> tuple[Callable[..., None], Callable[[Path], Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from minidisc_plugin.contracts.run import Run
+from minidisc_plugin.foundation.model_files.tokenizer_saving import save_tokenizer
 from minidisc_plugin.foundation.model_files.types import in_type
 from minidisc_plugin.foundation.processes import is_writer
 from minidisc_plugin.foundation.storage import storage_errors
@@ -20,5 +21,5 @@ def save(run: Run, model: PreTrainedModel, name: str) -> None:
     if is_writer():
         with storage_errors(run.directory.root / name, weight_bytes(model)), run.directory.writing(name) as folder:
             in_type(model, run.prepared.saved_type).save_pretrained(str(folder))
-            run.prepared.tokenizer.save_pretrained(str(folder))
+            save_tokenizer(run.prepared.tokenizer, folder)
         remember_origin(model, run.directory.root / name)

@@ -10,7 +10,6 @@ import pytest
 
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.foundation.errors import ConfigError, MetricError
-from minidisc_plugin.run.checks import metric as check
 from minidisc_plugin.run.preparation import prepare
 from tests.builders.tiny import make_config, make_run_files
 
@@ -84,13 +83,3 @@ def test_a_regression_split_whose_labels_are_all_alike(
     config = with_labels(regression_files, tmp_path, label, True, split)
     with pytest.raises(ConfigError, match=rf"the {split} split: pearsonr has no value .* \(all \d+ labels are"):
         prepared(config, tmp_path)
-
-
-def test_a_split_on_which_perfect_predictions_are_nothing_special(
-    run_files: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    config = with_labels(run_files, tmp_path, "0", False)
-    prepared({**config, "metric": "matthews_correlation"}, tmp_path)
-    (said,) = [record.getMessage() for record in caplog.records if record.name == check.__name__]
-    assert said.startswith("metric: on the test split matthews_correlation is 0 even where every prediction is right")
-    assert "labels are" in said

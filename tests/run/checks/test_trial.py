@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -87,5 +86,5 @@ def test_a_tokenizer_that_cannot_be_saved_is_refused(run_files: Path, tmp_path: 
     broken = copy.deepcopy(prepared.tokenizer)
     broken.init_kwargs["of no use"] = object()  # what no JSON can hold
     with pytest.raises(ConfigError, match=r"tokenizer: .* cannot be saved beside a student"):
-        try_saving(dataclasses.replace(prepared, tokenizer=broken))
+        try_saving(prepared.config, broken, prepared.teacher)
     assert not list(tmp_path.iterdir())

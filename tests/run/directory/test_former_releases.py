@@ -20,7 +20,7 @@ from minidisc_plugin.cli import main
 from minidisc_plugin.contracts.records import read_results, read_schedule
 from minidisc_plugin.foundation.digests import sha256_of
 from minidisc_plugin.foundation.former_names import FORMER
-from minidisc_plugin.run.directory.record import SAME_METRIC, RunRecord
+from minidisc_plugin.run.directory.record import SAME_METRIC, SAVED_TOKENIZER, RunRecord
 
 same_transformers = pytest.mark.skipif(
     not transformers.__version__.startswith("4."),
@@ -146,6 +146,18 @@ def test_a_metric_whose_imports_changed_is_the_same(name: str) -> None:
     held, wanted = (RunRecord(settings={}, inputs={"metric": digest}) for digest in (before, today))
     assert held.differences(wanted) == ([], [])
     assert held.differences(RunRecord(settings={}, inputs={"metric": "another"})) == ([], ["metric"])
+
+
+@pytest.mark.parametrize(
+    ("before", "named"), [({"tokenizer": "vocabulary"}, []), ({"tokenizer": "another"}, ["tokenizer"])], ids=str
+)
+def test_a_tokenizer_is_compared_as_the_release_did_that_began_the_run(
+    before: dict[str, str], named: list[str]
+) -> None:
+    today = RunRecord(settings={}, inputs={"tokenizer": "vocabulary", SAVED_TOKENIZER: "all of it"})
+    assert RunRecord(settings={}, inputs=before).differences(today) == ([], named)
+    other = RunRecord(settings={}, inputs={"tokenizer": "vocabulary", SAVED_TOKENIZER: "more"})
+    assert other.differences(today) == ([], ["tokenizer"])
 
 
 @pytest.mark.parametrize("former", FORMER)

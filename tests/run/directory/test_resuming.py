@@ -83,6 +83,11 @@ def tokenizer(place: Path) -> None:
     found.save_pretrained(place / "teacher")
 
 
+def tokenizer_setting(place: Path, **settings: Any) -> None:
+    file = place / "teacher" / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | settings), encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -91,6 +96,7 @@ def tokenizer(place: Path) -> None:
         (lambda place: rows(place, "test"), "dataset (reported split)"),
         (weights, "model"),
         (tokenizer, "tokenizer"),
+        (lambda place: tokenizer_setting(place, truncation_side="left"), "tokenizer"),
     ],
 )
 def test_inputs_that_changed_under_the_same_path_are_named(
@@ -158,6 +164,13 @@ def test_the_record_tells_what_the_run_was_made_from(place: Path) -> None:
     assert record["finished"] and record["settings"]["training.seed"] == 0
     listed = {path.relative_to(place / "whole").as_posix() for path in (place / "whole").rglob("*") if path.is_file()}
     assert listed - {"run.json"} == record["files"].keys()
+
+
+def test_the_students_tokenizer_is_the_teachers_whatever_it_was_called_with(place: Path) -> None:
+    student, teacher = (
+        json.loads((at / "tokenizer.json").read_text()) for at in (place / "whole/student", place / "teacher")
+    )
+    assert student == teacher
 
 
 @pytest.mark.parametrize("resume", [False, True])

@@ -14,6 +14,7 @@ from minidisc_plugin.contracts.objective import Objective
 from minidisc_plugin.contracts.run import Run, Step
 from minidisc_plugin.foundation.errors import PluginFailedError
 from minidisc_plugin.foundation.printable import shown
+from minidisc_plugin.plugins.deferred import put_off
 from minidisc_plugin.plugins.kinds import Registered
 
 if TYPE_CHECKING:
@@ -59,13 +60,17 @@ class _GuardedStep(Step):
     def check(self, config: CompressionConfig) -> None:
         """See Step."""
         with self._registered.calling("check"):
-            self._step.check(config)
+            fault = put_off(self._step.check(config))
+        if fault:
+            raise self._registered.error(f"check returned {fault}")
 
     def run(self, run: Run) -> None:
         """See Step."""
         kept = (run.prepared, run.bench, run.directory, run.schedule, list(run.artefacts))
         with self._registered.calling("run", PluginFailedError):
-            self._step.run(run)
+            fault = put_off(self._step.run(run))
+        if fault:
+            raise self._registered.error(f"run returned {fault}", PluginFailedError)
         *parts, artefacts = kept
         found = (run.prepared, run.bench, run.directory, run.schedule)
         if any(mine is not theirs for mine, theirs in zip(parts, found, strict=True)):
@@ -121,6 +126,8 @@ class _GuardedObjective(Objective):
 
 def _fault_of(loss: Any) -> str | None:
     """Why something cannot be trained by."""
+    if late := put_off(loss):
+        return late
     if not isinstance(loss, Tensor):
         return f"{shown(loss)}, which is no tensor"
     if loss.dim() or not loss.is_floating_point():

@@ -15,6 +15,7 @@ import pluggy
 
 from minidisc_plugin.contracts import hookspecs
 from minidisc_plugin.foundation.errors import ConfigError, PluginError
+from minidisc_plugin.plugins.deferred import is_async
 from minidisc_plugin.plugins.entries import Entry, entries_of
 from minidisc_plugin.plugins.foreign import Caught
 from minidisc_plugin.plugins.kinds import KINDS, SHIPPED, Kind, Noun, Registered
@@ -180,6 +181,9 @@ class PluginHost:
         with self._asked(kind):
             for implementation in reversed(self.implementations(kind.hook)):
                 plugin = implementation.plugin_name
+                if is_async(implementation.function):
+                    self._blame(plugin, f"{kind.hook} is async def, so nobody would run it; write a plain function")
+                    continue
                 items, faults = [], []
                 with Caught(quiet=True) as caught:
                     for item in itertools.islice(implementation.function(), _MOST + 1):

@@ -28,7 +28,7 @@ from minidisc_plugin.contracts.run import Run, Step
 from minidisc_plugin.contracts.scheduler import PlannedStage, Schedule, Scheduler
 from minidisc_plugin.foundation.errors import ConfigError, MetricError, PluginError, PluginFailedError
 from minidisc_plugin.foundation.names import inside, is_plain, stays_inside
-from minidisc_plugin.plugins import host, pick
+from minidisc_plugin.plugins import event, host, pick
 from minidisc_plugin.plugins.guarded import make_objective, make_step
 from minidisc_plugin.plugins.schedulers import decide, make_scheduler
 from minidisc_plugin.run.preparation import prepare
@@ -82,6 +82,10 @@ def raising(error: BaseException) -> Callable[..., Any]:
 
 def giving(value: Any) -> Callable[..., Any]:
     return lambda *_, **__: value
+
+
+async def later(*_: Any, **__: Any) -> None:
+    """Never runs."""
 
 
 def endless(_: Any) -> Iterator[float]:
@@ -274,8 +278,9 @@ def made_objective() -> Any:
         (torch.zeros(3, requires_grad=True), "a tensor of shape (3,)"),
         (torch.zeros((), dtype=torch.int64), "type torch.int64"),
         (torch.zeros(()), "a tensor without gradient"),
+        ((number for number in ()), "a generator, which nobody goes through"),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_losses_that_are_none(result: object, told: str) -> None:
     with registered(objectives=[objective(__call__=giving(result))]):
@@ -331,6 +336,8 @@ def spoil(name: str, value: Any) -> Callable[[Any, Run], None]:
     [
         (raising(RuntimeError("half way")), "step 'odd', run, failed: RuntimeError: half way"),
         (raising(SystemExit(0)), "step 'odd', run, failed: SystemExit: 0"),
+        (lambda _, run: (yield_ for yield_ in ()), "step 'odd': run returned a generator, which nobody goes through"),
+        (lambda _, run: later(), "step 'odd': run returned a coroutine, which nobody awaits"),
         (spoil("schedule", None), "step 'odd': run put something else in place"),
         (spoil("artefacts", None), "step 'odd': run left other artefacts than it found: None"),
         (spoil("artefacts", ["x"]), "step 'odd': run left other artefacts than it found: ['x']"),
@@ -339,7 +346,7 @@ def spoil(name: str, value: Any) -> Callable[[Any, Run], None]:
         (lambda _, run: run.artefacts.append(Artefact("teacher", "x", "x", "x", print)), "step 'odd': run left other"),
         (lambda _, run: run.artefacts.clear(), "step 'odd': run left other artefacts than it found: []"),
     ],
-    ids=range(9),
+    ids=range(11),
 )
 def test_steps_that_fail_later(run: Any, told: str) -> None:
     found = Artefact("student", "torch fp32", "torch", Path("x"), print)
@@ -455,6 +462,26 @@ def test_a_listener_costs_no_run(run_files: Path, tmp_path: Path, caplog: pytest
         assert any(found.startswith(line) for found in told)
     found = json.loads((tmp_path / "out" / "schedule.json").read_text(encoding="utf-8"))
     assert len(found["candidates"]) == 2 and all(candidate["heads"] for candidate in found["candidates"])
+
+
+class Putter:
+    """Puts off what it has to say."""
+
+    @hookimpl
+    async def minidisc_stage_finished(self, stage: str) -> None: ...
+
+    @hookimpl
+    def minidisc_assistant_selected(self, assistants: list[Any]) -> Iterator[None]:
+        yield
+
+
+def test_a_listener_that_never_runs_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    with registered(Putter()), caplog.at_level(logging.WARNING, "minidisc_plugin.plugins"):
+        event("minidisc_stage_finished", stage="student", seconds=1.0, output_dir=Path())
+        event("minidisc_assistant_selected", scheduler="minidisc", assistants=[])
+    told = [line.getMessage() for line in caplog.records]
+    assert [line.partition("it returned ")[2].split(",")[0] for line in told] == ["a coroutine", "a generator"]
+    assert all(line.startswith("plug-in acme: minidisc_") for line in told)
 
 
 class Leads(Direct):

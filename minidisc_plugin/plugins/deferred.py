@@ -1,4 +1,4 @@
-"""Work that is put off: what `async def` and `yield` make of a function runs only when somebody asks, and nobody does."""
+"""Work that is put off: what `async def` and `yield` make of a function does nothing when it is called."""
 
 from __future__ import annotations
 

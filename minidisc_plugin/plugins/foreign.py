@@ -72,13 +72,20 @@ def calling(owner: str, doing: str, failed: type[PluginError] = PluginError) -> 
     """
     with Caught() as caught:
         yield
-    if isinstance(caught.error, PluginError) and not str(caught.error).startswith("plug-in "):
-        raise type(caught.error)(f"plug-in {owner}: {caught.error}") from caught.error
-    if isinstance(caught.error, MinidiscError):
-        raise caught.error
     if caught.error is not None:
-        reason = storage_error(caught.error) or caught.reason
-        raise failed(f"plug-in {owner}: {doing} failed: {reason}") from caught.error
+        told = blamed(owner, doing, caught.error, failed)
+        if told is caught.error:
+            raise told
+        raise told from caught.error
+
+
+def blamed(owner: str, doing: str, error: BaseException, failed: type[PluginError] = PluginError) -> MinidiscError:
+    """What is raised for something that a plug-in's code raised; see `calling`."""
+    if isinstance(error, PluginError) and not str(error).startswith("plug-in "):
+        return type(error)(f"plug-in {owner}: {error}")
+    if isinstance(error, MinidiscError):
+        return error
+    return failed(f"plug-in {owner}: {doing} failed: {storage_error(error) or described(error)}")
 
 
 def described(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,8 @@ class _GuardedStep(Step):
     def check(self, config: CompressionConfig) -> None:
         """See Step."""
         with self._registered.calling("check"):
-            fault = put_off(self._step.check(config))
+            check: Any = self._step.check
+            fault = put_off(check(config))
         if fault:
             raise self._registered.error(f"check returned {fault}")
 
@@ -68,7 +70,8 @@ class _GuardedStep(Step):
         """See Step."""
         kept = (run.prepared, run.bench, run.directory, run.schedule, list(run.artefacts))
         with self._registered.calling("run", PluginFailedError):
-            fault = put_off(self._step.run(run))
+            work: Any = self._step.run
+            fault = put_off(work(run))
         if fault:
             raise self._registered.error(f"run returned {fault}", PluginFailedError)
         *parts, artefacts = kept
@@ -78,6 +81,8 @@ class _GuardedStep(Step):
         left: Any = run.artefacts
         if not isinstance(left, list) or left[: len(artefacts)] != artefacts or not all(map(_is_artefact, left)):
             raise self._registered.error(f"run left other artefacts than it found: {shown(left)}", PluginFailedError)
+        with self._registered.calling("run", PluginFailedError):
+            left[len(artefacts) :] = [replace(made, owner=self._registered.owner) for made in left[len(artefacts) :]]
 
 
 def _is_artefact(made: Any) -> bool:

@@ -20,7 +20,7 @@ def event(name: str, **arguments: Any) -> None:
     One that fails is named in a warning, and the others are called; each hears copies, which are its own.
     """
     for implementation in host().implementations(name):
-        with Caught() as caught:
+        with Caught(chance=True) as caught:
             given = (copy.deepcopy(arguments[wanted]) for wanted in implementation.argnames)
             if late := put_off(implementation.function(*given)):
                 raise PluginError(f"it returned {late}")

@@ -146,7 +146,7 @@ class PluginHost:
         return type(self.manager.get_plugin(plugin)).__qualname__  # an object that a script registered
 
     def _load(self, entry: Entry) -> None:
-        with Caught(quiet=True) as caught:
+        with Caught(quiet=True, chance=True) as caught:
             assert entry.point is not None
             self.manager.register(entry.point.load(), entry.name)
             self._check_hooks(entry.name)
@@ -185,7 +185,7 @@ class PluginHost:
                     self._blame(plugin, f"{kind.hook} is async def, so nobody would run it; write a plain function")
                     continue
                 items, faults = [], []
-                with Caught(quiet=True) as caught:
+                with Caught(quiet=True, chance=True) as caught:
                     for item in itertools.islice(implementation.function(), _MOST + 1):
                         found = list(kind.faults(item))
                         faults += found

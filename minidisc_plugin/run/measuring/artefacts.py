@@ -14,6 +14,7 @@ from minidisc_plugin.foundation.errors import PluginFailedError, RunDirectoryErr
 from minidisc_plugin.foundation.printable import shown
 from minidisc_plugin.plugins.deferred import put_off
 from minidisc_plugin.plugins.foreign import blamed, calling
+from minidisc_plugin.plugins.process_state import kept_process_state
 from minidisc_plugin.run.measuring.measure import bytes_on_disk
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def noted_shapes(model: nn.Module, task: Task) -> Iterator[Shapes]:
         handle.remove()
 
 
+@kept_process_state()
 def metric_of(run: Run, loaded: Loaded, expected: Shapes) -> float:
     """The metric of an artefact on the reported split.
 

@@ -17,6 +17,7 @@ from minidisc_plugin.foundation.errors import PluginFailedError
 from minidisc_plugin.foundation.printable import shown
 from minidisc_plugin.plugins.deferred import put_off
 from minidisc_plugin.plugins.kinds import Registered
+from minidisc_plugin.plugins.untouched import Untouched
 
 if TYPE_CHECKING:
     from minidisc_plugin.contracts.config import CompressionConfig, DistillationConfig
@@ -68,16 +69,14 @@ class _GuardedStep(Step):
 
     def run(self, run: Run) -> None:
         """See Step."""
-        kept = (run.prepared, run.bench, run.directory, run.schedule, list(run.artefacts))
+        before, artefacts = Untouched(run, self.writes), list(run.artefacts)
         with self._registered.calling("run", PluginFailedError):
             work: Any = self._step.run
             fault = put_off(work(run))
         if fault:
             raise self._registered.error(f"run returned {fault}", PluginFailedError)
-        *parts, artefacts = kept
-        found = (run.prepared, run.bench, run.directory, run.schedule)
-        if any(mine is not theirs for mine, theirs in zip(parts, found, strict=True)):
-            raise self._registered.error("run put something else in place of what later steps need", PluginFailedError)
+        if fault := before.fault(run):
+            raise self._registered.error(f"run {fault}", PluginFailedError)
         left: Any = run.artefacts
         if not isinstance(left, list) or left[: len(artefacts)] != artefacts or not all(map(_is_artefact, left)):
             raise self._registered.error(f"run left other artefacts than it found: {shown(left)}", PluginFailedError)

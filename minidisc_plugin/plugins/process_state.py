@@ -52,7 +52,7 @@ def _python() -> Iterator[PutBack]:
 
 def _list(module: Any, name: str) -> Callable[[], bool]:
     """Puts back a list of a module's, both the object and what it holds; tells whether it had to."""
-    there = getattr(module, name)
+    there: Any = getattr(module, name)
     held = list(there)
 
     def put_back() -> bool:
@@ -142,5 +142,5 @@ def _chance() -> Iterator[PutBack]:
         import torch
 
         yield partial(torch.set_rng_state, torch.get_rng_state())
-        if torch.cuda.is_initialized():
+        if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             yield partial(torch.cuda.set_rng_state, torch.cuda.get_rng_state())

@@ -13,9 +13,10 @@ from torch import Tensor
 from minidisc_plugin.contracts.artefact import Artefact
 from minidisc_plugin.contracts.objective import Objective
 from minidisc_plugin.contracts.run import Run, Step
-from minidisc_plugin.foundation.errors import PluginFailedError
+from minidisc_plugin.foundation.errors import PluginError, PluginFailedError
 from minidisc_plugin.foundation.printable import shown
 from minidisc_plugin.plugins.deferred import put_off
+from minidisc_plugin.plugins.given import Given, tensors_of
 from minidisc_plugin.plugins.kinds import Registered
 from minidisc_plugin.plugins.untouched import Untouched
 
@@ -49,7 +50,7 @@ def make_objective(
         objective: Any = registered.item(settings, regression=regression)
     if not isinstance(objective, Objective):
         raise registered.error(f"made {shown(objective)}, which is no Objective")
-    return objective if registered.shipped else _GuardedObjective(registered, objective, settings, regression)
+    return objective if registered.shipped else GuardedObjective(registered, objective, settings, regression)
 
 
 class _GuardedStep(Step):
@@ -95,7 +96,16 @@ def _is_artefact(made: Any) -> bool:
     )
 
 
-class _GuardedObjective(Objective):
+class GuardedObjective(Objective):
+    """A third party's objective.
+
+    Args:
+        registered: Whose it is.
+        objective: What computes the loss.
+        settings: See Objective.
+        regression: Likewise.
+    """
+
     def __init__(
         self,
         registered: Registered[type[Objective]],
@@ -120,11 +130,37 @@ class _GuardedObjective(Objective):
 
     def __call__(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> Tensor:
         """See Objective."""
-        with self._registered.calling("a loss", PluginFailedError):
+        return self._loss(student, teacher, batch, PluginFailedError)
+
+    def rehearse(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> None:
+        """Ask for one loss before anything is trained, and look closer than there is time for later.
+
+        Args:
+            student: Output of a model whose weights want gradients.
+            teacher: The same, without.
+            batch: What both were given.
+
+        Raises:
+            PluginError: it cannot be trained by, or it writes into what it is given.
+        """
+        reached = [tensor for tensor in tensors_of(student) if tensor.requires_grad]
+        loss = self._loss(student, teacher, batch, PluginError, copies=True)
+        with self._registered.calling("a gradient"):
+            found = torch.autograd.grad(loss, reached, allow_unused=True) if reached else ()
+        if reached and all(gradient is None for gradient in found):
+            raise self._registered.error("its loss depends on no weight of the student")
+
+    def _loss(
+        self, student: Any, teacher: Any, batch: Mapping[str, Tensor], failed: type[PluginError], copies: bool = False
+    ) -> Tensor:
+        given = Given(copies=copies, teacher=teacher, batch=batch)
+        with self._registered.calling("a loss", failed):
             loss = self._objective(student, teacher, batch)
-        fault = _fault_of(loss)
-        if fault:
-            raise self._registered.error(f"its loss is {fault}", PluginFailedError)
+        if fault := _fault_of(loss):
+            raise self._registered.error(f"its loss is {fault}", failed)
+        if part := given.changed(teacher=teacher, batch=batch):
+            what = {"teacher": "the teacher's outputs", "batch": "the batch"}[part]
+            raise self._registered.error(f"it writes into {what}, which others read; work on a clone", failed)
         return loss
 
 

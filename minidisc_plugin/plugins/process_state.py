@@ -56,7 +56,8 @@ def _list(module: Any, name: str) -> Callable[[], bool]:
     held = list(there)
 
     def put_back() -> bool:
-        if getattr(module, name, None) is there and list(there) == held:
+        same = getattr(module, name, None) is there
+        if same and list(there) == held:
             return False
         setattr(module, name, there)
         there[:] = held

@@ -152,11 +152,12 @@ def _try_out(prepared: Prepared, training: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: something cannot be made; names the key where it can be told.
     """
-    from minidisc_plugin.run.checks.trial import try_saving, try_teacher
+    from minidisc_plugin.run.checks.trial import try_objective, try_saving, try_teacher
     from minidisc_plugin.run.workbench import workbench_of
     from minidisc_plugin.training.arguments import attempted
 
     try_teacher(prepared)
+    try_objective(prepared)
     try_saving(prepared)
     checkpoints = Path(str(prepared.args.output_dir))
 

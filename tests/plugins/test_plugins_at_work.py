@@ -308,6 +308,79 @@ def test_objectives_that_fail() -> None:
         made_objective()
 
 
+def mse(student: Any, teacher: Any) -> torch.Tensor:
+    return torch.nn.functional.mse_loss(student.logits, teacher.logits)
+
+
+WRITERS: list[tuple[Callable[..., Any], str]] = [
+    (lambda _, student, teacher, batch: (teacher.logits.mul_(0), mse(student, teacher))[1], "the teacher's outputs"),
+    (lambda _, student, teacher, batch: (setattr(teacher, "logits", 1), student.logits.sum())[1], "the teacher's"),
+    (lambda _, student, teacher, batch: (batch.clear(), mse(student, teacher))[1], "the batch"),
+    (lambda _, student, teacher, batch: (batch["input_ids"].zero_(), mse(student, teacher))[1], "the batch"),
+    (lambda _, student, teacher, batch: (batch.update(x=student.logits), mse(student, teacher))[1], "the batch"),
+]
+SECRET_WRITER = lambda _, student, teacher, batch: (teacher.logits.data.mul_(0), mse(student, teacher))[1]  # noqa: E731
+CONSTANTS: list[Callable[..., Any]] = [
+    lambda *_: torch.zeros((), requires_grad=True),
+    lambda *_: torch.nn.Linear(2, 1)(torch.ones(2)).sum(),
+    lambda _, student, teacher, batch: student.logits.detach().sum() * torch.ones((), requires_grad=True),
+]
+
+
+def outputs() -> tuple[Any, Any, dict[str, Any]]:
+    """What an objective is given."""
+    student, teacher = (SimpleNamespace(logits=torch.rand(3, 2), hidden_states=(torch.rand(3, 4),)) for _ in range(2))
+    student.logits.requires_grad_()
+    return student, teacher, {"input_ids": torch.ones(3, 5, dtype=torch.long)}
+
+
+@pytest.mark.parametrize(("call", "told"), WRITERS, ids=range(len(WRITERS)))
+def test_objectives_that_write_into_what_they_are_given(call: Any, told: str) -> None:
+    with registered(objectives=[objective(__call__=call)]):
+        with pytest.raises(PluginError, match=rf"^plug-in acme: objective 'odd': it writes into {told}") as caught:
+            made_objective().rehearse(*outputs())
+        assert caught.value.exit_status == 2
+        with pytest.raises(PluginFailedError, match=rf"^plug-in acme: objective 'odd': it writes into {told}"):
+            made_objective()(*outputs())
+
+
+@pytest.mark.parametrize("call", [*CONSTANTS, SECRET_WRITER], ids=range(len(CONSTANTS) + 1))
+def test_objectives_are_rehearsed(call: Any) -> None:
+    told = "it writes into the teacher's" if call is SECRET_WRITER else "its loss depends on no weight of the student"
+    odd = registered(objectives=[objective(__call__=call)])
+    with odd, pytest.raises(PluginError, match=rf"^plug-in acme: objective 'odd': {told}"):
+        made_objective().rehearse(*outputs())
+
+
+class Backwards(torch.autograd.Function):
+    """Has no gradient."""
+
+    @staticmethod
+    def forward(_: Any, given: torch.Tensor) -> torch.Tensor:
+        return given.clone()
+
+    @staticmethod
+    def backward(_: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("no way back")
+
+
+def test_objectives_without_a_way_back() -> None:
+    call = lambda _, student, *others: Backwards.apply(student.logits).sum()  # noqa: E731
+    odd = registered(objectives=[objective(__call__=call)])
+    with odd, pytest.raises(PluginError, match=r"objective 'odd', a gradient, failed: RuntimeError: no way back$"):
+        made_objective().rehearse(*outputs())
+
+
+def test_objectives_that_can_be_trained_by() -> None:
+    for call in (
+        lambda _, student, teacher, batch: mse(student, teacher),
+        lambda _, student, teacher, batch: (teacher.logits.clone().zero_() - student.logits).square().mean(),
+    ):
+        with registered(objectives=[objective(__call__=call)]):
+            made_objective().rehearse(*outputs())
+            assert made_objective()(*outputs()).requires_grad
+
+
 def step(**members: Any) -> type[Step]:
     return type("Odd", (Step,), {"name": "odd", "run": giving(None), **members})
 
@@ -629,7 +702,7 @@ def test_the_command_names_what_failed(run_files: Path, tmp_path: Path, capsys: 
         "scheduler 'odd', run, failed: SystemExit: 0",
     )
     assert status(objectives=[objective(__call__=giving(None))]) == (
-        1,
+        2,
         "objective 'odd': its loss is None, which is no tensor",
     )
     assert status(steps=[step(run=raising(MemoryError()))]) == (1, "step 'odd', run, failed: MemoryError")

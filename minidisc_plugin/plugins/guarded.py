@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,9 @@ class _GuardedStep(Step):
         left: Any = run.artefacts
         if not isinstance(left, list) or left[: len(artefacts)] != artefacts or not all(map(_is_artefact, left)):
             raise self._registered.error(f"run left other artefacts than it found: {shown(left)}", PluginFailedError)
+        twice = [label for label, count in Counter(made.label for made in left).items() if count > 1]
+        if twice:
+            raise self._registered.error(f"run left two artefacts called {shown(twice[0])}", PluginFailedError)
         with self._registered.calling("run", PluginFailedError):
             left[len(artefacts) :] = [replace(made, owner=self._registered.owner) for made in left[len(artefacts) :]]
 

@@ -420,9 +420,10 @@ def spoil(name: str, value: Any) -> Callable[[Any, Run], None]:
         (lambda _, run: run.artefacts.append(None), "step 'odd': run left other artefacts"),
         (lambda _, run: run.artefacts.append(Artefact("x", "x", "x", Path(), print)), "step 'odd': run left other"),
         (lambda _, run: run.artefacts.append(Artefact("teacher", "x", "x", "x", print)), "step 'odd': run left other"),
+        (lambda _, run: run.artefacts.append(run.artefacts[0]), "step 'odd': run left two artefacts called 'student, "),
         (lambda _, run: run.artefacts.clear(), "step 'odd': run left other artefacts than it found: []"),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_steps_that_fail_later(run: Any, told: str, run_files: Path, tmp_path: Path) -> None:
     assert failure(run, run_files, tmp_path).startswith(f"plug-in acme: {told}")

@@ -38,6 +38,7 @@ from minidisc_plugin.run.preparation import prepare
 from minidisc_plugin.schedulers.direct import Direct
 from minidisc_plugin.training.objectives import KnowledgeDistillation
 from tests.builders.tiny import make_bert, make_config
+from tests.tasks.making import make_task_run
 
 
 class Acme:
@@ -707,3 +708,21 @@ def test_the_command_names_what_failed(run_files: Path, tmp_path: Path, capsys: 
         "objective 'odd': its loss is None, which is no tensor",
     )
     assert status(steps=[step(run=raising(MemoryError()))]) == (1, "step 'odd', run, failed: MemoryError")
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "metric"),
+    [
+        ("token-classification", "token-classification", "seqeval"),
+        ("question-answering", "question-answering", "squad"),
+        ("text-generation", "llama", "bits_saved"),
+        ("text2text-generation", "t5", "bits_saved"),
+    ],
+)
+def test_a_sound_objective_is_rehearsed_in_each_task(task: str, kind: str, metric: str, tmp_path: Path) -> None:
+    sound = objective(__call__=lambda _, student, teacher, batch: mse(student, teacher))
+    changes = {"distillation": {"objective": "odd"}, "trainer": "transformers"}
+    with registered(objectives=[sound]):
+        prepare(
+            CompressionConfig.model_validate(make_task_run(tmp_path, task, kind, metric, **changes)), tmp_path / "c"
+        )

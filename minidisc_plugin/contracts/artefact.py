@@ -18,6 +18,7 @@ class Artefact:
         engine: What runs it; artefacts of one engine are timed against each other.
         folder: Where it lies; the loader's argument.
         load: Gives what is called with a batch by name and returns its outputs by name.
+        owner: The plug-in whose step made it; the run fills it in.
     """
 
     role: str
@@ -25,3 +26,9 @@ class Artefact:
     engine: str
     folder: Path
     load: Callable[[Path], Any] = field(compare=False)
+    owner: str | None = field(default=None, compare=False)
+
+    @property
+    def label(self) -> str:
+        """What it is called in messages."""
+        return f"{self.role}, {self.runtime}"

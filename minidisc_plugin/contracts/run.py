@@ -100,6 +100,9 @@ class OutputDirectory(Protocol):
     def adopt(self, names: Iterable[str]) -> None:
         """List what lies under these names as written by this run."""
 
+    def written(self) -> Mapping[str, str]:
+        """SHA-256 of each file that this run wrote, by its path in `root`."""
+
     def verify(self, under: str = "") -> None:
         """Compare files with their recorded checksums; all, or those of one folder.
 

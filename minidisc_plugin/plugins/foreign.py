@@ -15,6 +15,7 @@ from minidisc_plugin.foundation.errors import MinidiscError, PluginError
 from minidisc_plugin.foundation.printable import one_line, shortened
 from minidisc_plugin.foundation.redaction import masked
 from minidisc_plugin.foundation.storage import storage_error
+from minidisc_plugin.plugins.process_state import kept_process_state
 
 _LONGEST_REASON = 300
 
@@ -23,30 +24,35 @@ class Caught:
     """A block that may raise anything; afterwards `error` and `reason` tell what it was.
 
     Only a Ctrl-C of the user's goes through: one that came as a signal, while a plug-in can raise KeyboardInterrupt
-    by itself. Standard streams and the working directory are put back where the block changed or closed them.
+    by itself. Standard streams, the working directory and what `process_state` names are put back where the block
+    changed or closed them.
 
     Args:
         quiet: What the block prints goes to standard error, for standard output belongs to the report.
+        chance: Random number generators are put back, too.
 
     Attributes:
         error: What was raised.
         reason: The same in one line.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, chance: bool = False) -> None:
         self.error: BaseException | None = None
         self.reason: str | None = None
         self._interrupts = _Interrupts()
         self._process = _KeptProcess(quiet)
+        self._state = kept_process_state(chance=chance)
 
     def __enter__(self) -> Caught:
         self._interrupts.watch()
         self._process.keep()
+        self._state.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
+        self._state.__exit__(None, None, None)
         self._process.put_back()
         stopped = self._interrupts.stop_watching()
         if stopped and not isinstance(error, KeyboardInterrupt):
@@ -72,13 +78,20 @@ def calling(owner: str, doing: str, failed: type[PluginError] = PluginError) -> 
     """
     with Caught() as caught:
         yield
-    if isinstance(caught.error, PluginError) and not str(caught.error).startswith("plug-in "):
-        raise type(caught.error)(f"plug-in {owner}: {caught.error}") from caught.error
-    if isinstance(caught.error, MinidiscError):
-        raise caught.error
     if caught.error is not None:
-        reason = storage_error(caught.error) or caught.reason
-        raise failed(f"plug-in {owner}: {doing} failed: {reason}") from caught.error
+        told = blamed(owner, doing, caught.error, failed)
+        if told is caught.error:
+            raise told
+        raise told from caught.error
+
+
+def blamed(owner: str, doing: str, error: BaseException, failed: type[PluginError] = PluginError) -> MinidiscError:
+    """What is raised for something that a plug-in's code raised; see `calling`."""
+    if isinstance(error, PluginError) and not str(error).startswith("plug-in "):
+        return type(error)(f"plug-in {owner}: {error}")
+    if isinstance(error, MinidiscError):
+        return error
+    return failed(f"plug-in {owner}: {doing} failed: {storage_error(error) or described(error)}")
 
 
 def described(error: BaseException) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +14,12 @@ from torch import Tensor
 from minidisc_plugin.contracts.artefact import Artefact
 from minidisc_plugin.contracts.objective import Objective
 from minidisc_plugin.contracts.run import Run, Step
-from minidisc_plugin.foundation.errors import PluginFailedError
+from minidisc_plugin.foundation.errors import PluginError, PluginFailedError
 from minidisc_plugin.foundation.printable import shown
+from minidisc_plugin.plugins.deferred import put_off
+from minidisc_plugin.plugins.given import Given, tensors_of
 from minidisc_plugin.plugins.kinds import Registered
+from minidisc_plugin.plugins.untouched import Untouched
 
 if TYPE_CHECKING:
     from minidisc_plugin.contracts.config import CompressionConfig, DistillationConfig
@@ -46,7 +51,7 @@ def make_objective(
         objective: Any = registered.item(settings, regression=regression)
     if not isinstance(objective, Objective):
         raise registered.error(f"made {shown(objective)}, which is no Objective")
-    return objective if registered.shipped else _GuardedObjective(registered, objective, settings, regression)
+    return objective if registered.shipped else GuardedObjective(registered, objective, settings, regression)
 
 
 class _GuardedStep(Step):
@@ -59,20 +64,29 @@ class _GuardedStep(Step):
     def check(self, config: CompressionConfig) -> None:
         """See Step."""
         with self._registered.calling("check"):
-            self._step.check(config)
+            check: Any = self._step.check
+            fault = put_off(check(config))
+        if fault:
+            raise self._registered.error(f"check returned {fault}")
 
     def run(self, run: Run) -> None:
         """See Step."""
-        kept = (run.prepared, run.bench, run.directory, run.schedule, list(run.artefacts))
+        before, artefacts = Untouched(run, self.writes), list(run.artefacts)
         with self._registered.calling("run", PluginFailedError):
-            self._step.run(run)
-        *parts, artefacts = kept
-        found = (run.prepared, run.bench, run.directory, run.schedule)
-        if any(mine is not theirs for mine, theirs in zip(parts, found, strict=True)):
-            raise self._registered.error("run put something else in place of what later steps need", PluginFailedError)
+            work: Any = self._step.run
+            fault = put_off(work(run))
+        if fault:
+            raise self._registered.error(f"run returned {fault}", PluginFailedError)
+        if fault := before.fault(run):
+            raise self._registered.error(f"run {fault}", PluginFailedError)
         left: Any = run.artefacts
         if not isinstance(left, list) or left[: len(artefacts)] != artefacts or not all(map(_is_artefact, left)):
             raise self._registered.error(f"run left other artefacts than it found: {shown(left)}", PluginFailedError)
+        twice = [label for label, count in Counter(made.label for made in left).items() if count > 1]
+        if twice:
+            raise self._registered.error(f"run left two artefacts called {shown(twice[0])}", PluginFailedError)
+        with self._registered.calling("run", PluginFailedError):
+            left[len(artefacts) :] = [replace(made, owner=self._registered.owner) for made in left[len(artefacts) :]]
 
 
 def _is_artefact(made: Any) -> bool:
@@ -86,7 +100,16 @@ def _is_artefact(made: Any) -> bool:
     )
 
 
-class _GuardedObjective(Objective):
+class GuardedObjective(Objective):
+    """A third party's objective.
+
+    Args:
+        registered: Whose it is.
+        objective: What computes the loss.
+        settings: See Objective.
+        regression: Likewise.
+    """
+
     def __init__(
         self,
         registered: Registered[type[Objective]],
@@ -111,16 +134,44 @@ class _GuardedObjective(Objective):
 
     def __call__(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> Tensor:
         """See Objective."""
-        with self._registered.calling("a loss", PluginFailedError):
+        return self._loss(student, teacher, batch, PluginFailedError)
+
+    def rehearse(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> None:
+        """Ask for one loss before anything is trained, and look closer than there is time for later.
+
+        Args:
+            student: Output of a model whose weights want gradients.
+            teacher: The same, without.
+            batch: What both were given.
+
+        Raises:
+            PluginError: it cannot be trained by, or it writes into what it is given.
+        """
+        reached = [tensor for tensor in tensors_of(student) if tensor.requires_grad]
+        loss = self._loss(student, teacher, batch, PluginError, copies=True)
+        with self._registered.calling("a gradient"):
+            found = torch.autograd.grad(loss, reached, allow_unused=True) if reached else ()
+        if reached and all(gradient is None for gradient in found):
+            raise self._registered.error("its loss depends on no weight of the student")
+
+    def _loss(
+        self, student: Any, teacher: Any, batch: Mapping[str, Tensor], failed: type[PluginError], copies: bool = False
+    ) -> Tensor:
+        given = Given(copies=copies, teacher=teacher, batch=batch)
+        with self._registered.calling("a loss", failed):
             loss = self._objective(student, teacher, batch)
-        fault = _fault_of(loss)
-        if fault:
-            raise self._registered.error(f"its loss is {fault}", PluginFailedError)
+        if fault := _fault_of(loss):
+            raise self._registered.error(f"its loss is {fault}", failed)
+        if part := given.changed(teacher=teacher, batch=batch):
+            what = {"teacher": "the teacher's outputs", "batch": "the batch"}[part]
+            raise self._registered.error(f"it writes into {what}, which others read; work on a clone", failed)
         return loss
 
 
 def _fault_of(loss: Any) -> str | None:
     """Why something cannot be trained by."""
+    if late := put_off(loss):
+        return late
     if not isinstance(loss, Tensor):
         return f"{shown(loss)}, which is no tensor"
     if loss.dim() or not loss.is_floating_point():

@@ -15,6 +15,7 @@ import pluggy
 
 from minidisc_plugin.contracts import hookspecs
 from minidisc_plugin.foundation.errors import ConfigError, PluginError
+from minidisc_plugin.plugins.deferred import is_async
 from minidisc_plugin.plugins.entries import Entry, entries_of
 from minidisc_plugin.plugins.foreign import Caught
 from minidisc_plugin.plugins.kinds import KINDS, SHIPPED, Kind, Noun, Registered
@@ -145,7 +146,7 @@ class PluginHost:
         return type(self.manager.get_plugin(plugin)).__qualname__  # an object that a script registered
 
     def _load(self, entry: Entry) -> None:
-        with Caught(quiet=True) as caught:
+        with Caught(quiet=True, chance=True) as caught:
             assert entry.point is not None
             self.manager.register(entry.point.load(), entry.name)
             self._check_hooks(entry.name)
@@ -180,8 +181,11 @@ class PluginHost:
         with self._asked(kind):
             for implementation in reversed(self.implementations(kind.hook)):
                 plugin = implementation.plugin_name
+                if is_async(implementation.function):
+                    self._blame(plugin, f"{kind.hook} is async def, so nobody would run it; write a plain function")
+                    continue
                 items, faults = [], []
-                with Caught(quiet=True) as caught:
+                with Caught(quiet=True, chance=True) as caught:
                     for item in itertools.islice(implementation.function(), _MOST + 1):
                         found = list(kind.faults(item))
                         faults += found

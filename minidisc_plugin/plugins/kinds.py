@@ -20,6 +20,7 @@ from minidisc_plugin.contracts.scheduler import Scheduler
 from minidisc_plugin.foundation.errors import PluginError
 from minidisc_plugin.foundation.names import is_plain, stays_inside
 from minidisc_plugin.foundation.printable import shown
+from minidisc_plugin.plugins.deferred import puts_off
 from minidisc_plugin.plugins.foreign import calling
 
 # What this package registers itself; it stands above the method, and so is known by name only.
@@ -100,6 +101,12 @@ class Kind:
             yield f"{self.noun} {name!r}: {fault}"
 
 
+def _faults_of_methods(item: type, *methods: str) -> Iterator[str]:
+    for method in methods:
+        if how := puts_off(getattr(item, method, None)):
+            yield f"{method} is {how}, so nobody would run it; write a plain method"
+
+
 def _scheduler_faults(item: type[Scheduler]) -> Iterator[str]:
     for key, field in Scheduler.model_fields.items():
         own = item.model_fields.get(key)
@@ -108,6 +115,7 @@ def _scheduler_faults(item: type[Scheduler]) -> Iterator[str]:
     for method in ("candidate_scales", "stages", "run"):
         if not inspect.isfunction(getattr(item, method, None)):
             yield f"{method} is no method"
+    yield from _faults_of_methods(item, "run")  # the others may yield what they list
 
 
 def _family_faults(item: Family) -> Iterator[str]:
@@ -138,10 +146,11 @@ def _objective_faults(item: type[Objective]) -> Iterator[str]:
     needs: Any = item.needs_hidden_states
     if not isinstance(needs, bool):
         yield f"needs_hidden_states is {shown(needs)}, and has to be True or False"
+    yield from _faults_of_methods(item, "__call__")
 
 
 def _step_faults(item: type[Step]) -> Iterator[str]:
-
+    yield from _faults_of_methods(item, "check", "run")
     writes: Any = item.writes
     if not isinstance(writes, Mapping):
         yield f"writes is {shown(writes)}, and has to be names with what each is"

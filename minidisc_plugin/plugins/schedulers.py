@@ -16,6 +16,7 @@ from minidisc_plugin.contracts.validation import settings_of, unknown_key, valid
 from minidisc_plugin.foundation.errors import ConfigError, PluginFailedError
 from minidisc_plugin.foundation.names import is_plain
 from minidisc_plugin.foundation.printable import shown
+from minidisc_plugin.plugins.deferred import put_off
 from minidisc_plugin.plugins.host import host, pick
 from minidisc_plugin.plugins.kinds import Registered
 
@@ -166,6 +167,8 @@ def _fault_of_stages(stages: Any) -> str | None:
 def _fault_of_schedule(schedule: Any, scheduler: Scheduler, bench: Workbench) -> str | None:
     from transformers import PreTrainedModel
 
+    if late := put_off(schedule):
+        return late
     if not isinstance(schedule, Schedule):
         return f"{shown(schedule)}, which is no Schedule"
     record: Any = schedule.record

@@ -157,11 +157,12 @@ def _try_out(prepared: Prepared, training: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: something cannot be made; names the key where it can be told.
     """
-    from minidisc_plugin.run.checks.trial import try_teacher
+    from minidisc_plugin.run.checks.trial import try_objective, try_teacher
     from minidisc_plugin.run.workbench import workbench_of
     from minidisc_plugin.training.arguments import attempted
 
     try_teacher(prepared)
+    try_objective(prepared)
     checkpoints = Path(str(prepared.args.output_dir))
 
     def make(settings: Mapping[str, Any]) -> None:

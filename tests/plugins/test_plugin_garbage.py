@@ -140,6 +140,15 @@ PARTICULAR = [
     ("steps", "", "Mine()", "an object of Step, not its class"),
     ("steps", "class A(Step): name = 'a'", "A", "step 'a' is abstract: it lacks run"),
     ("steps", "Mine.writes = ['a']", "Mine", "step 'mine': writes is ['a']"),
+    ("steps", "class A(Mine):\n  name = 'a'\n  def run(self, run): yield", "A", "step 'a': run is a generator"),
+    ("steps", "class A(Mine):\n  name = 'a'\n  async def check(self, config): ...", "A", "'a': check is async def"),
+    ("schedulers", "class A(Direct):\n  name = 'a'\n  async def run(self, bench): yield", "A", "'a': run is async def"),
+    (
+        "objectives",
+        "class A(Objective):\n  name = 'a'\n  def __call__(self, *outputs): yield",
+        "A",
+        "objective 'a': __call__ is a generator",
+    ),
     ("steps", "Mine.writes = {'a': None}", "Mine", "step 'mine': writes says None of 'a'"),
 ]
 OUTSIDE = ["../x", "/etc/x", "a/../../x", "", ".", "..", "a//b", ".hidden", "a\0b", "a\nb", "~", "\x1b[31m", "C:\\x", 7]
@@ -193,6 +202,11 @@ def test_whatever_is_registered(what: str, code: str, result: str, error: str, s
 def test_a_wrapper_is_no_hook(site: Site) -> None:
     source = HOOK.format(what="steps", body="yield").replace("@hookimpl", "@hookimpl(wrapper=True)")
     assert "minidisc_register_steps is marked as a wrapper" in error_of(site, source)
+
+
+def test_an_async_hook_is_none(site: Site) -> None:
+    source = HOOK.format(what="steps", body="return []").replace("def ", "async def ")
+    assert "minidisc_register_steps is async def" in error_of(site, source)
 
 
 def test_of_several_things_the_sound_ones_are_taken(site: Site) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,13 +30,15 @@ from minidisc_plugin.contracts.run import Run, Step
 from minidisc_plugin.contracts.scheduler import PlannedStage, Schedule, Scheduler
 from minidisc_plugin.foundation.errors import ConfigError, MetricError, PluginError, PluginFailedError
 from minidisc_plugin.foundation.names import inside, is_plain, stays_inside
-from minidisc_plugin.plugins import host, pick
+from minidisc_plugin.plugins import event, host, pick
 from minidisc_plugin.plugins.guarded import make_objective, make_step
 from minidisc_plugin.plugins.schedulers import decide, make_scheduler
+from minidisc_plugin.run.directory.folder import RunDirectory
 from minidisc_plugin.run.preparation import prepare
 from minidisc_plugin.schedulers.direct import Direct
 from minidisc_plugin.training.objectives import KnowledgeDistillation
 from tests.builders.tiny import make_bert, make_config
+from tests.tasks.making import make_task_run
 
 
 class Acme:
@@ -82,6 +86,10 @@ def raising(error: BaseException) -> Callable[..., Any]:
 
 def giving(value: Any) -> Callable[..., Any]:
     return lambda *_, **__: value
+
+
+async def later(*_: Any, **__: Any) -> None:
+    """Never runs."""
 
 
 def endless(_: Any) -> Iterator[float]:
@@ -274,8 +282,9 @@ def made_objective() -> Any:
         (torch.zeros(3, requires_grad=True), "a tensor of shape (3,)"),
         (torch.zeros((), dtype=torch.int64), "type torch.int64"),
         (torch.zeros(()), "a tensor without gradient"),
+        ((number for number in ()), "a generator, which nobody goes through"),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_losses_that_are_none(result: object, told: str) -> None:
     with registered(objectives=[objective(__call__=giving(result))]):
@@ -298,6 +307,79 @@ def test_objectives_that_fail() -> None:
     odd = registered(objectives=[objective(__new__=giving(None))])
     with odd, pytest.raises(PluginError, match=r"objective 'odd': made None, which is no Objective"):
         made_objective()
+
+
+def mse(student: Any, teacher: Any) -> torch.Tensor:
+    return torch.nn.functional.mse_loss(student.logits, teacher.logits)
+
+
+WRITERS: list[tuple[Callable[..., Any], str]] = [
+    (lambda _, student, teacher, batch: (teacher.logits.mul_(0), mse(student, teacher))[1], "the teacher's outputs"),
+    (lambda _, student, teacher, batch: (setattr(teacher, "logits", 1), student.logits.sum())[1], "the teacher's"),
+    (lambda _, student, teacher, batch: (batch.clear(), mse(student, teacher))[1], "the batch"),
+    (lambda _, student, teacher, batch: (batch["input_ids"].zero_(), mse(student, teacher))[1], "the batch"),
+    (lambda _, student, teacher, batch: (batch.update(x=student.logits), mse(student, teacher))[1], "the batch"),
+]
+SECRET_WRITER = lambda _, student, teacher, batch: (teacher.logits.data.mul_(0), mse(student, teacher))[1]  # noqa: E731
+CONSTANTS: list[Callable[..., Any]] = [
+    lambda *_: torch.zeros((), requires_grad=True),
+    lambda *_: torch.nn.Linear(2, 1)(torch.ones(2)).sum(),
+    lambda _, student, teacher, batch: student.logits.detach().sum() * torch.ones((), requires_grad=True),
+]
+
+
+def outputs() -> tuple[Any, Any, dict[str, Any]]:
+    """What an objective is given."""
+    student, teacher = (SimpleNamespace(logits=torch.rand(3, 2), hidden_states=(torch.rand(3, 4),)) for _ in range(2))
+    student.logits.requires_grad_()
+    return student, teacher, {"input_ids": torch.ones(3, 5, dtype=torch.long)}
+
+
+@pytest.mark.parametrize(("call", "told"), WRITERS, ids=range(len(WRITERS)))
+def test_objectives_that_write_into_what_they_are_given(call: Any, told: str) -> None:
+    with registered(objectives=[objective(__call__=call)]):
+        with pytest.raises(PluginError, match=rf"^plug-in acme: objective 'odd': it writes into {told}") as caught:
+            made_objective().rehearse(*outputs())
+        assert caught.value.exit_status == 2
+        with pytest.raises(PluginFailedError, match=rf"^plug-in acme: objective 'odd': it writes into {told}"):
+            made_objective()(*outputs())
+
+
+@pytest.mark.parametrize("call", [*CONSTANTS, SECRET_WRITER], ids=range(len(CONSTANTS) + 1))
+def test_objectives_are_rehearsed(call: Any) -> None:
+    told = "it writes into the teacher's" if call is SECRET_WRITER else "its loss depends on no weight of the student"
+    odd = registered(objectives=[objective(__call__=call)])
+    with odd, pytest.raises(PluginError, match=rf"^plug-in acme: objective 'odd': {told}"):
+        made_objective().rehearse(*outputs())
+
+
+class Backwards(torch.autograd.Function):
+    """Has no gradient."""
+
+    @staticmethod
+    def forward(_: Any, given: torch.Tensor) -> torch.Tensor:
+        return given.clone()
+
+    @staticmethod
+    def backward(_: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("no way back")
+
+
+def test_objectives_without_a_way_back() -> None:
+    call = lambda _, student, *others: Backwards.apply(student.logits).sum()  # noqa: E731
+    odd = registered(objectives=[objective(__call__=call)])
+    with odd, pytest.raises(PluginError, match=r"objective 'odd', a gradient, failed: RuntimeError: no way back$"):
+        made_objective().rehearse(*outputs())
+
+
+def test_objectives_that_can_be_trained_by() -> None:
+    for call in (
+        lambda _, student, teacher, batch: mse(student, teacher),
+        lambda _, student, teacher, batch: (teacher.logits.clone().zero_() - student.logits).square().mean(),
+    ):
+        with registered(objectives=[objective(__call__=call)]):
+            made_objective().rehearse(*outputs())
+            assert made_objective()(*outputs()).requires_grad
 
 
 def step(**members: Any) -> type[Step]:
@@ -331,24 +413,113 @@ def spoil(name: str, value: Any) -> Callable[[Any, Run], None]:
     [
         (raising(RuntimeError("half way")), "step 'odd', run, failed: RuntimeError: half way"),
         (raising(SystemExit(0)), "step 'odd', run, failed: SystemExit: 0"),
+        (lambda _, run: (yield_ for yield_ in ()), "step 'odd': run returned a generator, which nobody goes through"),
+        (lambda _, run: later(), "step 'odd': run returned a coroutine, which nobody awaits"),
         (spoil("schedule", None), "step 'odd': run put something else in place"),
         (spoil("artefacts", None), "step 'odd': run left other artefacts than it found: None"),
         (spoil("artefacts", ["x"]), "step 'odd': run left other artefacts than it found: ['x']"),
         (lambda _, run: run.artefacts.append(None), "step 'odd': run left other artefacts"),
         (lambda _, run: run.artefacts.append(Artefact("x", "x", "x", Path(), print)), "step 'odd': run left other"),
         (lambda _, run: run.artefacts.append(Artefact("teacher", "x", "x", "x", print)), "step 'odd': run left other"),
+        (lambda _, run: run.artefacts.append(run.artefacts[0]), "step 'odd': run left two artefacts called 'student, "),
         (lambda _, run: run.artefacts.clear(), "step 'odd': run left other artefacts than it found: []"),
     ],
-    ids=range(9),
+    ids=range(12),
 )
-def test_steps_that_fail_later(run: Any, told: str) -> None:
-    found = Artefact("student", "torch fp32", "torch", Path("x"), print)
-    state: Any = SimpleNamespace(prepared=1, bench=2, directory=3, schedule=4, artefacts=[found])
-    with registered(steps=[step(run=run)]):
-        made = make_step(pick("step", "odd", "steps"))
-        with pytest.raises(PluginFailedError) as caught:
-            made.run(state)
-    assert str(caught.value).startswith(f"plug-in acme: {told}")
+def test_steps_that_fail_later(run: Any, told: str, run_files: Path, tmp_path: Path) -> None:
+    assert failure(run, run_files, tmp_path).startswith(f"plug-in acme: {told}")
+
+
+def failure(run: Any, files: Path, folder: Path, **members: Any) -> str:
+    """What is said of a step that runs so, once a student was saved; nothing where it may."""
+    config = CompressionConfig.model_validate(make_config(files, output_dir=str(folder / "out")))
+    student, assistant = make_bert(seed=1), make_bert(seed=2)
+    bench: Any = SimpleNamespace(teacher=make_bert(seed=0))
+    prepared: Any = SimpleNamespace(config=config)
+    directory = RunDirectory(folder / "out")
+    with directory.opened(config, {}, overwrite=False, resume=False):
+        with directory.writing("student/") as place:
+            student.save_pretrained(place)
+        with directory.writing("mine/") as place:
+            place.mkdir()
+            (place / "old.txt").write_text("old", encoding="utf-8")
+        state = Run(prepared, bench, directory)
+        state.schedule = schedule((assistant,), student, record(assistants=[0.5]))
+        state.artefacts.append(Artefact("student", "torch fp32", "torch", Path("x"), print))
+        with registered(steps=[step(run=run, **members)]):
+            made = make_step(pick("step", "odd", "steps"))
+            try:
+                made.run(state)
+            except PluginFailedError as error:
+                return str(error)
+    return ""
+
+
+def ruined(name: str, content: str | None) -> Callable[[Any, Run], None]:
+    """A step that writes into a file of the run, or removes it."""
+
+    def run(_: Any, run: Run) -> None:
+        file = run.directory.root / name
+        if content is not None:
+            file.write_text(content, encoding="utf-8")
+        elif file.is_dir():
+            shutil.rmtree(file)
+        else:
+            file.unlink()
+
+    return run
+
+
+def spoiled(change: Callable[[Run], object]) -> Callable[[Any, Run], None]:
+    return lambda _, run: void(change(run))
+
+
+def void(_: object) -> None:
+    """Nothing, whatever a step did."""
+
+
+TOUCHES: list[tuple[Callable[[Any, Run], None], str]] = [
+    (ruined("student/config.json", "{}"), "run left student/config.json damaged"),
+    (ruined("student", None), "run left student/"),
+    (ruined("student/model.safetensors", None), "run left student/model.safetensors missing"),
+    (ruined("mine/old.txt", "new"), "run left mine/old.txt damaged"),
+    (ruined("run.json", None), "run removed run.json"),
+    (ruined("checkpoints", None), "run removed "),
+    (ruined(".", None), "run removed "),
+    (spoil("directory", None), "run put something else in place of what later steps need: run.directory"),
+    (spoiled(lambda run: setattr(run.schedule, "student", None)), "need: the student"),
+    (spoiled(lambda run: setattr(run.schedule, "student", make_bert(seed=1))), "need: the student"),
+    (spoiled(lambda run: run.schedule.assistants.clear()), "need: the assistant 1"),
+    (spoiled(lambda run: setattr(run.schedule, "assistants", None)), "need: the assistant 1"),
+    (spoiled(lambda run: setattr(run.schedule, "record", None)), "need: run.schedule.record"),
+    (spoiled(lambda run: setattr(run.schedule, "distilled", 7)), "run changed run.schedule.distilled"),
+    (spoiled(lambda run: setattr(run.bench, "teacher", None)), "need: the teacher"),
+    (spoiled(lambda run: setattr(run.directory, "root", Path("/"))), "run changed run.directory"),
+    (spoiled(lambda run: setattr(run.prepared.config, "output_dir", "x")), "run changed run.prepared.config"),
+    (spoiled(lambda run: next(run.schedule.student.parameters()).data.fill_(float("nan"))), "weights of the student"),
+    (spoiled(lambda run: next(run.bench.teacher.parameters()).data.mul_(2)), "weights of the teacher"),
+    (spoiled(lambda run: run.schedule.student.bfloat16()), "weights of the student"),
+    (spoiled(lambda run: run.schedule.assistants[0].classifier.reset_parameters()), "weights of the assistant 1"),
+]
+
+
+@pytest.mark.parametrize(("run", "told"), TOUCHES, ids=range(len(TOUCHES)))
+def test_steps_leave_what_they_find(run: Any, told: str, run_files: Path, tmp_path: Path) -> None:
+    said = failure(run, run_files, tmp_path)
+    assert said.startswith("plug-in acme: step 'odd': run ") and told in said
+
+
+def test_steps_may_add_and_write_their_own(run_files: Path, tmp_path: Path) -> None:
+    def run(_: Any, run: Run) -> None:
+        run.schedule.student.eval().requires_grad_(False)
+        copy.deepcopy(run.schedule.student).bfloat16().save_pretrained(run.directory.root / "copy")
+        (run.directory.root / "mine" / "old.txt").write_text("new", encoding="utf-8")
+        (run.directory.root / "student" / "more.txt").write_text("more", encoding="utf-8")
+        (run.directory.root / "student" / "config.json").touch()  # which is what it was
+        with run.directory.writing("further.txt") as file:
+            file.write_text("further", encoding="utf-8")
+
+    assert failure(run, run_files, tmp_path, writes={"mine/": "what it had written", "copy/": "the student"}) == ""
 
 
 @pytest.mark.parametrize(
@@ -457,6 +628,26 @@ def test_a_listener_costs_no_run(run_files: Path, tmp_path: Path, caplog: pytest
     assert len(found["candidates"]) == 2 and all(candidate["heads"] for candidate in found["candidates"])
 
 
+class Putter:
+    """Puts off what it has to say."""
+
+    @hookimpl
+    async def minidisc_stage_finished(self, stage: str) -> None: ...
+
+    @hookimpl
+    def minidisc_assistant_selected(self, assistants: list[Any]) -> Iterator[None]:
+        yield
+
+
+def test_a_listener_that_never_runs_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    with registered(Putter()), caplog.at_level(logging.WARNING, "minidisc_plugin.plugins"):
+        event("minidisc_stage_finished", stage="student", seconds=1.0, output_dir=Path())
+        event("minidisc_assistant_selected", scheduler="minidisc", assistants=[])
+    told = [line.getMessage() for line in caplog.records]
+    assert [line.partition("it returned ")[2].split(",")[0] for line in told] == ["a coroutine", "a generator"]
+    assert all(line.startswith("plug-in acme: minidisc_") for line in told)
+
+
 class Leads(Direct):
     """Trains a stage whose name leads elsewhere, or that ran before."""
 
@@ -513,7 +704,25 @@ def test_the_command_names_what_failed(run_files: Path, tmp_path: Path, capsys: 
         "scheduler 'odd', run, failed: SystemExit: 0",
     )
     assert status(objectives=[objective(__call__=giving(None))]) == (
-        1,
+        2,
         "objective 'odd': its loss is None, which is no tensor",
     )
     assert status(steps=[step(run=raising(MemoryError()))]) == (1, "step 'odd', run, failed: MemoryError")
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "metric"),
+    [
+        ("token-classification", "token-classification", "seqeval"),
+        ("question-answering", "question-answering", "squad"),
+        ("text-generation", "llama", "bits_saved"),
+        ("text2text-generation", "t5", "bits_saved"),
+    ],
+)
+def test_a_sound_objective_is_rehearsed_in_each_task(task: str, kind: str, metric: str, tmp_path: Path) -> None:
+    sound = objective(__call__=lambda _, student, teacher, batch: mse(student, teacher))
+    changes = {"distillation": {"objective": "odd"}, "trainer": "transformers"}
+    with registered(objectives=[sound]):
+        prepare(
+            CompressionConfig.model_validate(make_task_run(tmp_path, task, kind, metric, **changes)), tmp_path / "c"
+        )

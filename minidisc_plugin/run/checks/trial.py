@@ -13,6 +13,8 @@ from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.model_files.explain import one_line
 from minidisc_plugin.foundation.model_files.quiet import quiet
 from minidisc_plugin.foundation.model_files.tokenizer_saving import save_tokenizer
+from minidisc_plugin.plugins import pick
+from minidisc_plugin.plugins.guarded import GuardedObjective, make_objective
 from minidisc_plugin.run.data.collating import collator_of
 
 if TYPE_CHECKING:
@@ -53,6 +55,27 @@ def try_teacher(prepared: Prepared) -> None:
             f"{where} gives outputs that are not finite (NaN or infinity) for the first examples of the data; correct "
             "its config.json, or give a teacher that works"
         )
+
+
+def try_objective(prepared: Prepared) -> None:
+    """Let a third party's objective compare a model with itself, on two examples.
+
+    Raises:
+        PluginError: it cannot be trained by.
+    """
+    import torch
+
+    config, task, teacher = prepared.config, prepared.task, prepared.teacher
+    registered = pick("objective", config.distillation.objective, "distillation.objective")
+    objective = make_objective(registered, config.distillation, regression=task.regression(teacher.config))
+    if not isinstance(objective, GuardedObjective):
+        return
+    batch = {name: value.to(teacher.device) for name, value in _batch(prepared).items()}
+    given = {**task.inputs(batch, teacher), **task.options, "output_hidden_states": objective.needs_hidden_states}
+    with torch.no_grad():
+        output = teacher(**given)
+    with torch.enable_grad():
+        objective.rehearse(*task.compared(teacher(**given), output, batch))
 
 
 def try_saving(config: CompressionConfig, tokenizer: Any, teacher: PreTrainedModel) -> None:

@@ -110,6 +110,14 @@ class RunDirectory:
             logger.warning("the run was begun with %s %s; results may differ a little", name, held.versions[name])
         return held.finished
 
+    def written(self) -> Mapping[str, str]:
+        """SHA-256 of each file that this run wrote, by its path in `root`.
+
+        Raises:
+            RunDirectoryError: `run.json` is gone.
+        """
+        return self._record().files
+
     def verify(self, under: str = "") -> None:
         """Compare the files of this run with their recorded checksums, but for those that people edit.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from minidisc_plugin.contracts.records import ModelRow, ResultsRecord
 from minidisc_plugin.foundation.model_files.types import type_of
 from minidisc_plugin.nested.family import encoder_parameters
+from minidisc_plugin.run.measuring.artefacts import Loaded, metric_of, noted_shapes
 from minidisc_plugin.run.measuring.batch import typical_batch
 from minidisc_plugin.run.measuring.measure import Timing, bytes_on_disk, count_parameters, macs, time_models
 
@@ -32,15 +33,17 @@ def measure(run: Run) -> ResultsRecord:
     single = {name: value[:1] for name, value in batch.items()}
     for _, model, _ in models.values():
         model.to(run.bench.args.device).eval()
-    in_torch = {name: made.load(made.folder) for name, made in _artefacts(run, "torch").items()}
+    in_torch = {name: Loaded(made) for name, made in _artefacts(run, "torch").items()}
     timings = time_models({**{role: model for role, (_, model, _) in models.items()}, **in_torch}, single, batch)
     rows = []
     for role, (scale, model, folder) in models.items():
+        with noted_shapes(model, prepared.task) as shapes:  # in the end the student's
+            metric = run.bench.metric_in_runtime(model, prepared.splits.report)
         rows.append(
             ModelRow(
                 role=role,
                 scale=scale,
-                metric=run.bench.metric_in_runtime(model, prepared.splits.report),
+                metric=metric,
                 parameters=count_parameters(model),
                 encoder_parameters=encoder_parameters(model, prepared.family),
                 macs=macs(model, single),
@@ -53,11 +56,12 @@ def measure(run: Run) -> ResultsRecord:
     sizes = {row.role: row for row in rows}
     for engine in dict.fromkeys(made.engine for made in run.artefacts):
         group = _artefacts(run, engine)
-        loaded = in_torch if engine == "torch" else {name: made.load(made.folder) for name, made in group.items()}
+        loaded = in_torch if engine == "torch" else {name: Loaded(made) for name, made in group.items()}
         if engine != "torch":  # apart: threads of another engine that idle would disturb it
             timings |= time_models(loaded, single, batch)
         for name, made in group.items():
-            rows.append(_artefact_row(run, made, loaded[name], sizes[made.role], timings[name]))
+            metric = metric_of(run, loaded[name], shapes)
+            rows.append(_artefact_row(run, made, metric, sizes[made.role], timings[name]))
     device = run.bench.args.device
     return ResultsRecord(
         scheduler=schedule.record.scheduler,
@@ -77,16 +81,16 @@ def measure(run: Run) -> ResultsRecord:
 def _artefacts(run: Run, engine: str) -> dict[str, Artefact]:
     """Those of one engine, each under a name of its own, the teacher's first."""
     teacher_first = sorted(run.artefacts, key=lambda made: made.role != "teacher")
-    return {f"{made.role}, {made.runtime}": made for made in teacher_first if made.engine == engine}
+    return {made.label: made for made in teacher_first if made.engine == engine}
 
 
-def _artefact_row(run: Run, made: Artefact, model: Any, origin: ModelRow, timing: Timing) -> ModelRow:
+def _artefact_row(run: Run, made: Artefact, metric: float, origin: ModelRow, timing: Timing) -> ModelRow:
     """The row of an artefact; it has as many parameters as the model that it was made from."""
     kept = run.directory.checkpoints not in made.folder.parents
     return ModelRow(
         role=made.role,
         scale=origin.scale,
-        metric=run.bench.metric_in_runtime(model, run.prepared.splits.report),
+        metric=metric,
         parameters=origin.parameters,
         encoder_parameters=origin.encoder_parameters,
         macs=origin.macs,

@@ -44,7 +44,9 @@ def read_dataset(settings: DatasetConfig) -> tuple[DatasetDict, Mapping[str, Seq
     from datasets import DatasetDict
 
     from minidisc_plugin.foundation.text_files import check_encoding
+    from minidisc_plugin.run.data.content import content_key
     from minidisc_plugin.run.data.csv_files import csv_options, is_csv
+    from minidisc_plugin.run.data.typed_files import typed_options
 
     try:
         builder = _builder(settings, {})
@@ -52,6 +54,8 @@ def read_dataset(settings: DatasetConfig) -> tuple[DatasetDict, Mapping[str, Seq
         check_encoding(builder.config, options)
         if is_csv(builder.config):
             options = csv_options(settings, builder.config, options)
+        options |= typed_options(settings, builder)
+        options |= content_key(builder.config)
         if options:
             builder = _builder(settings, options)
         builder.download_and_prepare()

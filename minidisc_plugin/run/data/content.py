@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 from minidisc_plugin.foundation.digests import sha256_of
+from minidisc_plugin.run.data.files import local_files
 
 
 def content_key(config: Any) -> dict[str, str]:
@@ -22,10 +22,7 @@ def content_key(config: Any) -> dict[str, str]:
         OSError: a file cannot be read.
     """
     digest = hashlib.sha256()
-    local = False
-    for split, files in (config.data_files or {}).items():
-        for file in map(Path, files):
-            if file.is_file():
-                local = True
-                digest.update(f"{split} {sha256_of(file)} ".encode())
-    return {"description": f"sha256 {digest.hexdigest()}"} if local else {}
+    files = list(local_files(config))
+    for split, path in files:
+        digest.update(f"{split} {sha256_of(path)} ".encode())
+    return {"description": f"sha256 {digest.hexdigest()}"} if files else {}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.config import DatasetConfig
 from minidisc_plugin.foundation.errors import DataError
-from minidisc_plugin.foundation.text_files import plain_files
 from minidisc_plugin.run.data.columns import common_columns, wanted_columns
+from minidisc_plugin.run.data.files import local_files
 from minidisc_plugin.tasks.labels import declared_names
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def typed_options(settings: DatasetConfig, builder: DatasetBuilder) -> dict[str,
     if not found:
         return {}
     card = {} if builder.info.features is None else {"the dataset's card": builder.info.features}
-    for column in wanted_columns(settings, [features for features in found.values()]):
+    for column in wanted_columns(settings, found.values()):
         _check_names(column, {**card, **found})
     common = common_columns(settings, found)
     return {"columns": common} if common is not None and hasattr(builder.config, "columns") else {}
@@ -49,7 +49,7 @@ def _schemas(builder: DatasetBuilder) -> Iterator[tuple[Path, pa.Schema]]:
 
     read = {"parquet": pyarrow.parquet.read_schema, "arrow": _arrow_schema}.get(builder.name)
     skipped = getattr(builder.config, "on_bad_files", "error") != "error"
-    for _, path in plain_files(builder.config) if read is not None else ():
+    for _, path in local_files(builder.config) if read is not None else ():
         try:
             yield path, read(path)
         except pa.ArrowInvalid as error:

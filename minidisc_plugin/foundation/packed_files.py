@@ -1,0 +1,101 @@
+"""Text files, packed or not, as streams of bytes; what is inside of an archive is named by both names."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from minidisc_plugin.foundation.errors import DataError
+
+# By the bytes that such a file begins with, as `datasets` tells them.
+_PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bz2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x04\x22\x4d\x18": "lz4",
+}
+_ZIP = b"PK\x03\x04"
+_OTHERS = (".7z", ".rar", ".tar", ".tgz")
+_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """One text file.
+
+    Attributes:
+        shown: What messages call it.
+        path: Where it, or the archive that holds it, lies.
+        member: Its name inside of a zip archive.
+    """
+
+    shown: str
+    path: Path
+    member: str | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[IO[bytes]]:
+        """Its bytes, unpacked.
+
+        Raises:
+            DataError: what it is packed in is damaged.
+        """
+        try:
+            if self.member is not None:
+                with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:
+                    yield file
+                return
+            import fsspec
+
+            start = _start(self.path)
+            packed = next((packed for mark, packed in _PACKED.items() if start.startswith(mark)), None)
+            if packed is not None and packed not in fsspec.available_compressions():
+                raise _unreadable(self.shown)
+            with fsspec.filesystem("file").open(str(self.path), "rb", compression=packed) as file:
+                yield file
+        except _DAMAGE as error:
+            raise _damaged(self.shown, error) from error
+
+
+def text_files(path: Path, shown: str) -> list[TextFile]:
+    """The files that a path stands for: itself, or those of a zip archive.
+
+    Args:
+        path: Of a file that is there.
+        shown: What messages call it.
+
+    Raises:
+        DataError: it is packed in a way that cannot be read row by row.
+    """
+    if any(suffix.lower() in _OTHERS for suffix in Path(shown).suffixes[-2:]):
+        raise _unreadable(shown)
+    if _start(path) != _ZIP:
+        return [TextFile(shown, path)]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+    except zipfile.BadZipFile as error:
+        raise _damaged(shown, error) from error
+    return [TextFile(f"{shown} ({name})", path, name) for name in names]
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        start = file.read(6)
+    return _ZIP if start.startswith(_ZIP) else start
+
+
+def _unreadable(shown: str) -> DataError:
+    return DataError(f"dataset.data_files: {shown} is packed in a way that is not read here; unpack it, or use gzip")
+
+
+def _damaged(shown: str, error: BaseException) -> DataError:
+    return DataError(f"dataset.data_files: {shown} is damaged and cannot be unpacked ({error}); pack it anew")

@@ -71,7 +71,7 @@ def _list(label: Any, row: int, where: str) -> list[Any]:
     if isinstance(label, str):
         try:
             label = json.loads(label)
-        except ValueError:
+        except (ValueError, RecursionError):
             label = None
     if not isinstance(label, list):
         raise DataError(

@@ -5,9 +5,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
-from minidisc_plugin.contracts.config import CompressionConfig, EngineConfig, ExportConfig, QuantizationConfig
+from minidisc_plugin.contracts.config import (
+    CompressionConfig,
+    DatasetConfig,
+    EngineConfig,
+    ExportConfig,
+    QuantizationConfig,
+)
 from minidisc_plugin.contracts.values import Settings
 from minidisc_plugin.foundation.errors import ConfigError
 
@@ -41,6 +50,7 @@ def _refused(config: CompressionConfig, training: Mapping[str, Any], settled: Ma
         # A step of somebody else's may read the section, too.
         if name not in config.steps and set(config.steps) <= _SECTIONS.keys() and getattr(config, name) != untouched:
             yield f"{name}: its settings do nothing without the step; add {name} to steps, or remove them"
+    yield from _refused_of_the_dataset(config.dataset)
     patience = config.early_stopping_patience
     evaluated = settled.get("eval_strategy", "epoch" if patience else "no")
     if patience and evaluated in ("no", False):
@@ -64,9 +74,26 @@ def _refused(config: CompressionConfig, training: Mapping[str, Any], settled: Ma
         yield "training.fsdp_config: does nothing without training.fsdp: true; set that, or remove the key"
 
 
+def _refused_of_the_dataset(settings: DatasetConfig) -> Iterator[str]:
+    """Keys of data sets on the Hub, beside a format or a folder: another data set than was meant would be read."""
+    if settings.revision is None and settings.name is None:
+        return
+    kind = f"the format {settings.path}" if _is_format(settings.path) else "a folder"
+    if settings.revision is not None and (kind != "a folder" or Path(settings.path).is_dir()):
+        yield f"dataset.revision: does nothing beside {kind}, which has no versions; remove it"
+    if settings.name is not None and kind != "a folder":
+        yield f"dataset.name: does nothing beside {kind}, which has no configurations; remove it"
+
+
+def _is_format(path: str) -> bool:
+    """Whether `datasets` takes a path for one of its own loaders."""
+    return path.isidentifier() and find_spec(f"datasets.packaged_modules.{path}") is not None
+
+
 def _said(config: CompressionConfig, training: Mapping[str, Any]) -> Iterator[str]:
     yield from _said_of_training(training)
     yield from _said_of_batches(config.engine, training)
+    yield from _said_of_the_dataset(config.dataset)
     if config.engine.teacher_cache is False and config.engine.teacher_cache_dir is not None:
         yield "engine.teacher_cache_dir does nothing with engine.teacher_cache: false"
     if config.scheduler_config.get("sampling") == "all" and config.scheduler_config.get("random_candidates", 1) != 1:
@@ -75,6 +102,18 @@ def _said(config: CompressionConfig, training: Mapping[str, Any]) -> Iterator[st
     calibrated = config.quantization.calibration_examples != QuantizationConfig().calibration_examples
     if calibrated and not static & set(config.quantization.schemes):
         yield "quantization.calibration_examples does nothing with schemes that calibrate nothing"
+
+
+def _said_of_the_dataset(settings: DatasetConfig) -> Iterator[str]:
+    given = settings.data_files
+    if settings.data_dir is None or given is None or not _is_format(settings.path):
+        return
+    listed = chain.from_iterable(
+        [files] if isinstance(files, str) else files
+        for files in (given.values() if isinstance(given, dict) else [given])
+    )
+    if all(Path(file).is_absolute() or "://" in file for file in listed):
+        yield "dataset.data_dir does nothing beside dataset.data_files whose paths are absolute"
 
 
 def _said_of_batches(engine: EngineConfig, training: Mapping[str, Any]) -> Iterator[str]:

@@ -68,7 +68,7 @@ def _odd_key(options: Mapping[str, Any]) -> str | None:
         return "skiprows"
     if options.get("on_bad_lines", "error") != "error":
         return "on_bad_lines"
-    return next((key for key in ("skipfooter", "dialect") if options.get(key)), None)
+    return "dialect" if options.get("dialect") else None
 
 
 def _separator(config: Any) -> str | None:

@@ -65,10 +65,10 @@ def _check(rows: Any, skipped: int, file: TextFile, settings: DatasetConfig, opt
     count = 0
     for row in islice(data, options.get("nrows")):
         if len(row) != len(header) and (row or len(header) > 1):
-            fields = f"{len(row)} field{'' if len(row) == 1 else 's'}"
+            fields, columns = _counted(len(row), "field"), _counted(len(header), "column")
             raise DataError(
-                f"dataset.data_files: line {skipped + rows.line_num} of {file.shown} has {fields}, and there are "
-                f"{len(header)} columns; put texts that hold the separator {options['sep']!r} in quotes, or set "
+                f"dataset.data_files: line {skipped + rows.line_num} of {file.shown} has {fields}, beside "
+                f"{columns}; put texts that hold the separator {options['sep']!r} in quotes, or set "
                 "dataset.options.sep"
             )
         count += 1
@@ -130,6 +130,10 @@ def _without_comments(lines: Iterable[str], mark: str, quote: str) -> Iterator[s
                 break
         if cut:
             yield line if cut == len(line) else line[:cut] + "\n"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 @contextmanager

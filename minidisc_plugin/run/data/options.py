@@ -31,6 +31,7 @@ _NOT_OPTIONS = {
     "usecols": "dataset.text and dataset.label name the columns",
     "columns": "dataset.text and dataset.label name the columns",
     "index_col": "dataset.text and dataset.label name the columns",
+    "skipfooter": "pandas does not take it for files that are read in parts",
     "prefix": "pandas does not take it any more",
     "mangle_dupe_cols": "pandas does not take it any more",
     "error_bad_lines": "pandas does not take it any more; see on_bad_lines",
@@ -75,7 +76,6 @@ class _CsvOptions(_Kinds):
     escapechar: _Character | None = None
     comment: _Character | None = None
     dialect: Literal["excel", "excel-tab", "unix"] | None = None
-    skipfooter: _Count = 0
     doublequote: bool = True
     memory_map: bool = False
     float_precision: Literal["high", "legacy", "round_trip"] | None = None
@@ -90,7 +90,7 @@ class _JsonOptions(_Kinds):
 
 
 def checked_options(settings: DatasetConfig, builder: DatasetBuilder) -> dict[str, Any]:
-    """The section, if the loader knows all of its keys, and takes their values.
+    """The section, if the loader knows all of its keys and takes their values, over what a data set's card says.
 
     Raises:
         ConfigError: names the key.
@@ -113,13 +113,23 @@ def checked_options(settings: DatasetConfig, builder: DatasetBuilder) -> dict[st
     if kinds is not None:
         validate(kinds, settings.options, "dataset.options.")
     _refuse_pairs(settings.options)
-    return dict(settings.options)
+    return {**_of_the_card(settings.options, builder.config, readers), **settings.options}
 
 
 def _kinds(builder: DatasetBuilder) -> type[_Kinds] | None:
     if is_csv(builder.config):
         return _CsvOptions
     return _JsonOptions if is_json(builder.config) else None
+
+
+def _of_the_card(given: Mapping[str, Any], config: Any, readers: set[str]) -> dict[str, Any]:
+    """What a loader of text was told by the card of a data set, or by the names of its files."""
+    if not hasattr(config, "encoding"):
+        return {}
+    settled = {key for pair in _PAIRS if set(pair) & given.keys() for key in pair}
+    settled |= {"delimiter", "column_names"}  # which the loader copies to `sep` and `names`
+    told = {field: getattr(config, field.name) for field in fields(config) if field.name in readers - settled}
+    return {field.name: value for field, value in told.items() if value != field.default}
 
 
 def _refuse_pairs(options: Mapping[str, Any]) -> None:

@@ -47,11 +47,11 @@ def _schemas(builder: DatasetBuilder) -> Iterator[tuple[Path, pa.Schema]]:
     import pyarrow as pa
     import pyarrow.parquet
 
-    read = {"parquet": pyarrow.parquet.read_schema, "arrow": _arrow_schema}.get(builder.name)
+    readers: dict[str, Any] = {"parquet": pyarrow.parquet.read_schema, "arrow": _arrow_schema}
     skipped = getattr(builder.config, "on_bad_files", "error") != "error"
-    for _, path in local_files(builder.config) if read is not None else ():
+    for _, path in local_files(builder.config) if builder.name in readers else ():
         try:
-            yield path, read(path)
+            yield path, readers[builder.name](path)
         except pa.ArrowInvalid as error:
             if not skipped:
                 said = str(error).splitlines()[0]
@@ -77,7 +77,7 @@ def _check_names(column: str, found: Mapping[str, Features]) -> None:
     for file, other in others:
         if names != other:
             raise DataError(
-                f"dataset.data_files: column {column!r} {_in_words(names)} in {first}, and {_in_words(other)} in "
+                f"dataset.data_files: column {column!r} {_in_words(names)} in {first} and {_in_words(other)} in "
                 f"{file}; write all files with the same classes in the same order"
             )
 

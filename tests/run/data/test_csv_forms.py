@@ -5,13 +5,20 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 
-from minidisc_plugin.foundation.errors import ConfigError, MinidiscError
-from tests.run.data.test_reading import read, refused
+from minidisc_plugin.foundation.errors import ConfigError, DataError, MinidiscError
+from minidisc_plugin.run.data.reading import read_dataset
+from tests.run.data.test_reading import read, refused, section
 
 LONG, SHORT = "text,label\nx,a,1\ny,b,0\n", "text,label\na,1\nb\n"
 PACKED = {"a.csv.gz": gzip.compress, "a.csv.bz2": bz2.compress, "a.csv.xz": lzma.compress}
@@ -135,13 +142,28 @@ def test_what_the_card_of_a_folder_says_is_obeyed(tmp_path: Path) -> None:
         read_dataset(section(str(tmp_path)))
 
 
-def test_files_of_the_network_are_looked_through(tmp_path: Path) -> None:
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@contextmanager
+def site(folder: Path) -> Iterator[str]:
+    """The address of a folder, served on this machine."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_files_of_the_network_are_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)  # this machine is no Hub
     files = {"a.csv": LONG, "b.jsonl": '{"text": "2020-01-01", "label": 1}\n', "c.csv": "text,label\nnull,1\n"}
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     with site(tmp_path) as address:
         keys = {"cache_dir": str(tmp_path / "cache")}
-        with pytest.raises(DataError, match="line 2 of http.*3 fields"):
+        with pytest.raises(DataError, match=r"line 2 of http.*3 fields"):
             read_dataset(section("csv", {"train": f"{address}/a.csv"}, **keys))
         for path, name, text in (("json", "b.jsonl", "2020-01-01"), ("csv", "c.csv", "null")):
             found = read_dataset(section(path, {"train": f"{address}/{name}"}, **keys))[0]

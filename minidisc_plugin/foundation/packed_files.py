@@ -1,4 +1,4 @@
-"""Text files, packed or not, as streams of bytes; what is inside of an archive is named by both names."""
+"""Data files, packed or not, as streams of bytes; what is inside of an archive is named by both names."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZi
 
 
 @dataclass(frozen=True)
-class TextFile:
-    """One text file.
+class DataFile:
+    """One file.
 
     Attributes:
         shown: What messages call it.
@@ -40,6 +40,11 @@ class TextFile:
     shown: str
     path: Path
     member: str | None = None
+
+    @property
+    def packed(self) -> bool:
+        """Whether it is part of an archive, or compressed."""
+        return self.member is not None or _compression(self.path) is not None
 
     @contextmanager
     def opened(self) -> Iterator[IO[bytes]]:
@@ -55,8 +60,7 @@ class TextFile:
                 return
             import fsspec
 
-            start = _start(self.path)
-            packed = next((packed for mark, packed in _PACKED.items() if start.startswith(mark)), None)
+            packed = _compression(self.path)
             if packed is not None and packed not in fsspec.available_compressions():
                 raise _unreadable(self.shown)
             with fsspec.filesystem("file").open(str(self.path), "rb", compression=packed) as file:
@@ -65,7 +69,7 @@ class TextFile:
             raise _damaged(self.shown, error) from error
 
 
-def text_files(path: Path, shown: str) -> list[TextFile]:
+def packed_in(path: Path, shown: str) -> list[DataFile]:
     """The files that a path stands for: itself, or those of a zip archive.
 
     Args:
@@ -77,20 +81,24 @@ def text_files(path: Path, shown: str) -> list[TextFile]:
     """
     if any(suffix.lower() in _OTHERS for suffix in Path(shown).suffixes[-2:]):
         raise _unreadable(shown)
-    if _start(path) != _ZIP:
-        return [TextFile(shown, path)]
+    if not _start(path).startswith(_ZIP):
+        return [DataFile(shown, path)]
     try:
         with zipfile.ZipFile(path) as archive:
             names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
     except zipfile.BadZipFile as error:
         raise _damaged(shown, error) from error
-    return [TextFile(f"{shown} ({name})", path, name) for name in names]
+    return [DataFile(f"{shown} ({name})", path, name) for name in names]
+
+
+def _compression(path: Path) -> str | None:
+    start = _start(path)
+    return next((packed for mark, packed in _PACKED.items() if start.startswith(mark)), None)
 
 
 def _start(path: Path) -> bytes:
     with path.open("rb") as file:
-        start = file.read(6)
-    return _ZIP if start.startswith(_ZIP) else start
+        return file.read(6)
 
 
 def _unreadable(shown: str) -> DataError:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minidisc_plugin.foundation.errors import DataError
-from minidisc_plugin.foundation.packed_files import TextFile
+from minidisc_plugin.foundation.packed_files import DataFile
 
 _BLOCK = 2**24
 _MARKS = {
@@ -24,7 +24,7 @@ def encoding_of(options: Mapping[str, Any]) -> str:
     return str(options.get("encoding") or "utf-8")
 
 
-def check_encoding(files: Iterable[TextFile], options: Mapping[str, Any]) -> None:
+def check_encoding(files: Iterable[DataFile], options: Mapping[str, Any]) -> None:
     """Refuse files that are not in the encoding given, and such that hold zero bytes, at which readers stop.
 
     Args:
@@ -48,7 +48,7 @@ def check_encoding(files: Iterable[TextFile], options: Mapping[str, Any]) -> Non
             _check_file(file, encoding, zeros=found.name.startswith(("utf-16", "utf-32")))
 
 
-def _check_file(text: TextFile, encoding: str, zeros: bool) -> None:
+def _check_file(text: DataFile, encoding: str, zeros: bool) -> None:
     decoder = codecs.getincrementaldecoder(encoding)()
     line = 1
     path = text.shown

@@ -36,4 +36,5 @@ def common_columns(
                 f"dataset.data_files: {lacking} has no column {column!r}, which {having} has; its columns are "
                 f"{', '.join(files[lacking])}; rename or add it"
             )
-    return [name for name in next(iter(files.values())) if all(name in columns for columns in files.values())]
+    first = dict.fromkeys(filter(None, next(iter(files.values()))))  # without one of no name, such as pandas' index
+    return [name for name in first if all(name in columns for columns in files.values())]

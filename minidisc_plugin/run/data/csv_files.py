@@ -8,7 +8,7 @@ from typing import Any
 
 from minidisc_plugin.contracts.config import DatasetConfig
 from minidisc_plugin.foundation.errors import ConfigError, DataError
-from minidisc_plugin.foundation.packed_files import TextFile
+from minidisc_plugin.foundation.packed_files import DataFile
 from minidisc_plugin.run.data.columns import common_columns
 from minidisc_plugin.run.data.csv_rows import check_rows
 from minidisc_plugin.run.data.csv_trial import try_rows
@@ -24,7 +24,7 @@ def is_csv(config: Any) -> bool:
 
 
 def csv_options(
-    settings: DatasetConfig, config: Any, options: Mapping[str, Any], files: Mapping[str, Sequence[TextFile]]
+    settings: DatasetConfig, config: Any, options: Mapping[str, Any], files: Mapping[str, Sequence[DataFile]]
 ) -> dict[str, Any]:
     """Options by which the loader reads cells as text, tabs between them where files are called so.
 

@@ -13,13 +13,13 @@ from typing import Any
 
 from minidisc_plugin.contracts.config import DatasetConfig
 from minidisc_plugin.foundation.errors import DataError
-from minidisc_plugin.foundation.packed_files import TextFile
+from minidisc_plugin.foundation.packed_files import DataFile
 from minidisc_plugin.foundation.text_files import encoding_of
 
 _OTHER_SEPARATORS = "\t;|,"
 
 
-def check_rows(file: TextFile, settings: DatasetConfig, options: Mapping[str, Any]) -> list[str]:
+def check_rows(file: DataFile, settings: DatasetConfig, options: Mapping[str, Any]) -> list[str]:
     """Read a file strictly; returns its columns.
 
     Args:
@@ -58,7 +58,7 @@ def check_rows(file: TextFile, settings: DatasetConfig, options: Mapping[str, An
             ) from error
 
 
-def _check(rows: Any, skipped: int, file: TextFile, settings: DatasetConfig, options: Mapping[str, Any]) -> list[str]:
+def _check(rows: Any, skipped: int, file: DataFile, settings: DatasetConfig, options: Mapping[str, Any]) -> list[str]:
     blank = not options.get("skip_blank_lines", True)
     header, data = _header((row for row in rows if row or blank), options)
     _check_header(file.shown, header, options["sep"], settings)

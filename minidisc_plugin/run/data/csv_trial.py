@@ -7,13 +7,13 @@ from typing import Any
 
 from minidisc_plugin.contracts.config import DatasetConfig
 from minidisc_plugin.foundation.errors import DataError
-from minidisc_plugin.foundation.packed_files import TextFile
+from minidisc_plugin.foundation.packed_files import DataFile
 
 # Of the loader, and not of pandas' reader.
 _OTHER_NAMES = {"column_names": "names", "delimiter": "sep"}
 
 
-def try_rows(file: TextFile, settings: DatasetConfig, options: Mapping[str, Any]) -> list[str]:
+def try_rows(file: DataFile, settings: DatasetConfig, options: Mapping[str, Any]) -> list[str]:
     """Read a file as the loader will; returns its columns.
 
     Raises:
@@ -49,5 +49,5 @@ def _as_is(cell: Any) -> Any:
     return cell
 
 
-def _advice(file: TextFile, problem: str) -> str:
+def _advice(file: DataFile, problem: str) -> str:
     return f"dataset.data_files: {file.shown} has {problem}; correct it, or dataset.options"

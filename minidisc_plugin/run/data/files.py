@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.config import DatasetConfig
-from minidisc_plugin.foundation.packed_files import TextFile, text_files
+from minidisc_plugin.foundation.packed_files import DataFile, packed_in
 
 if TYPE_CHECKING:
     from datasets import DatasetBuilder
@@ -21,21 +21,12 @@ def local_files(config: Any) -> Iterator[tuple[str, Path]]:
                 yield str(split), path
 
 
-def texts_of(settings: DatasetConfig, builder: DatasetBuilder) -> dict[str, list[TextFile]]:
-    """Text files of each split; those of the network are downloaded to where the loader looks for them.
+def files_of(settings: DatasetConfig, builder: DatasetBuilder) -> dict[str, list[DataFile]]:
+    """Files of each split; those of the network are downloaded to where the loader looks for them.
 
     Raises:
         DataError: one is packed in a way that cannot be read.
     """
-    found: dict[str, list[TextFile]] = {}
-    for split, files in (builder.config.data_files or {}).items():
-        for file in map(str, files):
-            path = Path(file) if Path(file).is_file() else _downloaded(file, settings, builder)
-            found.setdefault(str(split), []).extend(text_files(path, file))
-    return found
-
-
-def _downloaded(file: str, settings: DatasetConfig, builder: DatasetBuilder) -> Path:
     from datasets import DownloadConfig, DownloadManager
 
     place = {} if settings.cache_dir is None else {"cache_dir": str(Path(settings.cache_dir) / "downloads")}
@@ -44,4 +35,10 @@ def _downloaded(file: str, settings: DatasetConfig, builder: DatasetBuilder) -> 
         base_path=builder.base_path,
         download_config=DownloadConfig(token=builder.token, storage_options=builder.storage_options, **place),
     )
-    return Path(manager.download(file))
+    listed = {str(split): [str(file) for file in files] for split, files in (builder.config.data_files or {}).items()}
+    remote = sorted({file for files in listed.values() for file in files if not Path(file).is_file()})
+    found = dict(zip(remote, manager.download(remote), strict=True)) if remote else {}
+    return {
+        split: [part for file in files for part in packed_in(Path(found.get(file, file)), file)]
+        for split, files in listed.items()
+    }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.config import DatasetConfig
 from minidisc_plugin.foundation.errors import DataError
-from minidisc_plugin.foundation.packed_files import TextFile
+from minidisc_plugin.foundation.packed_files import DataFile
 from minidisc_plugin.foundation.printable import shown
 from minidisc_plugin.run.data.json_rows import json_rows
 
@@ -29,7 +29,7 @@ def is_json(config: Any) -> bool:
 
 
 def read_json(
-    settings: DatasetConfig, config: Any, files: Mapping[str, Sequence[TextFile]], content: str, features: Any
+    settings: DatasetConfig, config: Any, files: Mapping[str, Sequence[DataFile]], content: str, features: Any
 ) -> DatasetDict:
     """Read every split.
 
@@ -70,11 +70,11 @@ def read_json(
 def _rows(files: Any, form: Any, columns: Any, content: Any) -> Iterator[dict[str, Any]]:
     del content  # is part of the cache's key
     for file in files:
-        for row in json_rows(TextFile(*file), *form):
+        for row in json_rows(DataFile(*file), *form):
             yield {name: row.get(name) for name in columns}
 
 
-def _schema(files: Sequence[TextFile], form: Any, wanted: Sequence[str]) -> pa.Schema:
+def _schema(files: Sequence[DataFile], form: Any, wanted: Sequence[str]) -> pa.Schema:
     """Types of all columns of a split; of those nobody asks for, only such as have one."""
     import pyarrow as pa
 
@@ -112,7 +112,7 @@ def _merged(first: pa.DataType, second: pa.DataType) -> pa.DataType:
     return pa.unify_schemas(parts, promote_options="permissive").field("x").type
 
 
-def _odd_one(name: str, cells: Sequence[Any], file: TextFile, start: int, sample: tuple[Any, str] | None) -> DataError:
+def _odd_one(name: str, cells: Sequence[Any], file: DataFile, start: int, sample: tuple[Any, str] | None) -> DataError:
     """Name the first cell that is of another kind than what stands before it, or that nothing can hold."""
     import pyarrow as pa
 

@@ -12,14 +12,14 @@ from itertools import chain
 from typing import Any, NoReturn
 
 from minidisc_plugin.foundation.errors import DataError
-from minidisc_plugin.foundation.packed_files import TextFile
+from minidisc_plugin.foundation.packed_files import DataFile
 
 _ONE_OBJECT = (
     "write a list of objects, or one object a line, or name the field that holds them by dataset.options.field"
 )
 
 
-def json_rows(file: TextFile, encoding: str, errors: str | None, field: str | None) -> Iterator[dict[str, Any]]:
+def json_rows(file: DataFile, encoding: str, errors: str | None, field: str | None) -> Iterator[dict[str, Any]]:
     """Every row of a file: of a list, of objects one a line, or of columns.
 
     Args:
@@ -64,7 +64,7 @@ def _is_whole(line: str) -> bool:
     return True
 
 
-def _parsed(text: str, file: TextFile, line: int) -> Any:
+def _parsed(text: str, file: DataFile, line: int) -> Any:
     """What a text says that begins in a line."""
 
     def pairs(found: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _parsed(text: str, file: TextFile, line: int) -> Any:
         raise DataError(f"dataset.data_files: {file.shown} is nested too deep; correct it") from error
 
 
-def _rows_of(held: Any, file: TextFile) -> Iterator[dict[str, Any]]:
+def _rows_of(held: Any, file: DataFile) -> Iterator[dict[str, Any]]:
     """Rows of a list of objects or of texts, or of columns, each a list or an object by row."""
     if isinstance(held, list):
         for row, value in enumerate(held):
@@ -106,13 +106,13 @@ def _length(column: Any) -> int | None:
     return len(column) if isinstance(column, list) else None
 
 
-def _row(value: Any, file: TextFile, row: int) -> dict[str, Any]:
+def _row(value: Any, file: DataFile, row: int) -> dict[str, Any]:
     if not isinstance(value, dict):
         _refuse_row(value, file, row)
     return value
 
 
-def _refuse_row(value: Any, file: TextFile, row: int) -> NoReturn:
+def _refuse_row(value: Any, file: DataFile, row: int) -> NoReturn:
     shown = json.dumps(value)
     shown = shown if len(shown) < 40 else f"{shown[:40]} ..."
     raise DataError(f"dataset.data_files: row {row} (from 0) of {file.shown} is {shown} and no object; {_ONE_OBJECT}")

@@ -55,20 +55,23 @@ def _read(
     from minidisc_plugin.foundation.text_files import check_encoding
     from minidisc_plugin.run.data.content import content_key
     from minidisc_plugin.run.data.csv_files import csv_options, is_csv
-    from minidisc_plugin.run.data.files import texts_of
+    from minidisc_plugin.run.data.files import files_of
     from minidisc_plugin.run.data.json_files import is_json, read_json
-    from minidisc_plugin.run.data.typed_files import typed_options
+    from minidisc_plugin.run.data.typed_files import is_typed, typed_options
 
-    texts = texts_of(settings, builder) if hasattr(builder.config, "encoding") else {}
-    if hasattr(builder.config, "encoding"):
-        check_encoding(chain.from_iterable(texts.values()), options)
+    text = hasattr(builder.config, "encoding")
+    files = files_of(settings, builder) if text or is_typed(builder) else {}
+    if text:
+        check_encoding(chain.from_iterable(files.values()), options)
     content = content_key(builder.config)
     if is_json(builder.config):
         builder = _builder(settings, options)
-        return builder, read_json(settings, builder.config, texts, str(content), builder.info.features)
+        return builder, read_json(settings, builder.config, files, str(content), builder.info.features)
     if is_csv(builder.config):
-        options = csv_options(settings, builder.config, options, texts)
-    options |= typed_options(settings, builder) | content
+        options = csv_options(settings, builder.config, options, files)
+    if is_typed(builder):
+        options |= typed_options(settings, builder, files)
+    options |= content
     if options:
         builder = _builder(settings, options)
     builder.download_and_prepare()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import io
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import IO, TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.config import DatasetConfig
 from minidisc_plugin.foundation.errors import DataError
+from minidisc_plugin.foundation.packed_files import DataFile
 from minidisc_plugin.run.data.columns import common_columns, wanted_columns
-from minidisc_plugin.run.data.files import local_files
 from minidisc_plugin.tasks.labels import declared_names
 
 if TYPE_CHECKING:
@@ -17,12 +18,20 @@ if TYPE_CHECKING:
     from datasets import DatasetBuilder, Features
 
 
-def typed_options(settings: DatasetConfig, builder: DatasetBuilder) -> dict[str, Any]:
+def is_typed(builder: DatasetBuilder) -> bool:
+    """Whether a loader's files say what their columns are."""
+    return builder.name in ("parquet", "arrow")
+
+
+def typed_options(
+    settings: DatasetConfig, builder: DatasetBuilder, files: Mapping[str, Sequence[DataFile]]
+) -> dict[str, Any]:
     """Options by which files that differ in columns nobody asks for are read alike.
 
     Args:
         settings: The config's section.
-        builder: The loader; one of files without types gets no options.
+        builder: The loader.
+        files: Of each split.
 
     Raises:
         DataError: two files disagree on what the integers of a column are called, one lacks a column of the other, or
@@ -30,49 +39,55 @@ def typed_options(settings: DatasetConfig, builder: DatasetBuilder) -> dict[str,
     """
     from datasets import Features
 
+    skipped = getattr(builder.config, "on_bad_files", "error") != "error"
     found: dict[str, Features] = {}
-    for file, schema in _schemas(builder):
-        found[str(file)] = Features.from_arrow_schema(schema)
-    if not found:
-        return {}
-    card = {} if builder.info.features is None else {"the dataset's card": builder.info.features}
+    for file in chain.from_iterable(files.values()):
+        schema = _schema(file, builder.name, skipped)
+        if schema is not None:
+            found[file.shown] = Features.from_arrow_schema(schema)
     for column in wanted_columns(settings, found.values()):
-        _check_names(column, {**card, **found})
+        _check_names(column, found, builder.info.features or {})
     common = common_columns(settings, found)
     return {"columns": common} if common is not None and hasattr(builder.config, "columns") else {}
 
 
-def _schemas(builder: DatasetBuilder) -> Iterator[tuple[Path, pa.Schema]]:
-    """What each file on this machine says of its columns."""
+def _schema(file: DataFile, form: str, skipped: bool) -> pa.Schema | None:
+    """What a file says of its columns; None where it is damaged, and such files are to be skipped."""
     import pyarrow as pa
     import pyarrow.parquet
 
-    readers: dict[str, Any] = {"parquet": pyarrow.parquet.read_schema, "arrow": _arrow_schema}
-    skipped = getattr(builder.config, "on_bad_files", "error") != "error"
-    for _, path in local_files(builder.config) if builder.name in readers else ():
-        try:
-            yield path, readers[builder.name](path)
-        except pa.ArrowInvalid as error:
-            if not skipped:
-                said = str(error).splitlines()[0]
-                raise DataError(
-                    f"dataset.data_files: {path} is no {builder.name} file, or a damaged one ({said}); make it anew"
-                ) from error
+    read = pyarrow.parquet.read_schema if form == "parquet" else _arrow_schema
+    try:
+        with file.opened() as opened:
+            return read(io.BytesIO(opened.read()) if file.packed else opened)
+    except pa.ArrowInvalid as error:
+        if skipped:
+            return None
+        said = str(error).splitlines()[0]
+        raise DataError(
+            f"dataset.data_files: {file.shown} is no {form} file, or a damaged one ({said}); make it anew"
+        ) from error
 
 
-def _arrow_schema(path: Path) -> pa.Schema:
+def _arrow_schema(file: IO[bytes]) -> pa.Schema:
     import pyarrow as pa
 
-    with pa.OSFile(str(path)) as file:
-        try:
-            return pa.ipc.open_stream(file).schema
-        except pa.ArrowInvalid:
-            return pa.ipc.open_file(file).schema
+    try:
+        return pa.ipc.open_stream(file).schema
+    except pa.ArrowInvalid:
+        file.seek(0)
+        return pa.ipc.open_file(file).schema
 
 
-def _check_names(column: str, found: Mapping[str, Features]) -> None:
+def _check_names(column: str, found: Mapping[str, Features], card: Mapping[str, Any]) -> None:
     """Refuse integers that one file reads as other classes than the next, and names beside integers."""
     told = {file: declared_names(features[column]) for file, features in found.items() if column in features}
+    carded = declared_names(card[column]) if column in card else None
+    if carded is not None:  # it says how files are read that say nothing
+        told = {
+            "the card of the data set": carded,
+            **{file: names for file, names in told.items() if names is not None},
+        }
     (first, names), *others = told.items()
     for file, other in others:
         if names != other:

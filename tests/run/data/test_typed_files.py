@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +81,40 @@ def test_columns_of_one_file_only(tmp_path: Path) -> None:
 def test_a_damaged_file_is_named(path: str, tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(b"no such thing" * 100)
     assert "a.bin is no" in refusal({"train": str(tmp_path / "a.bin")}, path)
+
+
+CARD = """---
+dataset_info:
+  features:
+  - name: text
+    dtype: string
+  - name: label
+    dtype:
+      class_label:
+        names:
+          '0': neg
+          '1': pos
+configs:
+- config_name: default
+  data_files: [{split: train, path: train.parquet}, {split: test, path: test.parquet}]
+---
+"""
+
+
+def test_a_card_says_how_files_are_read_that_say_nothing(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(CARD)
+    made().to_parquet(tmp_path / "train.parquet")
+    made(Value("int64")).to_parquet(tmp_path / "test.parquet")
+    found = read_dataset(section(str(tmp_path)))[0]
+    assert found["train"].features["label"] == found["test"].features["label"] == NEG_POS
+    made(POS_NEG).to_parquet(tmp_path / "test.parquet")
+    message = refusal(None, str(tmp_path))
+    assert "the card of the data set" in message and "classes pos, neg" in message
+
+
+def test_packed_files_are_looked_into(tmp_path: Path) -> None:
+    for name, label in (("train", NEG_POS), ("test", POS_NEG)):
+        made(label).to_parquet(tmp_path / f"{name}.parquet")
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
+            archive.write(tmp_path / f"{name}.parquet", f"{name}.parquet")
+    assert "same order" in refusal({name: str(tmp_path / f"{name}.zip") for name in ("train", "test")})

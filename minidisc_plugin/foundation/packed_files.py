@@ -85,10 +85,17 @@ def packed_in(path: Path, shown: str) -> list[DataFile]:
         return [DataFile(shown, path)]
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+            names = [
+                entry.filename for entry in archive.infolist() if not entry.is_dir() and not _hidden(entry.filename)
+            ]
     except zipfile.BadZipFile as error:
         raise _damaged(shown, error) from error
     return [DataFile(f"{shown} ({name})", path, name) for name in names]
+
+
+def _hidden(name: str) -> bool:
+    """Whether `datasets` passes over a file of an archive, such as those that macOS adds."""
+    return any(part.startswith((".", "__")) for part in Path(name).parts)
 
 
 def _compression(path: Path) -> str | None:

@@ -25,7 +25,7 @@ def is_csv(config: Any) -> bool:
 
 def csv_options(
     settings: DatasetConfig, config: Any, options: Mapping[str, Any], files: Mapping[str, Sequence[DataFile]]
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], dict[str, int]]:
     """Options by which the loader reads cells as text, tabs between them where files are called so.
 
     Args:
@@ -33,6 +33,9 @@ def csv_options(
         config: The loader's.
         options: The user's, all known to the loader.
         files: Of each split.
+
+    Returns:
+        The options, and how many rows each split has.
 
     Raises:
         ConfigError: an option keeps files from being checked.
@@ -47,7 +50,12 @@ def csv_options(
             raise ConfigError(f"dataset.options.engine: c fills up short rows beside dataset.options.{odd}; remove it")
         options["engine"] = "python"  # which tells a short row from one with an empty cell
     check = check_rows if odd is None else try_rows
-    headers = {file.shown: check(file, settings, options) for listed in files.values() for file in listed}
+    headers: dict[str, list[str]] = {}
+    rows = dict.fromkeys(files, 0)
+    for split, listed in files.items():
+        for file in listed:
+            headers[file.shown], count = check(file, settings, options)
+            rows[split] += count
     common = common_columns(settings, headers)
     # A function keeps pandas from guessing, and no value counts as missing: not "NA", not "None", not "".
     width = max(map(len, headers.values()), default=0)
@@ -56,7 +64,21 @@ def csv_options(
         text = dict.fromkeys(settings.text, str)
     if common is not None:
         options["usecols"] = common
-    return {**options, "converters": text, "keep_default_na": False, "na_filter": False}
+    return {**options, "converters": text, "keep_default_na": False, "na_filter": False}, rows
+
+
+def check_counts(rows: Mapping[str, int], found: Mapping[str, Sequence[Any]]) -> None:
+    """Refuse splits of which the loader lost or made up rows: it took lines for others than they are.
+
+    Raises:
+        DataError: names the split and both numbers.
+    """
+    for split, count in rows.items():
+        if len(found.get(split, ())) != count:
+            raise DataError(
+                f"dataset.data_files: the files of split {split!r} have {count} rows, and pandas read "
+                f"{len(found.get(split, ()))} of them; correct dataset.options, or write the files without them"
+            )
 
 
 def _odd_key(options: Mapping[str, Any]) -> str | None:

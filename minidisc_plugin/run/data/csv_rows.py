@@ -19,8 +19,8 @@ from minidisc_plugin.foundation.text_files import encoding_of
 _OTHER_SEPARATORS = "\t;|,"
 
 
-def check_rows(file: DataFile, settings: DatasetConfig, options: Mapping[str, Any]) -> list[str]:
-    """Read a file strictly; returns its columns.
+def check_rows(file: DataFile, settings: DatasetConfig, options: Mapping[str, Any]) -> tuple[list[str], int]:
+    """Read a file strictly; returns its columns, and how many rows it has.
 
     Args:
         file: The file.
@@ -58,7 +58,9 @@ def check_rows(file: DataFile, settings: DatasetConfig, options: Mapping[str, An
             ) from error
 
 
-def _check(rows: Any, skipped: int, file: DataFile, settings: DatasetConfig, options: Mapping[str, Any]) -> list[str]:
+def _check(
+    rows: Any, skipped: int, file: DataFile, settings: DatasetConfig, options: Mapping[str, Any]
+) -> tuple[list[str], int]:
     blank = not options.get("skip_blank_lines", True)
     header, data = _header((row for row in rows if row or blank), options)
     _check_header(file.shown, header, options["sep"], settings)
@@ -74,7 +76,7 @@ def _check(rows: Any, skipped: int, file: DataFile, settings: DatasetConfig, opt
         count += 1
     if not count:
         raise DataError(f"dataset.data_files: {file.shown} has no rows; add some, or leave the file out")
-    return header
+    return header, count
 
 
 def _header(rows: Iterator[list[str]], options: Mapping[str, Any]) -> tuple[list[str], Iterator[list[str]]]:

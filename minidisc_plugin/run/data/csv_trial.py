@@ -13,8 +13,8 @@ from minidisc_plugin.foundation.packed_files import DataFile
 _OTHER_NAMES = {"column_names": "names", "delimiter": "sep"}
 
 
-def try_rows(file: DataFile, settings: DatasetConfig, options: Mapping[str, Any]) -> list[str]:
-    """Read a file as the loader will; returns its columns.
+def try_rows(file: DataFile, settings: DatasetConfig, options: Mapping[str, Any]) -> tuple[list[str], int]:
+    """Read a file as the loader will; returns its columns, and how many rows it has.
 
     Raises:
         DataError: a row has too few or too many fields, or pandas cannot read it; the message names the file.
@@ -42,7 +42,7 @@ def try_rows(file: DataFile, settings: DatasetConfig, options: Mapping[str, Any]
         raise DataError(f"dataset.data_files: {file.shown} cannot be read as dataset.options say: {said}") from error
     if not rows:
         raise DataError(f"dataset.data_files: {file.shown} has no rows; add some, or leave the file out")
-    return columns
+    return columns, rows
 
 
 def _as_is(cell: Any) -> Any:

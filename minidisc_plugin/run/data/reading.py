@@ -54,7 +54,7 @@ def _read(
     """Read by the loader, or by readers of our own where it guesses, after its files are looked through."""
     from minidisc_plugin.foundation.text_files import check_encoding
     from minidisc_plugin.run.data.content import content_key
-    from minidisc_plugin.run.data.csv_files import csv_options, is_csv
+    from minidisc_plugin.run.data.csv_files import check_counts, csv_options, is_csv
     from minidisc_plugin.run.data.files import files_of
     from minidisc_plugin.run.data.json_files import is_json, read_json
     from minidisc_plugin.run.data.typed_files import is_typed, typed_options
@@ -67,15 +67,18 @@ def _read(
     if is_json(builder.config):
         builder = _builder(settings, options)
         return builder, read_json(settings, builder.config, files, str(content), builder.info.features)
+    rows: dict[str, int] = {}
     if is_csv(builder.config):
-        options = csv_options(settings, builder.config, options, files)
+        options, rows = csv_options(settings, builder.config, options, files)
     if is_typed(builder):
         options |= typed_options(settings, builder, files)
     options |= content
     if options:
         builder = _builder(settings, options)
     builder.download_and_prepare()
-    return builder, builder.as_dataset()
+    found = builder.as_dataset()
+    check_counts(rows, found)
+    return builder, found
 
 
 def _builder(settings: DatasetConfig, options: Mapping[str, Any]) -> DatasetBuilder:

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -130,6 +131,23 @@ def test_options_of_json_that_do_nothing(key: str, tmp_path: Path) -> None:
     content = {"a.json": '{"text": "a", "label": 1}\n'}
     message = refused(tmp_path, content, ConfigError, path="json", options={key: 1})
     assert message.startswith(f"dataset.options.{key}: ")
+
+
+def test_rows_that_pandas_skips_by_another_count(tmp_path: Path) -> None:
+    content = '"note\nof two lines"\na,1\nb,0\nc,1\n'
+    names = ["text", "label"]
+    message = refused(tmp_path, {"a.csv": content}, options={"names": names, "skiprows": 2})
+    assert "have 3 rows" in message and "read 2" in message
+    assert len(
+        read(tmp_path, {"b.csv": content.replace("\nof", " of")}, options={"names": names, "skiprows": 1})["train"]
+    )
+
+
+def test_files_that_an_archive_hides(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.csv", "text,label\na,1\n")
+        archive.writestr("__MACOSX/._a.csv", b"\0")
+    assert len(read_dataset(section("csv", {"train": str(tmp_path / "a.zip")}))[0]["train"]) == 1
 
 
 def test_what_the_card_of_a_folder_says_is_obeyed(tmp_path: Path) -> None:

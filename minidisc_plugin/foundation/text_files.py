@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minidisc_plugin.foundation.errors import DataError
+from minidisc_plugin.foundation.packed_files import DataFile
 
 _BLOCK = 2**24
 _MARKS = {
@@ -17,16 +17,6 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".tar", ".7z")
-
-
-def plain_files(config: Any) -> Iterator[tuple[str, Path]]:
-    """Split and path of every file of a loader that lies on this machine and is not compressed."""
-    for split, files in (config.data_files or {}).items():
-        for file in files:
-            path = Path(str(file))
-            if path.suffix.lower() not in _COMPRESSED and path.is_file():
-                yield str(split), path
 
 
 def encoding_of(options: Mapping[str, Any]) -> str:
@@ -34,33 +24,35 @@ def encoding_of(options: Mapping[str, Any]) -> str:
     return str(options.get("encoding") or "utf-8")
 
 
-def check_encoding(config: Any, options: Mapping[str, Any]) -> None:
+def check_encoding(files: Iterable[DataFile], options: Mapping[str, Any]) -> None:
     """Refuse files that are not in the encoding given, and such that hold zero bytes, at which readers stop.
 
     Args:
-        config: Of a loader; one without an encoding reads no text.
+        files: Of a loader of text.
         options: Of the user.
 
     Raises:
         DataError: names the file, the line and an encoding to try.
     """
-    if not hasattr(config, "encoding") or options.get("encoding_errors") not in (None, "strict"):
-        return
     encoding = encoding_of(options)
     try:
-        wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
+        found = codecs.lookup(encoding)
+        if not getattr(found, "_is_text_encoding", True):
+            raise LookupError
     except LookupError:
         raise DataError(
             f"dataset.options.encoding: {encoding!r} is no encoding; give one such as utf-8 or latin-1"
         ) from None
-    for _, path in plain_files(config):
-        _check_file(path, encoding, zeros=wide)
+    if options.get("encoding_errors") in (None, "strict"):
+        for file in files:
+            _check_file(file, encoding, zeros=found.name.startswith(("utf-16", "utf-32")))
 
 
-def _check_file(path: Path, encoding: str, zeros: bool) -> None:
+def _check_file(text: DataFile, encoding: str, zeros: bool) -> None:
     decoder = codecs.getincrementaldecoder(encoding)()
     line = 1
-    with path.open("rb") as file:
+    path = text.shown
+    with text.opened() as file:
         first = True
         while block := file.read(_BLOCK):
             mark = next((name for mark, name in _MARKS.items() if first and block.startswith(mark)), None)
@@ -83,7 +75,7 @@ def _check_file(path: Path, encoding: str, zeros: bool) -> None:
             raise DataError(_refusal(path, line, encoding, None, error)) from error
 
 
-def _refusal(path: Path, line: int, encoding: str, mark: str | None, error: UnicodeDecodeError) -> str:
+def _refusal(path: str, line: int, encoding: str, mark: str | None, error: UnicodeDecodeError) -> str:
     byte = error.object[error.start]
     other = "latin-1" if codecs.lookup(encoding).name == "utf-8" else "utf-8"
     return f"dataset.data_files: {path} is not in {encoding} (byte 0x{byte:02x} in line {line}); " + _advice(

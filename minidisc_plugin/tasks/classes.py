@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -74,8 +75,10 @@ class Classes:
                 index = self._index(label)
                 if index is None:
                     row = place if rows is None else rows[place]
+                    place_of_it = f"in row {row} (from 0) of {where}"
                     raise DataError(
-                        f"dataset.label: {_shown(label)} in row {row} (from 0) of {where} {self._refusal()}"
+                        self._other_characters(label, place_of_it)
+                        or f"dataset.label: {_shown(label)} {place_of_it} {self._refusal()}"
                     )
                 found[key] = index
             indices.append(found[key])
@@ -100,7 +103,8 @@ class Classes:
         unknown = [names[label] for label, index in found.items() if index is None]
         if unknown:
             raise DataError(
-                f"dataset.label: class {unknown[0]!r} of {where}, which declares {', '.join(names[:_LISTED])}, "
+                self._other_characters(unknown[0], f"among the classes of {where}")
+                or f"dataset.label: class {unknown[0]!r} of {where}, which declares {', '.join(names[:_LISTED])}, "
                 + self._refusal()
             )
         if len(set(found.values())) < len(found):
@@ -134,6 +138,19 @@ class Classes:
                 f"dataset.label: {example:g} in {where} may be the class {self.names[said.index(example)]!r}, or the "
                 f"index of {self.names[int(example)]!r}; give the names of the model's classes: it has {self}"
             )
+
+    def _other_characters(self, label: Any, where: str) -> str | None:
+        """What is wrong with a label that only looks like a class: both are shown by the codes of their characters."""
+        if not isinstance(label, str):
+            return None
+        alike = (name for name in self.names if _looks(name) == _looks(label) and _folded(name) != _folded(label))
+        name = next(alike, None)
+        if name is None:
+            return None
+        return (
+            f"dataset.label: {label!a} {where} looks like the model's class {name!a}, and is written in other "
+            "characters; write it as the model does"
+        )
 
     def _refusal(self) -> str:
         indices = "" if self._numbers else ", or indices from 0"
@@ -180,6 +197,12 @@ def _unique(keys: Sequence[Any]) -> dict[Any, int]:
 
 def _folded(name: str) -> str:
     return name.strip().casefold()
+
+
+def _looks(name: str) -> str:
+    """A name without what cannot be seen: forms of a character, kinds of spaces, marks of no width."""
+    seen = "".join(character for character in name if unicodedata.category(character) != "Cf")
+    return " ".join(unicodedata.normalize("NFKC", seen).casefold().split())
 
 
 def _said(name: str) -> float | None:

@@ -213,7 +213,7 @@ CASES: dict[str, tuple[Change, type[MinidiscError], tuple[str, ...]]] = {
         DataError,
         ("dataset.label: ", "'test'", "hidden"),
     ),
-    "empty split": (split("test", "sentence,label\n"), DataError, ("dataset: 'csv' cannot be loaded",)),
+    "empty split": (split("test", "sentence,label\n"), DataError, ("test.csv has no rows",)),
     "split that is not there": (
         within("dataset", train_split="trian"),
         DataError,

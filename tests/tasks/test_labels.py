@@ -97,6 +97,10 @@ def test_a_label_is_the_class_of_its_name(names: list[str], labels: list[Any], e
         (STARS, [1, 2], ["1 in", "'1 star'", "'2 stars'", "has 3: 1 star, 2 stars, 3 stars"]),
         (STARS, [1, 2, 3], ["3 in row 2", "has 3: 1 star, 2 stars, 3 stars"]),
         (["zebra", "ape", "mole"], ["cat"], ["has 3: zebra, ape, mole"]),
+        (["caf\u00e9", "bar"], ["cafe\u0301"], ["'cafe\\u0301' in row 0", "class 'caf\\xe9'"]),
+        (["very good", "bad"], ["very\u00a0good"], ["'very\\xa0good' in row 0", "class 'very good'"]),
+        (["good", "bad"], ["bad", "good\u200b"], ["'good\\u200b' in row 1", "class 'good'"]),
+        (["good", "bad"], ["\uff47ood"], ["'\\uff47ood'", "class 'good'", "other characters"]),
     ],
 )
 def test_what_is_no_class_or_may_be_two_is_refused(names: list[str], labels: list[Any], parts: list[str]) -> None:
@@ -143,6 +147,7 @@ def test_declared_names(config: BertConfig, names: list[str], labels: list[int],
         (nameless(3), ["negative", "positive"], [0], ["class 'negative'", "has 3: LABEL_0, LABEL_1, LABEL_2"]),
         (model("a", "b"), ["b", "a"], [5], ["holds 5", "declares 2"]),
         (model(*STARS), ["0", "1", "2"], [1], ["1 in", "'1 star'", "'2 stars'"]),
+        (model("a b", "c"), ["a\u00a0b", "c"], [0], ["'a\\xa0b' among the classes", "class 'a b'"]),
     ],
 )
 def test_declared_names_that_do_not_fit(

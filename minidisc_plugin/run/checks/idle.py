@@ -9,10 +9,16 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from minidisc_plugin.contracts.config import CompressionConfig, EngineConfig, ExportConfig, QuantizationConfig
+from minidisc_plugin.contracts.config import (
+    CompressionConfig,
+    EngineConfig,
+    ExportConfig,
+    QuantizationConfig,
+)
 from minidisc_plugin.contracts.values import Settings
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.printable import shown
+from minidisc_plugin.run.checks.idle_dataset import refused_of_dataset, said_of_dataset
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +106,7 @@ def _refused(config: CompressionConfig, training: Mapping[str, Any], settled: Ma
         # A step of somebody else's may read the section, too.
         if name not in config.steps and set(config.steps) <= _SECTIONS.keys() and getattr(config, name) != untouched:
             yield f"{name}: its settings do nothing without the step; add {name} to steps, or remove them"
+    yield from refused_of_dataset(config.dataset)
     strategies = _strategies(config, training, settled)
     if config.early_stopping_patience and strategies["eval_strategy"] in _NO:
         yield "early_stopping_patience: nothing is evaluated with training.eval_strategy: no; remove one of them"
@@ -133,6 +140,7 @@ def _said(config: CompressionConfig, training: Mapping[str, Any], settled: Mappi
     yield from _said_of_others(training, {**settled, **_strategies(config, training, settled)})
     yield from _said_of_reporters(training)
     yield from _said_of_batches(config.engine, training)
+    yield from said_of_dataset(config.dataset)
     if config.engine.teacher_cache is False and config.engine.teacher_cache_dir is not None:
         yield "engine.teacher_cache_dir does nothing with engine.teacher_cache: false"
     if config.scheduler_config.get("sampling") == "all" and config.scheduler_config.get("random_candidates", 1) != 1:

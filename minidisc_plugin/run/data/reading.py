@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.config import DatasetConfig
-from minidisc_plugin.contracts.validation import unknown_key
-from minidisc_plugin.foundation.errors import ConfigError, DataError, MinidiscError
+from minidisc_plugin.foundation.errors import DataError, MinidiscError
 from minidisc_plugin.foundation.storage import cache_error
 
 if TYPE_CHECKING:
     from datasets import DatasetBuilder, DatasetDict
-
-# Of the loaders' own keys, those that would change what a cell says, or which columns there are.
-_NOT_OPTIONS = {
-    "features": "columns are read as they are",
-    "converters": "texts and labels are read as they stand",
-    "na_values": "texts and labels are read as they stand; leave rows out instead",
-    "keep_default_na": "texts and labels are read as they stand",
-    "na_filter": "texts and labels are read as they stand",
-    "true_values": "labels are read by name",
-    "false_values": "labels are read by name",
-    "usecols": "dataset.text and dataset.label name the columns",
-    "columns": "dataset.text and dataset.label name the columns",
-    "index_col": "dataset.text and dataset.label name the columns",
-}
 
 
 def read_dataset(settings: DatasetConfig) -> tuple[DatasetDict, Mapping[str, Sequence[str]]]:
@@ -43,19 +28,12 @@ def read_dataset(settings: DatasetConfig) -> tuple[DatasetDict, Mapping[str, Seq
     """
     from datasets import DatasetDict
 
-    from minidisc_plugin.foundation.text_files import check_encoding
-    from minidisc_plugin.run.data.csv_files import csv_options, is_csv
+    from minidisc_plugin.run.data.options import checked_options
 
     try:
         builder = _builder(settings, {})
-        options = _checked_options(settings, builder)
-        check_encoding(builder.config, options)
-        if is_csv(builder.config):
-            options = csv_options(settings, builder.config, options)
-        if options:
-            builder = _builder(settings, options)
-        builder.download_and_prepare()
-        found = builder.as_dataset()
+        options = checked_options(settings, builder)
+        builder, found = _read(settings, builder, options)
     except MinidiscError:
         raise
     except Exception as error:  # datasets raises many kinds; each means the same to the user
@@ -70,28 +48,45 @@ def read_dataset(settings: DatasetConfig) -> tuple[DatasetDict, Mapping[str, Seq
     return found, builder.config.data_files or {}
 
 
+def _read(
+    settings: DatasetConfig, builder: DatasetBuilder, options: dict[str, Any]
+) -> tuple[DatasetBuilder, DatasetDict]:
+    """Read by the loader, or by readers of our own where it guesses, after its files are looked through."""
+    from minidisc_plugin.foundation.text_files import check_encoding
+    from minidisc_plugin.run.data.content import content_key
+    from minidisc_plugin.run.data.csv_files import check_counts, csv_options, is_csv
+    from minidisc_plugin.run.data.files import files_of
+    from minidisc_plugin.run.data.json_files import is_json, read_json
+    from minidisc_plugin.run.data.typed_files import is_typed, typed_options
+
+    text = hasattr(builder.config, "encoding")
+    files = files_of(settings, builder) if text or is_typed(builder) else {}
+    if text:
+        check_encoding(chain.from_iterable(files.values()), options)
+    content = content_key(builder.config)
+    if is_json(builder.config):
+        builder = _builder(settings, options)
+        return builder, read_json(settings, builder.config, files, str(content), builder.info.features)
+    rows: dict[str, int] = {}
+    if is_csv(builder.config):
+        options, rows = csv_options(settings, builder.config, options, files)
+    if is_typed(builder):
+        options |= typed_options(settings, builder, files)
+    options |= content
+    if options:
+        builder = _builder(settings, options)
+    builder.download_and_prepare()
+    found = builder.as_dataset()
+    check_counts(rows, found)
+    return builder, found
+
+
 def _builder(settings: DatasetConfig, options: Mapping[str, Any]) -> DatasetBuilder:
     from datasets import load_dataset_builder
 
     keys = ("name", "data_dir", "data_files", "revision", "cache_dir")
     arguments = {key: getattr(settings, key) for key in keys if getattr(settings, key) is not None}
     return load_dataset_builder(settings.path, **arguments, **options)
-
-
-def _checked_options(settings: DatasetConfig, builder: DatasetBuilder) -> dict[str, Any]:
-    """The section `options`, if the loader knows all of its keys."""
-    from datasets import BuilderConfig
-
-    general = {field.name for field in fields(BuilderConfig)}
-    known = {field.name for field in fields(builder.config)} - general - set(_NOT_OPTIONS)
-    for key in settings.options:
-        if key in _NOT_OPTIONS:
-            raise ConfigError(f"dataset.options.{key}: {_NOT_OPTIONS[key]}; remove it")
-        if not known:
-            raise ConfigError(f"dataset.options: {settings.path!r} takes none; remove them")
-        if key not in known:
-            raise ConfigError(unknown_key(f"dataset.options.{key}", sorted(known)))
-    return dict(settings.options)
 
 
 def _first_cause(error: BaseException) -> str:

@@ -21,6 +21,8 @@ from minidisc_plugin.run.checks.idle import IDLE, check_idle
 from minidisc_plugin.training.arguments import DEFAULTS, with_defaults
 from tests.builders.tiny import make_config
 
+DATASET = {"path": "csv", "data_files": {"train": "/data/train.csv"}, "text": "sentence"}
+
 
 def check(training: dict[str, Any], **changes: Any) -> None:
     config = with_protocol(validate(CompressionConfig, make_config(Path("runs"), training=training, **changes)))
@@ -44,6 +46,9 @@ def check(training: dict[str, Any], **changes: Any) -> None:
         ({"warmup_steps": 7, "warmup_ratio": 0.2}, {}, ("training.warmup_ratio: ", "training.warmup_steps")),
         ({"gradient_checkpointing_kwargs": {"use_reentrant": True}}, {}, ("training.gradient_checkpointing_kwargs: ",)),
         ({"fsdp_config": {"version": 2}}, {}, ("training.fsdp_config: ", "training.fsdp: true")),
+        ({}, {"dataset": {**DATASET, "revision": "main"}}, ("dataset.revision: ", "the format csv", "remove it")),
+        ({}, {"dataset": {**DATASET, "path": "json", "name": "mrpc"}}, ("dataset.name: ", "the format json")),
+        ({}, {"dataset": {**DATASET, "path": ".", "revision": "main"}}, ("dataset.revision: ", "a folder")),
     ],
     ids=str,
 )
@@ -67,6 +72,8 @@ def test_a_run_that_would_not_be_the_one_meant_is_refused(
         ({"dataloader_drop_last": True}, {"engine": {"tokens_per_batch": 99}}, "training.dataloader_drop_last"),
         ({}, {"engine": {"teacher_cache": False, "teacher_cache_dir": "cache"}}, "engine.teacher_cache_dir"),
         ({"run_name": "first"}, {}, "training.run_name"),
+        ({}, {"dataset": {**DATASET, "data_dir": "data"}}, "dataset.data_dir"),
+        ({}, {"dataset": {**DATASET, "data_dir": "data", "data_files": ["/a.csv", "/b.csv"]}}, "dataset.data_dir"),
         ({"hub_token": "secret"}, {}, "training.hub_token"),
         (
             {"report_to": "wandb", "logging_dir": "logs"},
@@ -145,6 +152,9 @@ def test_what_a_key_does_not_do_is_said(
         ({"save_strategy": "no", "save_total_limit": 3}, {"early_stopping_patience": 2}),
         ({"dataloader_in_order": False, "dataloader_num_workers": 2}, {}),
         ({}, {"protocol": "published"}),
+        ({}, {"dataset": {**DATASET, "data_dir": "data", "data_files": {"train": "train.csv"}}}),
+        ({}, {"dataset": {"path": "csv", "data_dir": "data", "text": "sentence"}}),
+        ({}, {"dataset": {"path": "glue", "name": "mrpc", "revision": "main", "text": "sentence"}}),
         ({"logging_strategy": "epoch"}, {"protocol": "published", "early_stopping_patience": 2}),
     ],
     ids=str,

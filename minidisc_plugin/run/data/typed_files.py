@@ -1,0 +1,101 @@
+"""Files that say what their columns are (Parquet, Arrow): `datasets` reads all of them as the first one says."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import IO, TYPE_CHECKING, Any
+
+from minidisc_plugin.contracts.config import DatasetConfig
+from minidisc_plugin.foundation.errors import DataError
+from minidisc_plugin.foundation.packed_files import DataFile
+from minidisc_plugin.run.data.columns import common_columns, wanted_columns
+from minidisc_plugin.tasks.labels import declared_names
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import DatasetBuilder, Features
+
+
+def is_typed(builder: DatasetBuilder) -> bool:
+    """Whether a loader's files say what their columns are."""
+    return builder.name in ("parquet", "arrow")
+
+
+def typed_options(
+    settings: DatasetConfig, builder: DatasetBuilder, files: Mapping[str, Sequence[DataFile]]
+) -> dict[str, Any]:
+    """Options by which files that differ in columns nobody asks for are read alike.
+
+    Args:
+        settings: The config's section.
+        builder: The loader.
+        files: Of each split.
+
+    Raises:
+        DataError: two files disagree on what the integers of a column are called, one lacks a column of the other, or
+            one cannot be read; the message names the files.
+    """
+    from datasets import Features
+
+    skipped = getattr(builder.config, "on_bad_files", "error") != "error"
+    found: dict[str, Features] = {}
+    for file in chain.from_iterable(files.values()):
+        schema = _schema(file, builder.name, skipped)
+        if schema is not None:
+            found[file.shown] = Features.from_arrow_schema(schema)
+    for column in wanted_columns(settings, found.values()):
+        _check_names(column, found, builder.info.features or {})
+    common = common_columns(settings, found)
+    return {"columns": common} if common is not None and hasattr(builder.config, "columns") else {}
+
+
+def _schema(file: DataFile, form: str, skipped: bool) -> pa.Schema | None:
+    """What a file says of its columns; None where it is damaged, and such files are to be skipped."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    read = pyarrow.parquet.read_schema if form == "parquet" else _arrow_schema
+    try:
+        with file.opened() as opened:
+            return read(io.BytesIO(opened.read()) if file.packed else opened)
+    except pa.ArrowInvalid as error:
+        if skipped:
+            return None
+        said = str(error).splitlines()[0]
+        raise DataError(
+            f"dataset.data_files: {file.shown} is no {form} file, or a damaged one ({said}); make it anew"
+        ) from error
+
+
+def _arrow_schema(file: IO[bytes]) -> pa.Schema:
+    import pyarrow as pa
+
+    try:
+        return pa.ipc.open_stream(file).schema
+    except pa.ArrowInvalid:
+        file.seek(0)
+        return pa.ipc.open_file(file).schema
+
+
+def _check_names(column: str, found: Mapping[str, Features], card: Mapping[str, Any]) -> None:
+    """Refuse integers that one file reads as other classes than the next, and names beside integers."""
+    told = {file: declared_names(features[column]) for file, features in found.items() if column in features}
+    carded = declared_names(card[column]) if column in card else None
+    if carded is not None:  # it says how files are read that say nothing
+        told = {
+            "the card of the data set": carded,
+            **{file: names for file, names in told.items() if names is not None},
+        }
+    (first, names), *others = told.items()
+    for file, other in others:
+        if names != other:
+            raise DataError(
+                f"dataset.data_files: column {column!r} {_in_words(names)} in {first} and {_in_words(other)} in "
+                f"{file}; write all files with the same classes in the same order"
+            )
+
+
+def _in_words(names: Sequence[str] | None) -> str:
+    return "declares no classes" if names is None else f"has the classes {', '.join(names)}"

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.config import DatasetConfig
 from minidisc_plugin.foundation.errors import DataError, MinidiscError
+from minidisc_plugin.foundation.printable import one_line, shortened
 from minidisc_plugin.foundation.storage import cache_error
 
 if TYPE_CHECKING:
     from datasets import DatasetBuilder, DatasetDict
+
+_LONGEST = 300
 
 
 def read_dataset(settings: DatasetConfig) -> tuple[DatasetDict, Mapping[str, Sequence[str]]]:
@@ -29,9 +32,11 @@ def read_dataset(settings: DatasetConfig) -> tuple[DatasetDict, Mapping[str, Seq
     from datasets import DatasetDict
 
     from minidisc_plugin.run.data.options import checked_options
+    from minidisc_plugin.run.data.patterns import refuse_unmatched
 
     try:
         builder = _builder(settings, {})
+        refuse_unmatched(settings, builder.config.data_files or {})
         options = checked_options(settings, builder)
         builder, found = _read(settings, builder, options)
     except MinidiscError:
@@ -84,8 +89,12 @@ def _read(
 def _builder(settings: DatasetConfig, options: Mapping[str, Any]) -> DatasetBuilder:
     from datasets import load_dataset_builder
 
+    from minidisc_plugin.run.data.patterns import literally
+
     keys = ("name", "data_dir", "data_files", "revision", "cache_dir")
     arguments = {key: getattr(settings, key) for key in keys if getattr(settings, key) is not None}
+    if settings.data_files is not None:
+        arguments["data_files"] = literally(settings.data_files, settings.data_dir)
     return load_dataset_builder(settings.path, **arguments, **options)
 
 
@@ -93,4 +102,4 @@ def _first_cause(error: BaseException) -> str:
     """One line of the error that began it; `datasets` wraps what it meets in errors that say little."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return shortened(one_line(str(error)) or type(error).__name__, _LONGEST)

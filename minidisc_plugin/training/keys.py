@@ -37,7 +37,7 @@ OWNED: Mapping[str, str] = {
     "do_eval": _SETS,
     "do_predict": _SETS,
     "resume_from_checkpoint": "the pipeline sets it; remove it, and start with --resume",
-    "load_best_model_at_end": "the pipeline sets it; remove it, or set early_stopping_patience",
+    "load_best_model_at_end": "the pipeline sets it; remove it; with early_stopping_patience the best model is kept",
     "metric_for_best_model": _SETS,
     "greater_is_better": _SETS,
     "remove_unused_columns": _SETS,

@@ -57,9 +57,15 @@ class RunLock:
             yield
         finally:
             # While it is held: who opened the file before and waits for it finds that it has no name any more.
-            with suppress(OSError):
-                self.file.unlink()
+            self._remove()
             lock.release()
+
+    def _remove(self) -> None:
+        # Twice: a disk that failed for an instant would leave the file of a run that ended well.
+        for _ in range(2):
+            with suppress(OSError):
+                self.file.unlink(missing_ok=True)
+                return
 
     def _take(self) -> FileLock:
         lock = FileLock(self.file, thread_local=False)

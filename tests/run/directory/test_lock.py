@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -108,3 +109,18 @@ def test_a_process_that_was_held_while_it_waited_takes_a_lock_that_is_free(
     with lock.held():
         assert lock.file.is_file()
     assert patience[1] == 0
+
+
+def test_a_disk_that_fails_for_an_instant_leaves_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unlink, failed = Path.unlink, []
+
+    def fails_once(self: Path, missing_ok: bool = False) -> None:
+        if not failed:
+            failed.append(self)
+            raise OSError(errno.EIO, "Input/output error")
+        unlink(self, missing_ok)
+
+    with RunLock(tmp_path).held():
+        monkeypatch.setattr(Path, "unlink", fails_once)
+    assert failed == [tmp_path / ".lock"]
+    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from minidisc_plugin.integrations.requirements import installed_versions
+from minidisc_plugin.integrations.requirements.diagnosis import installed_versions
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS_OF = ("torch", "transformers", "minidisc-plugin")

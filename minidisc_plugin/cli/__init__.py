@@ -38,6 +38,10 @@ exit status: 0 done; 1 training failed, or (plugins) a plug-in is broken, or not
 """
 
 
+# What they say as they are imported, or as models are traced, is about kernels and types that no CPU has a use for.
+_TALKERS = ("torchao", "torch.utils._pytree", "nncf")
+
+
 class _Parser(argparse.ArgumentParser):
     """Arguments that cannot be used are named as they are, without what a terminal would act on."""
 
@@ -215,7 +219,7 @@ def plugins_command(options: argparse.Namespace) -> int:
 def doctor_command(options: argparse.Namespace) -> None:
     """`minidisc doctor`."""
     from minidisc_plugin.cli.doctor import render
-    from minidisc_plugin.integrations.requirements import diagnose
+    from minidisc_plugin.integrations.requirements.diagnosis import diagnose
 
     print(render(diagnose()))
 
@@ -262,6 +266,8 @@ def _log_stages() -> None:
 
     os.environ.setdefault("LOGLEVEL", "ERROR")  # Neural Compressor's
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    for talker in _TALKERS:
+        logging.getLogger(talker).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"(torch|transformers|neural_compressor|optimum|openvino|nncf)(\.|$)")
     warnings.filterwarnings("ignore", message=".*optimum.intel.neural_compressor.* is deprecated")
     handler = RichHandler(console=Console(stderr=True), show_path=False, show_level=False, log_time_format="%H:%M:%S")

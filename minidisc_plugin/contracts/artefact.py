@@ -19,6 +19,8 @@ class Artefact:
         folder: Where it lies; the loader's argument.
         load: Gives what is called with a batch by name and returns its outputs by name.
         owner: The plug-in whose step made it; the run fills it in.
+        max_loss: How much of its range the metric may lose, compared with the model in torch, before the report says
+            so; None where nothing is said.
     """
 
     role: str
@@ -27,6 +29,7 @@ class Artefact:
     folder: Path
     load: Callable[[Path], Any] = field(compare=False)
     owner: str | None = field(default=None, compare=False)
+    max_loss: float | None = field(default=None, compare=False)
 
     @property
     def label(self) -> str:

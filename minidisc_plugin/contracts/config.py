@@ -156,16 +156,37 @@ class ExportConfig(Settings):
     )
 
 
-class QuantizationConfig(Settings):
-    """The step `quantization`: the student in 8 bits."""
+Scheme = Literal[
+    "openvino_int8",
+    "openvino_int4",
+    "openvino_static",
+    "onnx_dynamic",
+    "onnx_int8",
+    "torchao_int8",
+    "inc_dynamic",
+    "inc_static",
+]
 
-    schemes: Annotated[tuple[Literal["openvino_int8", "inc_dynamic", "inc_static"], ...], FromList, Distinct] = Field(
+
+class QuantizationConfig(Settings):
+    """The step `quantization`: the student in 8 bits, or in 4."""
+
+    schemes: Annotated[tuple[Scheme, ...], FromList, Distinct] = Field(
         ("openvino_int8",),
         min_length=1,
-        description="How: `openvino_int8` by NNCF, `inc_dynamic` or `inc_static` by Neural Compressor.",
+        description="How. Weights only: `openvino_int8`, `openvino_int4`, `torchao_int8`. Activations, too, by ranges "
+        "of each batch: `onnx_dynamic`, `inc_dynamic`; by ranges of examples of train: `openvino_static`, `onnx_int8`, "
+        "`inc_static`. `minidisc doctor` says which the installed versions can do.",
     )
     calibration_examples: int = Field(
         256, ge=1, description="Examples of train that ranges of activations are taken from, where a scheme needs them."
+    )
+    max_loss: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="How much of its range the metric may lose, compared with the student in torch, before a quantized "
+        "model is reported as one that lost too much; it is kept.",
     )
 
 

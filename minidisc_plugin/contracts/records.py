@@ -105,6 +105,10 @@ class ModelRow(_Record):
     bytes_on_disk: Count | None = Field(default=None, description="of the weight files")
     latency_ms_batch1: Measured = Field(default=None, description="median milliseconds of one example")
     throughput_batch32: Measured = Field(default=None, description="examples per second, 32 at a time")
+    lost: Measured = Field(
+        default=None, description="share of its range that the metric lost against the student in torch, if quantized"
+    )
+    lost_too_much: bool = Field(default=False, description="whether that is more than `quantization.max_loss`")
     runtime: str = "torch fp32"
     path: str | None = Field(default=None, description="folder, relative to the run directory")
 

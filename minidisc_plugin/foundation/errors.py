@@ -89,3 +89,9 @@ class StorageFailedError(StorageError):
 
 class HostError(MinidiscError, ImportError):
     """A host (Optimum Intel, Neural Compressor, OpenVINO) is missing, or of a version that cannot work."""
+
+
+class ExportError(MinidiscError):
+    """A model that was written for another runtime is not what it was made from; what was trained is kept."""
+
+    exit_status = 1

@@ -13,7 +13,7 @@ from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.run import Prepared
 from minidisc_plugin.contracts.task import Task
 from minidisc_plugin.foundation.bars import bars_on_terminals
-from minidisc_plugin.integrations.requirements import installed_versions
+from minidisc_plugin.integrations.requirements.diagnosis import installed_versions
 from minidisc_plugin.run.resolving import Resolved, resolve
 
 if TYPE_CHECKING:

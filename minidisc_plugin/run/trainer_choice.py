@@ -31,11 +31,11 @@ def choose_trainer(config: CompressionConfig, task: Task) -> str:
     if config.trainer == "inc" and sharded:
         raise ConfigError("trainer: 'inc' does not shard by FSDP; set trainer: transformers, or remove training.fsdp")
     if config.trainer == "inc":
-        require("inc")
+        require("host", "inc")
     if config.trainer is not None:
         return config.trainer
     has_loss = config.distillation.objective in _WITH_LOSS
-    return "inc" if hosted and not sharded and has_loss and available("inc") else "transformers"
+    return "inc" if hosted and not sharded and has_loss and available("host", "inc") else "transformers"
 
 
 def distiller_of(trainer: str | None) -> Any:

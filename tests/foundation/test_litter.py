@@ -66,7 +66,7 @@ def test_a_plan_leaves_nothing(run_files: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (available("openvino") and available("onnx") and available("inc")), reason="hosts are missing")
+@pytest.mark.skipif(not (available("openvino") and available("onnx") and available("host", "inc")), reason="hosts are missing")
 def test_every_deployment_leaves_the_directory(run_files: Path, tmp_path: Path) -> None:
     steps = ["steps=[export, quantization]", "export.formats=[openvino, onnx]"]
     steps += ["quantization.schemes=[openvino_int8, inc_dynamic, inc_static]"]

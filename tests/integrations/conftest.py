@@ -9,7 +9,7 @@ import pytest
 from minidisc_plugin.integrations.hosts import available
 from tests.builders.tiny import make_run_files
 
-if not available("inc"):
+if not available("host", "inc"):
     collect_ignore_glob = ["test_*.py"]
 
 

@@ -134,7 +134,7 @@ def test_mixed_types_go_by_most_weights(kind: str, run_files: Path, tmp_path: Pa
 @pytest.mark.skipif(not available("openvino"), reason="OpenVINO is not installed")
 def test_exports_start_from_the_saved_weights(run_files: Path, tmp_path: Path) -> None:
     teacher = make_half(run_files, tmp_path / "teacher", "bfloat16")
-    schemes = ["openvino_int8", *(["inc_dynamic"] if available("inc") else [])]
+    schemes = ["openvino_int8", *(["inc_dynamic"] if available("host", "inc") else [])]
     changes = {"steps": ["export", "quantization"], "quantization": {"schemes": schemes}}
     result = compress(
         CompressionConfig.model_validate(

@@ -18,7 +18,7 @@ from minidisc_plugin.integrations.hosts import available
 from tests.builders.tiny import make_config
 
 ROOT = Path(__file__).resolve().parents[2]
-TRAINERS = ["transformers", *(["inc"] if available("inc") else [])]
+TRAINERS = ["transformers", *(["inc"] if available("host", "inc") else [])]
 
 
 def torchrun(

@@ -47,7 +47,7 @@ def written(files: Path, folder: Path, trainer: str, training: dict[str, Any]) -
     [
         ("transformers", {}),
         ("transformers", {"fsdp": True}),
-        *([("inc", {"gradient_accumulation_steps": 3})] if available("inc") else []),
+        *([("inc", {"gradient_accumulation_steps": 3})] if available("host", "inc") else []),
     ],
     ids=str,
 )

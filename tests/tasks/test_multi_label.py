@@ -327,7 +327,7 @@ def test_what_does_not_fit_is_refused_before_training(files: Path, tmp_path: Pat
     ]
     for changes, error, message in cases:
         data = settings(files, tmp_path / "out") | changes
-        if changes.get("trainer") == "inc" and not available("inc"):
+        if changes.get("trainer") == "inc" and not available("host", "inc"):
             error, message = HostError, "INC"
         with pytest.raises(error, match=message):
             prepare(CompressionConfig.model_validate(data), tmp_path / "checkpoints")
@@ -356,7 +356,7 @@ def test_exports_are_measured_alike(files: Path, tmp_path: Path) -> None:
     assert rows["OpenVINO int8"] == pytest.approx(student.metric, abs=0.1)
 
 
-@pytest.mark.skipif(not available("inc"), reason="Neural Compressor is not installed")
+@pytest.mark.skipif(not available("host", "inc"), reason="Neural Compressor is not installed")
 def test_the_loss_of_neural_compressor_refuses_it() -> None:
     from minidisc_plugin.integrations.inc.criterion import MiniDiscLoss
 

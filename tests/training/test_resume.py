@@ -60,7 +60,7 @@ SETTINGS = {
     "trials": Setting({**STEPS, "num_train_epochs": 1}, scheduler=MaxiDisc(target_sparsity=0.7, candidates=[0.6, 0.4])),
     "one assistant": Setting(STEPS, scheduler=Fixed(target_sparsity=0.7, scale=0.5)),
 }
-if available("inc"):
+if available("host", "inc"):
     from minidisc_plugin.integrations.optimum.distiller import INCDistiller
 
     HOSTED = {"distiller": INCDistiller, **DIRECT}
@@ -137,7 +137,7 @@ def test_stopped_here_and_there(place: Place) -> None:
     check_every(place, "the end lies within an epoch", 11, 19)
 
 
-@pytest.mark.parametrize("name", ["patience", *(["inc: patience"] if available("inc") else [])])
+@pytest.mark.parametrize("name", ["patience", *(["inc: patience"] if available("host", "inc") else [])])
 def test_patience_is_not_renewed(name: str, place: Place) -> None:
     setting = SETTINGS[name]
     whole, moments = place.whole(setting)

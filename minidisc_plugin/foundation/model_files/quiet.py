@@ -19,6 +19,7 @@ def quiet(bars: bool = False) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"(torch|transformers|huggingface_hub)(\.|$)")
+            warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec")  # of torch.export, said of `copyreg`
             yield
     finally:
         logging.set_verbosity(verbosity)

@@ -9,7 +9,7 @@ Raises:
 
 from minidisc_plugin.integrations.hosts import require
 
-require("inc")
+require("host", "inc")
 
 from minidisc_plugin.integrations.inc.compression import prepare_compression  # noqa: E402
 from minidisc_plugin.integrations.inc.criterion import MiniDiscLoss, MiniDiscLossConfig  # noqa: E402

@@ -6,7 +6,7 @@ Raises:
 
 from minidisc_plugin.integrations.hosts import require
 
-require("inc")
+require("host", "inc")
 
 from minidisc_plugin.integrations.optimum.trainer import ScheduledINCTrainer  # noqa: E402
 from minidisc_plugin.integrations.optimum.trainer_arguments import trainer_arguments  # noqa: E402

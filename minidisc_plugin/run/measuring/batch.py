@@ -1,8 +1,8 @@
-"""The batch that models are timed on."""
+"""Batches of the reported split: what models are timed on, traced with and compared on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from minidisc_plugin.contracts.run import Prepared
@@ -15,13 +15,33 @@ BATCH = 32
 
 def typical_batch(prepared: Prepared) -> Mapping[str, torch.Tensor]:
     """Inputs of examples around the median length, repeated where the reported split is small."""
-    from transformers import DataCollatorWithPadding
-
-    plain = prepared.splits.report
-    lengths = [len(ids) for ids in plain["input_ids"]]
-    by_length = sorted(range(len(plain)), key=lengths.__getitem__)
+    by_length = _by_length(prepared)
     start = max(0, len(by_length) // 2 - BATCH // 2)
     middle = by_length[start : start + BATCH]
-    rows = [plain[middle[index % len(middle)]] for index in range(BATCH)]
+    return _inputs(prepared, [middle[index % len(middle)] for index in range(BATCH)])
+
+
+def sample_batch(prepared: Prepared) -> Mapping[str, torch.Tensor]:
+    """Inputs of two examples, the second padded where lengths differ: what an exporter may trace a model with."""
+    by_length = _by_length(prepared)
+    return _inputs(prepared, [by_length[-1], by_length[0]])
+
+
+def uneven_batch(prepared: Prepared) -> Mapping[str, torch.Tensor]:
+    """Inputs of three examples, the shortest first: another number and, mostly, other lengths than `sample_batch`."""
+    by_length = _by_length(prepared)
+    return _inputs(prepared, [by_length[0], by_length[len(by_length) // 2], by_length[(len(by_length) - 1) // 3]])
+
+
+def _by_length(prepared: Prepared) -> list[int]:
+    """Places of the reported split's examples, the shortest first."""
+    lengths = [len(ids) for ids in prepared.splits.report["input_ids"]]
+    return sorted(range(len(lengths)), key=lengths.__getitem__)
+
+
+def _inputs(prepared: Prepared, places: Sequence[int]) -> Mapping[str, torch.Tensor]:
+    from transformers import DataCollatorWithPadding
+
+    rows = [prepared.splits.report[place] for place in places]
     collate = prepared.task.collator(prepared.tokenizer) or DataCollatorWithPadding(prepared.tokenizer)
     return prepared.task.inputs(collate(rows), prepared.teacher)

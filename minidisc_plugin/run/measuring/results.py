@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +16,15 @@ from minidisc_plugin.nested.family import encoder_parameters
 from minidisc_plugin.run.measuring.artefacts import Loaded, metric_of, noted_shapes
 from minidisc_plugin.run.measuring.batch import typical_batch
 from minidisc_plugin.run.measuring.measure import Timing, bytes_on_disk, count_parameters, macs, time_models
+from minidisc_plugin.selection import MetricRange, to_unit
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from minidisc_plugin.contracts.artefact import Artefact
     from minidisc_plugin.contracts.run import Run
+
+logger = logging.getLogger(__name__)
 
 
 def measure(run: Run) -> ResultsRecord:
@@ -87,10 +92,20 @@ def _artefacts(run: Run, engine: str) -> dict[str, Artefact]:
 def _artefact_row(run: Run, made: Artefact, metric: float, origin: ModelRow, timing: Timing) -> ModelRow:
     """The row of an artefact; it has as many parameters as the model that it was made from."""
     kept = run.directory.checkpoints not in made.folder.parents
+    lost = lost_share(run, origin.metric, metric) if made.max_loss is not None else None
+    too_much = lost is not None and made.max_loss is not None and lost > made.max_loss
+    if too_much:
+        logger.warning(
+            "%s: %s is %.4g where the student in torch has %.4g; that is %.3g of its range, more than "
+            "quantization.max_loss %g; it is kept, but take another of quantization.schemes",
+            *(made.label, run.bench.metric, metric, origin.metric, lost, made.max_loss),
+        )
     return ModelRow(
         role=made.role,
         scale=origin.scale,
         metric=metric,
+        lost=lost,
+        lost_too_much=too_much,
         parameters=origin.parameters,
         encoder_parameters=origin.encoder_parameters,
         macs=origin.macs,
@@ -100,6 +115,16 @@ def _artefact_row(run: Run, made: Artefact, metric: float, origin: ModelRow, tim
         runtime=made.runtime,
         path=os.path.relpath(made.folder, run.directory.root) if kept else None,
     )
+
+
+def lost_share(run: Run, before: float | None, after: float) -> float | None:
+    """How much of its range a metric lost, below 0 where it gained; None where one of both is not a number."""
+    declared = run.prepared.config.metric.range
+    if before is None:
+        return None
+    unit = to_unit([before, after], run.bench.metric, MetricRange(*declared) if declared else None)
+    lost = unit[0] - unit[1]
+    return lost if math.isfinite(lost) else None
 
 
 def _as_saved(run: Run, model: PreTrainedModel, folder: Path | None) -> PreTrainedModel:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minidisc_plugin.foundation.disks import existing, free_bytes, in_bytes, shown
+from minidisc_plugin.integrations.schemes import WAYS
 from minidisc_plugin.run.plan.stage_costs import is_left_to_inc
 from minidisc_plugin.training.device_memory import checkpoint_bytes
 
@@ -132,10 +133,9 @@ def _exports(prepared: Prepared, student: int) -> tuple[int, int]:
     teacher = _parameters(prepared, 1.0)
     formats = set(config.export.formats) if "export" in config.steps else set()
     schemes = config.quantization.schemes if "quantization" in config.steps else ()
+    sources = {way.of for scheme in schemes if (way := WAYS[scheme]).of is not None}
     exported = len(formats) * student * _EXPORTED + len(schemes) * round(student * _QUANTIZED)
-    scratch = len(formats | ({"openvino"} if "openvino_int8" in schemes else set())) * teacher * _EXPORTED
-    if "openvino_int8" in schemes and "openvino" not in formats:
-        scratch += student * _EXPORTED
+    scratch = len(formats | sources) * teacher * _EXPORTED + len(sources - formats) * student * _EXPORTED
     return exported, scratch
 
 

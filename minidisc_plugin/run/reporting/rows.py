@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from minidisc_plugin.contracts.records import Candidate, ModelRow, ResultsRecord, ScheduleRecord
 
 NOTHING = "-"
+MARK = " (!)"
 _TIMES = 5
 
 
@@ -74,7 +75,8 @@ def results_grid(results: Sequence[ResultsRecord], names: Sequence[str] | None =
             unit = "" if one_metric else f" {_plain(record.metric)} ({record.split})"
             who = (_role(row),) if len(results) == 1 else (label, _role(row))
             cells = _sizes(row, teacher, record.teacher_in(row.runtime))
-            rows.append((*who, f"{row.scale:.4g}", score(row.metric) + unit, *cells))
+            mark = MARK if row.lost_too_much else ""
+            rows.append((*who, f"{row.scale:.4g}", score(row.metric) + unit + mark, *cells))
         ends.add(len(rows) - 1)
     who = ("role",) if len(results) == 1 else ("scheduler", "role")
     sizes = ("params", "encoder\nparams", "MACs", "on disk")
@@ -203,9 +205,21 @@ def _notes(results: Sequence[ResultsRecord], labels: Sequence[str]) -> tuple[str
     else:
         notes += [f"{label}: {text}" for label, text in zip(labels, circumstances, strict=True)]
     for label, record in zip(labels, results, strict=True):
+        notes += [(f"{label}: " if len(results) > 1 else "") + text for text in _losses(record)]
+    for label, record in zip(labels, results, strict=True):
         if taken := times(record.seconds):
             notes.append(f"Time: {taken}" if len(results) == 1 else f"Time of {label}: {taken}")
     return tuple(map(sentence, notes))
+
+
+def _losses(record: ResultsRecord) -> list[str]:
+    """Of each quantized model that lost too much, how much."""
+    return [
+        f"{MARK.strip()} {_role(row)}: {_plain(record.metric)} lost {100 * row.lost:.2g}% of its range, more than "
+        f"quantization.max_loss allows; it is kept in {row.path}"
+        for row in record.rows
+        if row.lost_too_much and row.lost is not None
+    ]
 
 
 def _circumstances(record: ResultsRecord) -> str:

@@ -1,82 +1,100 @@
-"""The step `quantization`: the student in 8 bits, by OpenVINO's NNCF or by Neural Compressor."""
+"""The step `quantization`: the student in 8 bits, or in 4, by each of the schemes that a config names."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from minidisc_plugin.contracts.artefact import Artefact
 from minidisc_plugin.contracts.run import Run, Step
-from minidisc_plugin.integrations.hosts import require
-from minidisc_plugin.integrations.requirements import Capability
-from minidisc_plugin.run.steps.export import exported, in_single, make_once, refuse_task
+from minidisc_plugin.integrations.export.elsewhere import Elsewhere
+from minidisc_plugin.integrations.export.route import route_for
+from minidisc_plugin.integrations.hosts import available, require
+from minidisc_plugin.integrations.schemes import WAYS
+from minidisc_plugin.run.measuring.batch import sample_batch
+from minidisc_plugin.run.steps.exporting import RUNTIMES, check_elsewhere, exported, in_single, make_once, refuse_task
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from minidisc_plugin.contracts.config import CompressionConfig
-
-FOLDERS = {
-    "openvino_int8": "student-openvino-int8",
-    "inc_dynamic": "student-inc-dynamic",
-    "inc_static": "student-inc-static",
-}
-_CAPABILITIES: Mapping[str, Capability] = {"openvino_int8": "openvino", "inc_dynamic": "inc", "inc_static": "inc"}
+    from minidisc_plugin.integrations.export.route import Format
 
 
 class Quantization(Step):
-    """Quantize the student by each of `quantization.schemes`, calibrated on examples of train."""
+    """Quantize the student by each of `quantization.schemes`, where one needs it calibrated on examples of train."""
 
     name = "quantization"
-    writes: ClassVar[Mapping[str, str]] = {
-        f"{FOLDERS['openvino_int8']}/": "the student in 8 bits as OpenVINO IR (step quantization)",
-        f"{FOLDERS['inc_dynamic']}/": "the student in 8 bits by Neural Compressor, dynamic (step quantization)",
-        f"{FOLDERS['inc_static']}/": "the student in 8 bits by Neural Compressor, calibrated (step quantization)",
-    }
+    writes: ClassVar[Mapping[str, str]] = {f"{way.folder}/": f"{way.what} (step quantization)" for way in WAYS.values()}
 
     def check(self, config: CompressionConfig) -> None:
         """See Step."""
         refuse_task(self.name, config)
+        able = [name for name, way in WAYS.items() if available(way.capability, way.route)]
+        instead = f"take one of quantization.schemes that work here ({', '.join(able)}), or, " if able else ""
         for scheme in config.quantization.schemes:
-            require(_CAPABILITIES[scheme])
+            require(WAYS[scheme].capability, WAYS[scheme].route, instead)
 
     def run(self, run: Run) -> None:
         """See Step."""
-        for scheme in run.prepared.config.quantization.schemes:
-            if scheme == "openvino_int8":
-                self._openvino(run, scheme)
-            else:
-                self._inc(run, scheme)
+        with Elsewhere() as elsewhere:
+            for scheme in run.prepared.config.quantization.schemes:
+                self._scheme(run, elsewhere, scheme)
 
-    def _openvino(self, run: Run, scheme: str) -> None:
-        from minidisc_plugin.integrations import openvino
-
-        kind = run.prepared.task.runtime_classes["openvino"]
-        source = exported(run, "student", "openvino", _exported_already(run))
-        exported(run, "teacher", "openvino")
-        folder = run.directory.root / FOLDERS[scheme]
-        make_once(run, scheme, folder, lambda staged: openvino.quantize(source, staged, calibration(run), kind))
-        run.artefacts.append(
-            Artefact("student", "OpenVINO int8", "openvino", folder, partial(openvino.load, kind=kind))
-        )
-
-    def _inc(self, run: Run, scheme: str) -> None:
-        from minidisc_plugin.integrations.inc import quantization
-
-        static = scheme == "inc_static"
-        folder = run.directory.root / FOLDERS[scheme]
+    def _scheme(self, run: Run, elsewhere: Elsewhere, scheme: str) -> None:
+        way = WAYS[scheme]
+        made = _of_exported(run, elsewhere, scheme, way.of) if way.of else _of_torch(run, scheme)
+        folder = run.directory.root / way.folder
 
         def make(staged: Path) -> None:
-            examples = calibration(run) if static else None
-            quantization.quantize(
-                in_single(run, "student"), staged, examples, run.prepared.tokenizer, run.prepared.task.name
-            )
+            made.make(staged)
+            if made.opened:
+                check_elsewhere(run, elsewhere, staged, way.runtime, made.opened, exact=False)
 
         make_once(run, scheme, folder, make)
-        runtime = f"torch int8, {'static' if static else 'dynamic'}"
-        run.artefacts.append(Artefact("student", runtime, "torch", folder, quantization.load))
+        limit = run.prepared.config.quantization.max_loss
+        run.artefacts.append(Artefact("student", way.runtime, way.of or "torch", folder, made.load, max_loss=limit))
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a host does for a scheme: `make` writes to a path, `load` reads it, `opened` reads it elsewhere."""
+
+    make: Callable[[Path], None]
+    load: Callable[[Path], Any]
+    opened: str = ""
+
+
+def _of_exported(run: Run, elsewhere: Elsewhere, scheme: str, format_name: Format) -> _Made:
+    """Of a model that was exported, which is done first where the step `export` has not; the teacher's, to compare."""
+    route = route_for(format_name, run.prepared.task)
+    source = exported(run, elsewhere, "student", format_name, _exported_already(run, format_name))
+    exported(run, elsewhere, "teacher", format_name)
+
+    def make(staged: Path) -> None:
+        route.quantize(scheme, source, staged, calibration(run), sample_batch(run.prepared))
+
+    return _Made(make, route.load, route.opened)
+
+
+def _of_torch(run: Run, scheme: str) -> _Made:
+    """Of the student itself; Neural Compressor 3.7 writes what only `load` of this package reads."""
+    if scheme == "torchao_int8":
+        from minidisc_plugin.integrations import torchao
+
+        opened = torchao.OPENED.format(auto_class=run.prepared.task.auto_class)
+        return _Made(lambda staged: torchao.quantize(run.directory.student, staged), torchao.load, opened)
+    from minidisc_plugin.integrations.inc import quantization
+
+    def make(staged: Path) -> None:
+        examples = calibration(run) if scheme == "inc_static" else None
+        quantization.quantize(
+            in_single(run, "student"), staged, examples, run.prepared.tokenizer, run.prepared.task.name
+        )
+
+    return _Made(make, quantization.load)
 
 
 def calibration(run: Run) -> Dataset:
@@ -87,9 +105,7 @@ def calibration(run: Run) -> Dataset:
     return train.shuffle(seed=config.seed).select(range(count)).select_columns(names)
 
 
-def _exported_already(run: Run) -> str | None:
+def _exported_already(run: Run, format_name: Format) -> str | None:
     """Name of the folder of the step `export`, when it ran before; else none."""
-    return next(
-        (found.folder.name for found in run.artefacts if (found.role, found.runtime) == ("student", "OpenVINO fp32")),
-        None,
-    )
+    wanted = ("student", RUNTIMES[format_name])
+    return next((found.folder.name for found in run.artefacts if (found.role, found.runtime) == wanted), None)

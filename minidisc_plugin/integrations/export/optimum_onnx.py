@@ -1,0 +1,58 @@
+"""ONNX through Optimum: export, dynamic 8 bits, inference by ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minidisc_plugin.foundation.atomic import atomic_folder
+from minidisc_plugin.integrations.export.route import Route
+from minidisc_plugin.nested.checkpoint import as_stock
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+_OPENED = """
+def opened(folder):
+    from optimum.onnxruntime import {kind}
+    return {kind}.from_pretrained(folder, provider="CPUExecutionProvider")
+"""
+
+
+class OptimumONNX(Route):
+    """`optimum.exporters.onnx`, `ORTQuantizer` and the `ORTModelFor...` classes."""
+
+    def export(self, model: PreTrainedModel, folder: Path, sample: Mapping[str, Tensor]) -> None:
+        """See Route."""
+        from optimum.exporters.onnx import onnx_export_from_model
+
+        with atomic_folder(folder) as temporary:
+            onnx_export_from_model(as_stock(model), temporary, task=self.task.name, do_validation=False)
+
+    def quantize(
+        self, scheme: str, source: Path, folder: Path, examples: Dataset, sample: Mapping[str, Tensor]
+    ) -> None:
+        """See Route."""
+        from onnxruntime.quantization import QuantFormat, QuantizationMode
+        from optimum.onnxruntime import ORTQuantizer
+        from optimum.onnxruntime.configuration import QuantizationConfig
+
+        assert scheme == "onnx_dynamic"
+        settings = QuantizationConfig(is_static=False, format=QuantFormat.QOperator, mode=QuantizationMode.IntegerOps)
+        with atomic_folder(folder) as temporary:
+            ORTQuantizer.from_pretrained(source).quantize(settings, temporary, file_suffix="")
+
+    def load(self, folder: Path) -> Any:
+        """See Route."""
+        from optimum import onnxruntime
+
+        kind = getattr(onnxruntime, self.task.runtime_classes["onnx"])
+        return kind.from_pretrained(str(folder), provider="CPUExecutionProvider")
+
+    @property
+    def opened(self) -> str:
+        """See Route."""
+        return _OPENED.format(kind=self.task.runtime_classes["onnx"])

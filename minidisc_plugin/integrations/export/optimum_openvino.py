@@ -1,0 +1,69 @@
+"""OpenVINO through Optimum Intel 1.27 or 2.2: export, NNCF, inference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minidisc_plugin.foundation.atomic import atomic_folder
+from minidisc_plugin.integrations.export.route import Route
+from minidisc_plugin.nested.checkpoint import as_stock
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+_OPENED = """
+def opened(folder):
+    from optimum.intel import {kind}
+    settings = {{"INFERENCE_PRECISION_HINT": "f32", "CACHE_DIR": ""}}
+    return {kind}.from_pretrained(folder, export=False, device="CPU", ov_config=settings)
+"""
+
+
+class OptimumOpenVINO(Route):
+    """`optimum.exporters.openvino`, `OVQuantizer` and the `OVModelFor...` classes."""
+
+    def export(self, model: PreTrainedModel, folder: Path, sample: Mapping[str, Tensor]) -> None:
+        """See Route."""
+        from optimum.exporters.openvino import export_from_model
+        from optimum.intel import OVConfig
+
+        with atomic_folder(folder) as temporary:
+            # Without a config the exporter stores large models in 8 bits.
+            export_from_model(as_stock(model), temporary, task=self.task.name, ov_config=OVConfig(dtype="fp32"))
+
+    def quantize(
+        self, scheme: str, source: Path, folder: Path, examples: Dataset, sample: Mapping[str, Tensor]
+    ) -> None:
+        """See Route."""
+        from optimum.intel import OVConfig, OVQuantizationConfig, OVQuantizer, OVWeightQuantizationConfig
+
+        settings = {
+            "openvino_int8": lambda: OVWeightQuantizationConfig(bits=8),
+            # Widths of slices are seldom multiples of 128: groups as large as fit, else 8 bits.
+            "openvino_int4": lambda: OVWeightQuantizationConfig(bits=4, sym=True, group_size_fallback="adjust"),
+            "openvino_static": lambda: OVQuantizationConfig(num_samples=len(examples)),
+        }[scheme]()
+        calibration = examples if scheme == "openvino_static" else None
+        with atomic_folder(folder) as temporary:
+            OVQuantizer.from_pretrained(self.load(source)).quantize(
+                calibration_dataset=calibration,
+                ov_config=OVConfig(quantization_config=settings),
+                save_directory=temporary,
+            )
+
+    def load(self, folder: Path) -> Any:
+        """See Route."""
+        from optimum import intel
+
+        return getattr(intel, self.task.runtime_classes["openvino"]).from_pretrained(
+            str(folder), export=False, device="CPU", ov_config={"CACHE_DIR": "", "PERFORMANCE_HINT": "LATENCY"}
+        )
+
+    @property
+    def opened(self) -> str:
+        """See Route."""
+        return _OPENED.format(kind=self.task.runtime_classes["openvino"])

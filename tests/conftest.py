@@ -32,6 +32,7 @@ def no_litter() -> Iterator[None]:
         ignored = {
             ".git",
             ".venv",
+            ".venv-inc",
             ".venv-latest",
             "runs",
             ".pytest_cache",

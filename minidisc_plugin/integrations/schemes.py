@@ -20,6 +20,7 @@ class Way:
         capability: Of the hosts.
         route: The only one that will do, where there is one.
         of: The format that is quantized; None for a model of torch.
+        calibrated: Whether ranges of activations are taken from examples.
     """
 
     runtime: str
@@ -28,6 +29,7 @@ class Way:
     capability: Capability
     route: str | None = None
     of: Format | None = None
+    calibrated: bool = False
 
 
 WAYS: Mapping[str, Way] = {
@@ -51,6 +53,7 @@ WAYS: Mapping[str, Way] = {
         "the student as OpenVINO IR, weights and activations in 8 bits",
         "openvino_bits",
         of="openvino",
+        calibrated=True,
     ),
     "onnx_dynamic": Way(
         "ONNX int8, dynamic",
@@ -67,6 +70,7 @@ WAYS: Mapping[str, Way] = {
         "onnx_bits",
         "nncf",
         of="onnx",
+        calibrated=True,
     ),
     "torchao_int8": Way(
         "torch int8, torchao",
@@ -88,5 +92,6 @@ WAYS: Mapping[str, Way] = {
         "the student in 8 bits by Neural Compressor, calibrated",
         "torch_bits",
         "inc",
+        calibrated=True,
     ),
 }

@@ -13,6 +13,7 @@ import yaml
 from minidisc_plugin import CompressionConfig, compress
 from minidisc_plugin.foundation.litter import compile_into, no_litter
 from minidisc_plugin.integrations.hosts import available
+from minidisc_plugin.integrations.schemes import WAYS
 from tests.builders.tiny import make_config
 
 FOLDERS = ("home", "temporary", "working", "caches")
@@ -66,14 +67,17 @@ def test_a_plan_leaves_nothing(run_files: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (available("openvino") and available("onnx") and available("host", "inc")), reason="hosts are missing")
+@pytest.mark.skipif(
+    not (available("openvino") and available("onnx") and available("host", "inc")), reason="hosts are missing"
+)
 def test_every_deployment_leaves_the_directory(run_files: Path, tmp_path: Path) -> None:
+    schemes = [name for name, way in WAYS.items() if available(way.capability, way.route)]
     steps = ["steps=[export, quantization]", "export.formats=[openvino, onnx]"]
-    steps += ["quantization.schemes=[openvino_int8, inc_dynamic, inc_static]"]
+    steps += [f"quantization.schemes=[{', '.join(schemes)}]"]
     left = command(run_files, tmp_path, "run", *(part for step in steps for part in ("--set", step)))
     assert (left["home"], left["temporary"], left["working"]) == (set(), set(), {"out"})
     inside = {path.name for path in (tmp_path / "working" / "out").rglob("*")}
-    assert "student-inc-static" in inside and not any(name.startswith(".") for name in inside)
+    assert "student-openvino-static" in inside and not any(name.startswith(".") for name in inside)
 
 
 def test_what_is_set_is_given_back(run_files: Path, tmp_path: Path) -> None:

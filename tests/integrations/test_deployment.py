@@ -15,17 +15,21 @@ from transformers import AutoTokenizer
 
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.validation import validate
-from minidisc_plugin.integrations import openvino
-from minidisc_plugin.integrations.inc import quantization
+from minidisc_plugin.integrations.export.elsewhere import Elsewhere
+from minidisc_plugin.integrations.export.route import route_for
+from minidisc_plugin.integrations.hosts import available, require
+from minidisc_plugin.integrations.schemes import WAYS
 from minidisc_plugin.nested.checkpoint import as_stock
 from minidisc_plugin.run.measuring.measure import bytes_on_disk
 from minidisc_plugin.run.pipeline import Result, compress
 from minidisc_plugin.run.plan.plan import make_plan
+from minidisc_plugin.tasks.registry import TASKS
 from tests.builders.tiny import make_config
 
 SENTENCES = ["word1 good word2", "awful word3", "word4 word5 nice word6 word7"]
-FOLDERS = ["student-openvino", "student-onnx", "student-openvino-int8", "student-inc-dynamic", "student-inc-static"]
-# Blocks this package, then loads by Optimum alone.
+SCHEMES = [name for name, way in WAYS.items() if available(way.capability, way.route)]
+FOLDERS = ["student-openvino", "student-onnx", *(WAYS[scheme].folder for scheme in SCHEMES)]
+# Blocks this package, then loads by the host alone, as its documentation says.
 ELSEWHERE = """
 import sys
 class Absent:
@@ -35,29 +39,38 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 import json
 from transformers import AutoTokenizer
-folder, kind = sys.argv[1:3]
-if kind == "openvino":
-    from optimum.intel import OVModelForSequenceClassification as Model
-    # On processors with bf16 instructions OpenVINO would compute in bf16.
-    settings = {"ov_config": {"INFERENCE_PRECISION_HINT": "f32"}}
+folder, kind, host = sys.argv[1:4]
+# On processors with bf16 instructions OpenVINO would compute in bf16.
+exact = {"INFERENCE_PRECISION_HINT": "f32"}
+if host == "transformers":
+    from transformers.exporters import ExportedModel
+    model = ExportedModel.from_pretrained(folder, **({"config": exact} if kind == "openvino" else {}))
+elif kind == "openvino":
+    from optimum.intel import OVModelForSequenceClassification
+    model = OVModelForSequenceClassification.from_pretrained(folder, ov_config=exact)
 else:
-    from optimum.onnxruntime import ORTModelForSequenceClassification as Model
-    settings = {}
-model = Model.from_pretrained(folder, **settings)
+    from optimum.onnxruntime import ORTModelForSequenceClassification
+    model = ORTModelForSequenceClassification.from_pretrained(folder)
 tokenizer = AutoTokenizer.from_pretrained(folder)
-batch = tokenizer(json.loads(sys.argv[3]), padding=True, return_tensors="pt")
+batch = tokenizer(json.loads(sys.argv[4]), padding=True, return_tensors="pt")
 print(json.dumps(model(**batch).logits.tolist()))
 """
+
+pytestmark = pytest.mark.skipif(
+    not (available("openvino_bits") and available("onnx")), reason="no host exports to OpenVINO and ONNX"
+)
 
 
 def config_of(files: Path, folder: Path, **changes: Any) -> CompressionConfig:
     data = make_config(
         files,
         output_dir=str(folder),
-        steps=["export", "quantization"],
-        export={"formats": ["openvino", "onnx"]},
-        quantization={"schemes": ["openvino_int8", "inc_dynamic", "inc_static"], "calibration_examples": 40},
-        **changes,
+        **{
+            "steps": ["export", "quantization"],
+            "export": {"formats": ["openvino", "onnx"]},
+            "quantization": {"schemes": SCHEMES, "calibration_examples": 40},
+            **changes,
+        },
     )
     return validate(CompressionConfig, data)
 
@@ -88,17 +101,21 @@ def expected(result: Result) -> torch.Tensor:
 
 def test_every_artefact_has_a_row_next_to_the_teacher_in_its_runtime(deployed: Result) -> None:
     found = [(row.role, row.runtime) for row in deployed.results.rows]
+    quantized = {
+        engine: [("student", WAYS[scheme].runtime) for scheme in SCHEMES if WAYS[scheme].of == engine]
+        for engine in ("openvino", "onnx", None)
+    }
     assert found == [
         ("teacher", "torch fp32"),
         ("assistant", "torch fp32"),
         ("student", "torch fp32"),
         ("teacher", "OpenVINO fp32"),
         ("student", "OpenVINO fp32"),
-        ("student", "OpenVINO int8"),
+        *quantized["openvino"],
         ("teacher", "ONNX fp32"),
         ("student", "ONNX fp32"),
-        ("student", "torch int8, dynamic"),
-        ("student", "torch int8, static"),
+        *quantized["onnx"],
+        *quantized[None],
     ]
     for row in deployed.results.rows:
         assert None not in (row.metric, row.latency_ms_batch1, row.throughput_batch32, row.parameters)
@@ -126,40 +143,52 @@ def test_the_output_directory_holds_no_scratch(deployed: Result) -> None:
 
 
 @pytest.mark.parametrize(("kind", "folder"), [("openvino", "student-openvino"), ("onnx", "student-onnx")])
-def test_exports_load_where_this_package_is_absent(deployed: Result, kind: str, folder: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", ELSEWHERE, str(deployed.output_dir / folder), kind, json.dumps(SENTENCES)]
+def test_exports_load_where_this_package_is_absent(deployed: Result, kind: Any, folder: str, tmp_path: Path) -> None:
+    arguments = [str(deployed.output_dir / folder), kind, require(kind), json.dumps(SENTENCES)]
+    command = [sys.executable, "-c", ELSEWHERE, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     logits = torch.tensor(json.loads(done.stdout.strip().splitlines()[-1]))
-    assert torch.allclose(logits, expected(deployed), atol=1e-4)
+    assert torch.allclose(logits, expected(deployed), atol=2e-5)
 
 
-def test_eight_bits_stay_close(deployed: Result) -> None:
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_fewer_bits_stay_close(deployed: Result, scheme: str) -> None:
     batch, logits = batch_of(deployed.output_dir / "student"), expected(deployed)
-    models = {
-        "student-openvino-int8": openvino.load,
-        "student-inc-dynamic": quantization.load,
-        "student-inc-static": quantization.load,
-    }
-    for folder, load in models.items():
-        with torch.no_grad():
-            found = torch.as_tensor(load(deployed.output_dir / folder)(**batch)["logits"])
-        assert (found - logits).abs().max() < 0.2 * logits.abs().max(), folder
-        assert not torch.equal(found, logits), f"{folder} is not quantised"
-        assert (found.argmax(-1) == logits.argmax(-1)).all()
-
-
-def test_quantised_weights_are_what_is_loaded(deployed: Result, tmp_path: Path) -> None:
-    student = deployed.student
-    quantization.quantize(student, tmp_path / "q", None, AutoTokenizer.from_pretrained(deployed.output_dir / "student"))
-    batch = batch_of(deployed.output_dir / "student")
-    first, second = (
-        quantization.load(folder) for folder in (tmp_path / "q", deployed.output_dir / "student-inc-dynamic")
-    )
     with torch.no_grad():
-        assert torch.equal(first(**batch)["logits"], second(**batch)["logits"])
-    kinds = {type(module).__module__ for module in first.modules()}
-    assert any("quantized" in kind for kind in kinds)
+        output = loader_of(scheme)(deployed.output_dir / WAYS[scheme].folder)(**batch)
+    found = torch.as_tensor(output["logits"])
+    assert (found - logits).abs().max() < 0.2 * logits.abs().max()
+    assert not torch.equal(found, logits), "it is not quantized"
+    assert (found.argmax(-1) == logits.argmax(-1)).all()
+
+
+@pytest.mark.parametrize("scheme", [scheme for scheme in SCHEMES if WAYS[scheme].of or scheme == "torchao_int8"])
+def test_fewer_bits_load_where_this_package_is_absent(deployed: Result, scheme: str) -> None:
+    folder = deployed.output_dir / WAYS[scheme].folder
+    batch = batch_of(deployed.output_dir / "student")
+    if scheme == "torchao_int8":
+        from minidisc_plugin.integrations import torchao
+
+        opened = torchao.OPENED.format(auto_class="AutoModelForSequenceClassification")
+    else:
+        opened = route_for(WAYS[scheme].of, TASKS["text-classification"]()).opened
+    with Elsewhere() as elsewhere, torch.no_grad():
+        found = elsewhere.outputs(scheme, folder, opened, batch)["logits"]
+    logits = expected(deployed)
+    assert (found - logits).abs().max() < 0.2 * logits.abs().max() and not torch.equal(found, logits)
+
+
+def loader_of(scheme: str) -> Any:
+    if WAYS[scheme].of:
+        return route_for(WAYS[scheme].of, TASKS["text-classification"]()).load
+    if scheme == "torchao_int8":
+        from minidisc_plugin.integrations import torchao
+
+        return torchao.load
+    from minidisc_plugin.integrations.inc import quantization
+
+    return quantization.load
 
 
 def test_a_narrow_model_poses_as_its_stock_class_only_for_exporters(deployed: Result) -> None:
@@ -175,23 +204,26 @@ def test_a_run_cut_off_after_a_step_does_not_repeat_it(
 ) -> None:
     config = config_of(run_files, tmp_path / "out", scheduler="direct")
     exports: list[str] = []
-    export = openvino.export
+    route = type(route_for("openvino", TASKS["text-classification"]()))
+    export, quantize = route.export, route.quantize
 
-    def counted(model: Any, folder: Path, task: str) -> None:
+    def counted(self: Any, model: Any, folder: Path, sample: Any) -> None:
         exports.append(folder.name)
-        export(model, folder, task)
+        export(self, model, folder, sample)
 
-    def stop(*args: Any) -> None:
-        raise KeyboardInterrupt
+    def stop(self: Any, scheme: str, *others: Any) -> None:
+        if scheme == "openvino_static":
+            raise KeyboardInterrupt
+        quantize(self, scheme, *others)
 
-    monkeypatch.setattr(openvino, "export", counted)
+    monkeypatch.setattr(route, "export", counted)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(quantization, "quantize", stop)
+        patch.setattr(route, "quantize", stop)
         compress(config)
-    assert len(exports) == 2 and not (tmp_path / "out" / "student-inc-dynamic").exists()
+    assert len(exports) == 2 and not (tmp_path / "out" / "student-openvino-static").exists()
     result = compress(config, resume=True)
     assert len(exports) == 2
-    assert [row.runtime for row in result.results.rows][-1] == "torch int8, static"
+    assert len(result.results.rows) == 6 + len(SCHEMES)  # teacher and student in torch, OpenVINO and ONNX
     plain = make_config(run_files, output_dir=str(tmp_path / "out"), scheduler="direct")
     compress(CompressionConfig.model_validate(plain), overwrite=True)
     assert not set(FOLDERS) & {path.name for path in (tmp_path / "out").iterdir()}

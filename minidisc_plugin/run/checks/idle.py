@@ -18,6 +18,7 @@ from minidisc_plugin.contracts.config import (
 from minidisc_plugin.contracts.values import Settings
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.printable import shown
+from minidisc_plugin.integrations.schemes import WAYS
 from minidisc_plugin.run.checks.idle_dataset import refused_of_dataset, said_of_dataset
 
 logger = logging.getLogger(__name__)
@@ -145,9 +146,8 @@ def _said(config: CompressionConfig, training: Mapping[str, Any], settled: Mappi
         yield "engine.teacher_cache_dir does nothing with engine.teacher_cache: false"
     if config.scheduler_config.get("sampling") == "all" and config.scheduler_config.get("random_candidates", 1) != 1:
         yield "scheduler_config.random_candidates does nothing with scheduler_config.sampling: all"
-    static = {"openvino_int8", "inc_static"}
-    calibrated = config.quantization.calibration_examples != QuantizationConfig().calibration_examples
-    if calibrated and not static & set(config.quantization.schemes):
+    examples_given = config.quantization.calibration_examples != QuantizationConfig().calibration_examples
+    if examples_given and not any(WAYS[scheme].calibrated for scheme in config.quantization.schemes):
         yield "quantization.calibration_examples does nothing with schemes that calibrate nothing"
 
 

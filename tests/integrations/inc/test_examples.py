@@ -14,7 +14,7 @@ import minidisc_plugin
 from minidisc_plugin.contracts.records import read_results
 from tests.builders.tiny import make_overrides
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 INTEL = EXAMPLES / "intel"
 
 

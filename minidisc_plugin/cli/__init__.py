@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from minidisc_plugin.cli.olive_package import olive_package_arguments, olive_package_command
 from minidisc_plugin.foundation.errors import MinidiscError, StorageError
 from minidisc_plugin.foundation.printable import one_line, printable
 from minidisc_plugin.foundation.process_memory import restart_without_thread_cache
@@ -35,17 +36,6 @@ a config:
 
 exit status: 0 done; 1 training failed, or (plugins) a plug-in is broken, or nothing can be printed;
              2 the config, the data, the disk or the arguments cannot be used
-"""
-
-_OLIVE = """\
-Microsoft Olive finds the passes of a workflow in a table of its own; the one that this command prints has ours, too:
-
-  minidisc olive-package --out package.json
-  olive run --config workflow.json --package-config package.json
-
-In workflow.json, a pass of `"type": "MiniDisc"` then takes the teacher that input_model names, chooses the assistant,
-distils the student, and hands it to the next pass. Its parameters are the keys of a compression config: dataset,
-metric, pruning, training ... Print the table again after an update of Olive.
 """
 
 
@@ -124,11 +114,7 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     olive = _command(
         commands, "olive-package", olive_package_command, "print Olive's table of passes with our pass MiniDisc in it"
     )
-    olive.formatter_class = argparse.RawDescriptionHelpFormatter
-    olive.epilog = _OLIVE
-    olive.add_argument(
-        "--out", metavar="FILE", type=Path, help="write the table to FILE (replaced if it exists) and print nothing"
-    )
+    olive_package_arguments(olive)
 
 
 def execute(options: argparse.Namespace, *, own_process: bool) -> int:
@@ -238,20 +224,6 @@ def doctor_command(options: argparse.Namespace) -> None:
     from minidisc_plugin.integrations.requirements import diagnose
 
     print(render(diagnose()))
-
-
-def olive_package_command(options: argparse.Namespace) -> None:
-    """`minidisc olive-package`."""
-    from minidisc_plugin.foundation.atomic import write_text
-    from minidisc_plugin.foundation.storage import storage_errors
-    from minidisc_plugin.olive.package import package_table
-
-    table = package_table()
-    if options.out is None:
-        print(table, end="")
-        return
-    with storage_errors(options.out):
-        write_text(options.out, table)
 
 
 def _print_picture(run_dir: Path) -> None:

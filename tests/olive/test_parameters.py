@@ -15,6 +15,7 @@ from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.olive.compression import MiniDisc, PassError
 from minidisc_plugin.olive.parameters import CONFIG_FILE, NOT_HERE, config_of, schema
 from tests.builders.tiny import make_config
+from tests.repository.test_docs import ROOT, blocks
 
 FIELDS = CompressionConfig.model_fields
 
@@ -106,6 +107,19 @@ def test_steps_of_a_file_are_refused(run_files: Path, tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(make_config(run_files, steps=["export"])), encoding="utf-8")
     with pytest.raises(PassError, match="steps: further steps are passes of Olive"):
         accepted({CONFIG_FILE: str(file)})
+
+
+@pytest.mark.parametrize("file", ["docs/hosts.md", "examples/olive/workflow.json"])
+def test_the_workflow_that_is_shown_is_one(file: str) -> None:
+    text = (ROOT / file).read_text(encoding="utf-8")
+    workflow = json.loads(blocks(text, "json")[0] if file.endswith(".md") else text)
+    shown = {key: value for key, value in workflow["passes"]["student"].items() if key != "type"}
+    assert run_config(shown).pruning.target_sparsity == 0.9
+    assert [given["type"] for given in workflow["passes"].values()] == [
+        "MiniDisc",
+        "OnnxConversion",
+        "OnnxDynamicQuantization",
+    ]
 
 
 def test_the_schema_is_made_anew_each_time() -> None:

@@ -14,14 +14,15 @@ from olive.passes.pytorch.common import inherit_hf_from_hf
 
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.output import RECORD_FILE
+from minidisc_plugin.contracts.records import RESULTS_FILE, write_json
 from minidisc_plugin.foundation.errors import ConfigError, MinidiscError, RunDirectoryError
 from minidisc_plugin.foundation.storage import storage_errors
 from minidisc_plugin.nested.checkpoint import CODE_FILE
 from minidisc_plugin.olive.parameters import checked, config_of, schema
 from minidisc_plugin.run.pipeline import Result, compress
 
-# What a run says about itself.
-KEPT = ("schedule.json", "results.json", "tradeoff.png", "README.md")
+# What `minidisc report` shows of a run, beside its results; the model card speaks of folders that are not here.
+KEPT = ("schedule.json", "tradeoff.png")
 # What only a model of torch needs; the rest (tokenizer, config, records) goes with the student from pass to pass.
 _OF_TORCH = ("*.safetensors", "*.safetensors.index.json", CODE_FILE)
 
@@ -35,7 +36,7 @@ class MiniDisc(Pass):  # type: ignore[misc]
 
     The input is a `HfModel`, the fine-tuned teacher; the output is a `HfModel`, too, with the teacher's tokenizer. A
     student whose layers differ in width brings its own modelling file, so its `load_kwargs` trust remote code. Beside
-    it lie the run's records, plot and model card.
+    it lie the run's records and plot, for `minidisc report`.
 
     A pass that was cut off goes on from its last checkpoint when the workflow is run again.
     """
@@ -129,11 +130,14 @@ def _compressed(config: CompressionConfig, scratch: Path) -> Result:
 
 
 def _keep(result: Result, place: Path) -> None:
-    """Copy what a workflow goes on with; the student first, so that `_student` finds nothing half done."""
+    """Copy what a workflow goes on with: the student, and the records."""
     shutil.copytree(result.output_dir / "student", place, dirs_exist_ok=True)
     for name in KEPT:
         if (result.output_dir / name).exists():
             shutil.copy(result.output_dir / name, place / name)
+    results = result.results
+    rows = [row.model_copy(update={"path": None}) for row in results.rows]
+    write_json(place / RESULTS_FILE, results.model_copy(update={"rows": rows}))
 
 
 def _student(teacher: HfModelHandler, place: Path) -> HfModelHandler:

@@ -101,7 +101,6 @@ def test_it_goes_on_with_a_run_that_was_cut_off_but_not_with_one_of_other_data(r
         "config.json",
         "schedule.json",
         "results.json",
-        "README.md",
     }
 
 

@@ -112,12 +112,16 @@ def test_the_student_is_one_of_hugging_face_with_its_own_code(done: Done) -> Non
     np.testing.assert_allclose(logits, logits_of_torch(student), atol=1e-6)
 
 
-def test_records_and_tokenizer_go_with_the_student_to_the_end(done: Done) -> None:
+def test_records_and_tokenizer_go_with_the_student_to_the_end(done: Done, capsys: pytest.CaptureFixture[str]) -> None:
     output = done.folder / "runs" / "olive"
     schedule, results = read_schedule(output), read_results(output)
     assert schedule.scheduler == "minidisc" and len(schedule.assistants) == 1
     assert results.row("teacher") is not None and results.row("student") is not None
-    assert {"README.md", "tradeoff.png", "tokenizer.json", "config.json"} <= {path.name for path in output.iterdir()}
+    assert {"tradeoff.png", "tokenizer.json", "config.json"} <= {path.name for path in output.iterdir()}
+    assert not [row.path for row in results.rows if row.path], "folders of the run, which is gone"
+    assert main(["report", str(output)]) == 0
+    printed = capsys.readouterr().out
+    assert "teacher" in printed and "student" in printed
     assert AutoTokenizer.from_pretrained(output)("good")["input_ids"]
 
 

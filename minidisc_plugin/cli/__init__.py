@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from minidisc_plugin.cli.olive_package import olive_package_arguments, olive_package_command
 from minidisc_plugin.foundation.errors import MinidiscError, StorageError
 from minidisc_plugin.foundation.printable import one_line, printable
 from minidisc_plugin.foundation.process_memory import restart_without_thread_cache
@@ -113,6 +114,11 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
 
     _command(commands, "plugins", plugins_command, "list the schedulers found, their distributions, or their errors")
     _command(commands, "doctor", doctor_command, "check the installed versions, and say which pin would help")
+
+    olive = _command(
+        commands, "olive-package", olive_package_command, "print Olive's table of passes with our pass MiniDisc in it"
+    )
+    olive_package_arguments(olive)
 
 
 def execute(options: argparse.Namespace, *, own_process: bool) -> int:

@@ -21,7 +21,7 @@ from minidisc_plugin.run.config.file import read_config
 from minidisc_plugin.run.plan.plan import make_plan
 from tests.builders.tiny import make_config
 
-COMMANDS = ("run", "plan", "select", "report", "plugins", "doctor")
+COMMANDS = ("run", "plan", "select", "report", "plugins", "doctor", "olive-package")
 
 
 @dataclass
@@ -203,7 +203,7 @@ def test_help_names_every_subcommand_and_a_config_that_works(
     printed = capsys.readouterr().out
     assert stopped.value.code == 0
     for command in COMMANDS:
-        assert re.search(rf"^    {command} ", printed, flags=re.MULTILINE)
+        assert re.search(rf"^    {command}[ \n]", printed, flags=re.MULTILINE)
     block = printed.partition("a config:\n")[2].partition("\n\n")[0]
     (tmp_path / "config.yaml").write_text(block, encoding="utf-8")
     config = read_config(tmp_path / "config.yaml")

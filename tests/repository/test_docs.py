@@ -28,7 +28,9 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("exa
 EXECUTED = (ROOT / "docs" / "hooks.md", ROOT / "docs" / "schedulers.md")
 EXAMPLE = ROOT / "examples" / "third_party_scheduler"
 # Hosts that are installed in one of the tested stacks only.
-OPTIONAL = {"neural_compressor", "nncf", "onnx", "onnxruntime", "openvino", "optimum"}
+OPTIONAL = {
+    *("modelopt", "neural_compressor", "nncf", "olive", "onnx", "onnxruntime", "openvino", "optimum", "torchao", "trl"),
+}
 
 
 def blocks(text: str, language: str) -> list[str]:

@@ -29,7 +29,7 @@ def require(capability: Capability, route: str | None = None, instead: str = "")
     """
     if working := _working(capability, route):
         return working[0].name
-    versions = diagnosis.installed_versions()
+    versions = diagnosis.by_name(diagnosis.installed_versions())
     wanted = [found for found in ROUTES[capability] if route in (None, found.name)]
     faults = diagnosis.faults_of(ROUTES["core"], versions) + diagnosis.faults_of(wanted, versions)
     pins = " ".join(f'"{pin}"' for pin in dict.fromkeys(fault.rule.remedy for fault in faults))

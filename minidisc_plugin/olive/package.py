@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from packaging.version import Version
-
 from minidisc_plugin.foundation.errors import HostError
-
-PACKAGE = "olive-ai"
-LOWEST = "0.13"
-"""The release that the pass is tested with; earlier ones keep another table."""
+from minidisc_plugin.integrations.hosts import require
 
 NAME = "MiniDisc"
 """What `type` of a pass in a workflow holds."""
@@ -42,19 +36,12 @@ def package_table() -> str:
 
 
 def _olives_table() -> dict[str, Any]:
-    try:
-        version = metadata.version(PACKAGE)
-    except metadata.PackageNotFoundError:
-        raise HostError(f"Olive: {PACKAGE} is missing; {_REMEDY}") from None
-    if Version(version) < Version(LOWEST):
-        raise HostError(f"Olive: {PACKAGE} {version} is too old; {_REMEDY}")
+    require("host", "olive")
     found = importlib.util.find_spec("olive")
     places = list(found.submodule_search_locations or []) if found else []
     try:
         table = json.loads(Path(places[0], "olive_config.json").read_text(encoding="utf-8"))
         return {**table, "passes": dict(table["passes"])}
     except (IndexError, OSError, ValueError, KeyError, TypeError) as error:
-        raise HostError(f"Olive: the table of passes of {PACKAGE} {version} cannot be read ({error!r})") from error
+        raise HostError(f"Olive: its table of passes cannot be read ({error!r}); install another version") from error
 
-
-_REMEDY = f'pip install "{PACKAGE}>={LOWEST}"'

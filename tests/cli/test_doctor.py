@@ -15,7 +15,8 @@ from packaging.utils import canonicalize_name
 
 import minidisc_plugin
 from minidisc_plugin.cli.doctor import render
-from minidisc_plugin.integrations.requirements import TITLES, Diagnosis, diagnose
+from minidisc_plugin.integrations.requirements.diagnosis import Diagnosis, diagnose
+from minidisc_plugin.integrations.requirements.routes import ROUTES, TITLES
 
 CORE = {
     "torch": "2.13.0+cpu",
@@ -51,7 +52,7 @@ INC = CORE | {
     "six": "1.17.0",
 }
 LATEST = CORE | {
-    "transformers": "5.23.0",
+    "transformers": "5.24.0",
     "numpy": "2.4.6",
     "pandas": "3.1.1",
     "pyarrow": "26.0.1",
@@ -59,90 +60,139 @@ LATEST = CORE | {
     "scikit-learn": "1.9.1",
     "optimum": "2.3.0",
 }
+EXPORT = LATEST | {
+    "openvino": "2026.4.1",
+    "nncf": "3.4.0",
+    "onnx": "1.23.2",
+    "onnxscript": "0.7.2",
+    "onnxruntime": "1.32",
+}
+NEW_OPTIMUM = LATEST | {"transformers": "5.5.4", "optimum-intel": "2.2.0", "openvino": "2026.4.1", "nncf": "3.4.0"}
+ON_INC = {"core", "host", "openvino", "openvino_bits", "onnx", "onnx_bits", "torch_bits"}
 
 
 def working(diagnosis: Diagnosis) -> set[str]:
     return {capability for capability, works in diagnosis.works.items() if works}
 
 
-def test_the_tested_stack_works_whole() -> None:
+def routes_of(diagnosis: Diagnosis) -> dict[str, list[str]]:
+    return {capability: [route.name for route in routes] for capability, routes in diagnosis.routes.items() if routes}
+
+
+def test_the_frozen_stack_works_whole() -> None:
     diagnosis = diagnose(INC)
-    assert working(diagnosis) == {"core", "inc", "onnx", "openvino"}
+    assert working(diagnosis) == ON_INC
     assert {row.verdict for row in diagnosis.rows} == {"ok"}
-    assert not any(diagnosis.pins.values())
+    assert not any(diagnosis.pins.values()) and not diagnosis.apart
 
 
-def test_the_newest_stack_runs_the_core_only() -> None:
+def test_todays_stack_exports_without_a_host() -> None:
+    diagnosis = diagnose(EXPORT)
+    assert routes_of(diagnosis) == {
+        "core": ["core"],
+        "openvino": ["transformers"],
+        "openvino_bits": ["transformers"],
+        "onnx": ["transformers"],
+        "onnx_bits": ["dynamic", "nncf"],
+    }
+    assert diagnosis.row("transformers").verdict == "ok"
+    assert diagnosis.pins["host"] == ("olive-ai>=0.13",)  # one package more, and nothing older
+    assert diagnosis.pins["torch_bits"] == ("torchao>=0.15",)
+
+
+def test_what_is_advised_takes_nothing_away() -> None:
     diagnosis = diagnose(LATEST)
     assert working(diagnosis) == {"core"}
-    row = diagnosis.row("transformers")
-    assert (row.verdict, row.remedy, row.blocks) == (
-        "too new",
-        "transformers>=4.45,<4.58",
-        ("inc", "openvino", "onnx"),
-    )
-    assert diagnosis.row("numpy").verdict == "ok"  # numpy 2 is no fault where Neural Compressor is not installed
-    assert "numpy<2" in diagnosis.pins["inc"]  # yet it has to go when it is to be installed
-    assert "pandas<3" in diagnosis.pins["inc"]
+    assert not diagnosis.apart
+    for capability in ("openvino", "openvino_bits", "onnx", "onnx_bits", "host", "torch_bits"):
+        named = {canonicalize_name(Requirement(pin).name) for pin in diagnosis.pins[capability]}
+        assert named and not named & {canonicalize_name(name) for name in LATEST}, capability
+
+
+def test_optimum_intel_2_exports_where_it_can() -> None:
+    diagnosis = diagnose(NEW_OPTIMUM)
+    assert [route.said for route in diagnosis.routes["openvino"]] == ["Optimum Intel 2.2"]
+    assert diagnosis.row("optimum-intel").verdict == "ok" and not diagnosis.pins["openvino_bits"]
+    beyond = diagnose(NEW_OPTIMUM | {"transformers": "5.24.0"})
+    assert [route.said for route in beyond.routes["openvino"]] == ["transformers.exporters"]
+    between = diagnose(NEW_OPTIMUM | {"transformers": "5.10.0"})
+    assert not between.works["openvino"] and "openvino" in between.apart
+
+
+def test_neural_compressor_3_8_and_newer() -> None:
+    bare = LATEST | {"neural-compressor": "3.10"}
+    assert not diagnose(bare).works["host"] and "neural-compressor[pt]>=3.8" not in str(diagnose(LATEST).pins["host"])
+    whole = bare | {"torchao": "0.18.0", "prettytable": "3.18.0", "py-cpuinfo": "9.0.0"}
+    assert [route.name for route in diagnose(whole).routes["host"]] == ["inc3"]
+    alone = {name: version for name, version in whole.items() if name != "neural-compressor"}
+    assert [route.name for route in diagnose(alone | {"neural-compressor-pt": "3.10"}).routes["host"]] == ["inc3"]
+    assert "3.7.1" not in render(diagnose(whole))
 
 
 @pytest.mark.parametrize(
-    ("package", "version", "verdict", "remedy", "left"),
+    ("package", "version", "verdict", "remedy", "lost"),
     [
-        ("neural-compressor", "3.8", "too new", "neural-compressor==3.7.1", {"core", "onnx", "openvino"}),
-        ("neural-compressor", "3.8rc1", "too new", "neural-compressor==3.7.1", {"core", "onnx", "openvino"}),
-        ("neural-compressor", "3.10", "too new", "neural-compressor==3.7.1", {"core", "onnx", "openvino"}),
-        ("neural-compressor", "3.6", "too old", "neural-compressor==3.7.1", {"core", "onnx", "openvino"}),
-        ("neural-compressor", None, "missing", "neural-compressor==3.7.1", {"core", "onnx", "openvino"}),
-        ("optimum-intel", "1.28.0", "too new", "optimum-intel==1.27.0", {"core", "onnx"}),
-        ("optimum-intel", "2.0.0", "too new", "optimum-intel==1.27.0", {"core", "onnx"}),
-        ("optimum", "2.3.0", "too new", "optimum>=2.1,<2.2", {"core"}),
-        ("numpy", "2.0.0", "too new", "numpy<2", {"core", "onnx", "openvino"}),
-        ("pyarrow", "22.0.0", "too new", "pyarrow<22", {"core", "onnx", "openvino"}),
-        ("pandas", "3.0", "too new", "pandas<3", {"core", "onnx", "openvino"}),
-        ("scipy", "1.16.0", "too new", "scipy<1.16", {"core", "onnx", "openvino"}),
-        ("scikit-learn", "1.7.0", "too new", "scikit-learn<1.7", {"core", "onnx", "openvino"}),
-        ("onnx", "1.20.0", "too new", "onnx<1.20", {"core", "onnx", "openvino"}),
-        ("setuptools", "81.0", "too new", "setuptools<81", {"core", "onnx", "openvino"}),
-        ("setuptools", None, "missing", "setuptools<81", {"core", "onnx", "openvino"}),
-        ("six", None, "missing", "six", {"core", "onnx", "openvino"}),
-        ("transformers", "4.44.2", "too old", "transformers>=4.45", set()),
-        ("transformers", "5.0.0", "too new", "transformers>=4.45,<4.58", {"core"}),
-        ("openvino", None, "missing", "openvino>=2025.4", {"core", "inc", "onnx"}),
-        ("nncf", None, "missing", "nncf>=2.19", {"core", "inc", "onnx"}),
-        ("onnxruntime", None, "missing", "onnxruntime>=1.18", {"core", "inc", "openvino"}),
-        ("torch", None, "missing", "torch>=2.6", set()),
-        ("torch", "2.3.1", "too old", "torch>=2.6", set()),
-        ("torch", "nightly", "unreadable", "torch>=2.6", set()),
+        ("neural-compressor", "3.6", "too old", "neural-compressor==3.7.1", {"torch_bits", "host"}),
+        ("neural-compressor", None, "missing", "neural-compressor==3.7.1", {"torch_bits", "host"}),
+        (
+            "optimum-intel",
+            "1.28.0",
+            "too new",
+            "optimum-intel==1.27.0",
+            ON_INC - {"core", "onnx", "onnx_bits"},
+        ),
+        ("optimum", "2.3.0", "too new", "optimum>=2.1,<2.2", ON_INC - {"core"}),
+        ("transformers", "4.44.2", "too old", "transformers>=4.45", ON_INC),
+        ("openvino", None, "missing", "openvino>=2025.4", {"openvino", "openvino_bits"}),
+        ("nncf", None, "missing", "nncf>=2.19", {"openvino", "openvino_bits"}),
+        ("onnxruntime", None, "missing", "onnxruntime>=1.18", {"onnx", "onnx_bits"}),
+        ("torch", None, "missing", "torch>=2.6", ON_INC),
+        ("torch", "2.3.1", "too old", "torch>=2.6", ON_INC),
+        ("torch", "nightly", "unreadable", "torch>=2.6", ON_INC),
     ],
 )
-def test_one_wrong_package(package: str, version: str | None, verdict: str, remedy: str, left: set[str]) -> None:
+def test_one_wrong_package_of_the_frozen_stack(
+    package: str, version: str | None, verdict: str, remedy: str, lost: set[str]
+) -> None:
     versions = {canonicalize_name(name): value for name, value in INC.items()}
     del versions[canonicalize_name(package)]
     if version is not None:
         versions[canonicalize_name(package)] = version
     diagnosis = diagnose(versions)
-    row = diagnosis.row(package)
-    assert (row.version, row.verdict, row.remedy) == (version, verdict, remedy)
-    assert working(diagnosis) == left
-    assert set(row.blocks) == set(TITLES) - left or "core" in row.blocks
-    assert {other.package for other in diagnosis.rows if other.verdict != "ok"} == {package}
-    assert remedy in render(diagnosis, width=200)
+    assert working(diagnosis) == ON_INC - lost
+    # A host that only has to be added is nearer than one whose versions have to change.
+    nearer = {capability for capability in lost if remedy not in diagnosis.pins[capability]}
+    assert nearer <= {"host", "torch_bits"}
+    for capability in lost - nearer:
+        assert remedy in diagnosis.pins[capability]
+    row = diagnosis.row(package) if lost - nearer else None
+    assert row is None or (row.version, row.verdict, row.remedy) == (version, verdict, remedy)
 
 
 @pytest.mark.parametrize(
-    ("version", "own_subclass"), [("4.45.0", False), ("4.46.3", False), ("4.47.0", True), ("4.57.6", True)]
+    ("package", "version"),
+    [
+        ("numpy", "2.0.0"),
+        ("pyarrow", "22.0.0"),
+        ("pandas", "3.0"),
+        ("scipy", "1.16.0"),
+        ("scikit-learn", "1.7.0"),
+        ("onnx", "1.20.0"),
+        ("setuptools", "81.0"),
+        ("setuptools", None),
+        ("six", None),
+    ],
 )
-def test_transformers_of_the_intel_hosts(version: str, own_subclass: bool) -> None:
-    diagnosis = diagnose(INC | {"transformers": version})
-    assert working(diagnosis) == {"core", "inc", "onnx", "openvino"}
-    assert ("subclass" in diagnosis.row("transformers").why) == own_subclass
+def test_companions_of_neural_compressor(package: str, version: str | None) -> None:
+    versions = {canonicalize_name(name): value for name, value in INC.items()}
+    versions.pop(package)
+    diagnosis = diagnose(versions | ({package: version} if version else {}))
+    assert working(diagnosis) == ON_INC - {"host", "torch_bits"}
 
 
 def test_a_package_that_is_only_bounded_may_be_missing() -> None:
-    versions = {name: version for name, version in INC.items() if name != "onnx"}
-    diagnosis = diagnose(versions)
-    assert working(diagnosis) == {"core", "inc", "onnx", "openvino"}
+    diagnosis = diagnose({name: version for name, version in INC.items() if name != "onnx"})
+    assert working(diagnosis) == ON_INC
     with pytest.raises(KeyError):
         diagnosis.row("onnx")
 
@@ -150,21 +200,12 @@ def test_a_package_that_is_only_bounded_may_be_missing() -> None:
 def test_an_empty_environment() -> None:
     diagnosis = diagnose({})
     assert working(diagnosis) == set()
-    assert set(diagnosis.pins["core"]) <= set(diagnosis.pins["inc"])
+    for capability in TITLES:
+        assert set(diagnosis.pins["core"]) <= set(diagnosis.pins[capability])
     assert {row.verdict for row in diagnosis.rows} == {"missing"}
 
 
-def test_installing_the_pins_mends_the_newest_stack() -> None:
-    pins = [Requirement(pin) for pin in diagnose(LATEST).pins["inc"]]
-    tested = {canonicalize_name(name): version for name, version in INC.items()}
-    after = {canonicalize_name(name): version for name, version in LATEST.items()}
-    for pin in pins:
-        assert pin.specifier.contains(tested[canonicalize_name(pin.name)])
-        after[canonicalize_name(pin.name)] = tested[canonicalize_name(pin.name)]
-    assert diagnose(after | {"optimum": "2.1.0"}).works["inc"]
-
-
-@pytest.mark.parametrize("versions", [INC, LATEST, {}], ids=["inc", "latest", "empty"])
+@pytest.mark.parametrize("versions", [INC, LATEST, EXPORT, {}], ids=["inc", "latest", "export", "empty"])
 def test_render_says_everything(versions: dict[str, str]) -> None:
     diagnosis = diagnose(versions)
     text = render(diagnosis)
@@ -173,9 +214,12 @@ def test_render_says_everything(versions: dict[str, str]) -> None:
         assert row.package in table
         assert (row.version or "-") in table
     for capability, title in TITLES.items():
-        (line,) = [line for line in (TITLES["core"] + summary).splitlines() if line.startswith(title)]
-        assert line.endswith(": works") == diagnosis.works[capability]
+        (line,) = [line for line in (TITLES["core"] + summary).splitlines() if line.startswith(title + ":")]
+        assert (": works" in line) == diagnosis.works[capability]
+        for route in diagnosis.routes[capability]:
+            assert route.said in line
         assert re.findall(r'"([^"]+)"', line) == list(diagnosis.pins[capability])
+        assert ("environment of its own" in line) == (capability in diagnosis.apart)
     assert max(len(line) for line in table.splitlines()) <= 110
     assert "\x1b" not in text
 
@@ -193,14 +237,27 @@ def test_core_rules_are_the_dependencies() -> None:
     assert pins == _requirements(None)
 
 
-def test_inc_rules_are_the_extra() -> None:
-    wrong = {name: "99999" for name in _requirements("inc")} | {"optimum": "2.1"}
-    del wrong["six"], wrong["onnxruntime"]  # these have no upper bound, so they are missing
-    diagnosis = diagnose(CORE | wrong)
-    pins = {pin.name: pin.specifier for pin in map(Requirement, diagnosis.pins["inc"])}
-    # The runtime of the ONNX export, whose exporter comes with optimum-intel.
-    runtime = next(pin for pin in map(Requirement, diagnosis.pins["onnx"]) if pin.name == "onnxruntime")
-    assert pins | {"onnxruntime": runtime.specifier} == _requirements("inc")
+@pytest.mark.parametrize(
+    ("extra", "capabilities"),
+    [
+        ("inc", [("host", "INCTrainer"), ("openvino_bits", "Optimum Intel 1.27"), ("onnx", "Optimum ONNX")]),
+        ("export", [("openvino_bits", "transformers.exporters"), ("onnx_bits", "NNCF")]),
+        ("inc3", [("host", "Neural Compressor 3.8")]),
+        ("olive", [("host", "Olive")]),
+        ("torchao", [("torch_bits", "torchao")]),
+        ("openvino", [("openvino_bits", "Optimum Intel 2.2")]),
+    ],
+)
+def test_an_extra_asks_for_what_its_routes_need(extra: str, capabilities: list[tuple[Any, str]]) -> None:
+    asked = _requirements(extra)
+    for capability, said in capabilities:
+        (route,) = [route for route in ROUTES[capability] if route.said.startswith(said)]
+        for rule in route.rules:
+            if rule.optional or rule.package not in asked:
+                continue
+            pin = Requirement(rule.remedy)
+            for edge in filter(None, (rule.low, rule.below)):
+                assert asked[rule.package].contains(edge) <= pin.specifier.contains(edge), rule
 
 
 def test_nothing_is_imported() -> None:
@@ -209,7 +266,7 @@ def test_nothing_is_imported() -> None:
         "bare = sys.modules['minidisc_plugin'] = types.ModuleType('minidisc_plugin')\n"
         f"bare.__path__ = [{str(Path(minidisc_plugin.__file__).parent)!r}]\n"
         "from minidisc_plugin.cli.doctor import render\n"
-        "from minidisc_plugin.integrations.requirements import diagnose\n"
+        "from minidisc_plugin.integrations.requirements.diagnosis import diagnose\n"
         "render(diagnose())\n"
         "judged = {'torch', 'transformers', 'numpy', 'neural_compressor', 'optimum', 'openvino', 'nncf'}\n"
         "print(*sorted(judged & set(sys.modules)))"
@@ -218,17 +275,30 @@ def test_nothing_is_imported() -> None:
     assert done.stdout.strip() == ""
 
 
-@pytest.mark.parametrize(
-    ("capability", "code"),
-    [
-        (
-            "inc",
-            "from neural_compressor.training import prepare_compression\nfrom optimum.intel import INCTrainer",
-        ),
-        ("openvino", "import openvino; from optimum.exporters.openvino import export_from_model"),
-        ("onnx", "import onnxruntime; from optimum.exporters.onnx import onnx_export_from_model"),
-    ],
-)
-def test_the_verdict_on_this_environment_is_what_really_imports(capability: Any, code: str, tmp_path: Path) -> None:
+IMPORTS: dict[tuple[str, str], str] = {
+    ("host", "inc"): "from neural_compressor.training import prepare_compression\nfrom optimum.intel import INCTrainer",
+    # 3.7 has these, too, beside what prunes; hosts and rooms are told apart by the release.
+    ("host", "inc3"): "from neural_compressor.torch.quantization import autotune, quantize\n"
+    "from neural_compressor.common.base_config import register_config\n"
+    "from neural_compressor import version; assert version.__version__.split('.')[:2] != ['3', '7']",
+    ("host", "olive"): "from olive.passes import Pass; from olive.passes.pass_config import PassParamDefault",
+    ("openvino", "optimum"): "import openvino; from optimum.exporters.openvino import export_from_model",
+    (
+        "openvino",
+        "transformers",
+    ): "import openvino; from transformers.exporters import ExportedModel, OpenVINOExporter\nOpenVINOExporter()",
+    ("onnx", "optimum"): "import onnxruntime; from optimum.exporters.onnx import onnx_export_from_model",
+    ("onnx", "transformers"): "import onnxruntime; from transformers.exporters import ExportedModel, OnnxExporter\n"
+    "OnnxExporter()",
+    ("onnx_bits", "nncf"): "from transformers.exporters import NNCFOnnxQuantizer; import nncf.onnx; import onnxscript",
+    ("torch_bits", "torchao"): "from torchao.quantization import Int8WeightOnlyConfig\n"
+    "from transformers import TorchAoConfig\nTorchAoConfig(Int8WeightOnlyConfig())",
+}
+
+
+@pytest.mark.parametrize(("capability", "route"), IMPORTS)
+def test_the_verdict_on_this_environment_is_what_really_imports(capability: Any, route: str, tmp_path: Path) -> None:
+    code = IMPORTS[capability, route]
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert diagnose().works[capability] == (done.returncode == 0), done.stderr
+    found = [one.name for one in diagnose().routes[capability]]
+    assert (route in found) == (done.returncode == 0), done.stderr

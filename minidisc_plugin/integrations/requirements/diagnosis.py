@@ -100,8 +100,7 @@ def diagnose(installed: Mapping[str, str] | None = None) -> Diagnosis:
     Returns:
         The diagnosis; nothing is imported and nothing is raised for what is missing.
     """
-    found = installed_versions() if installed is None else installed
-    versions = {str(canonicalize_name(name)): version for name, version in found.items()}
+    versions = by_name(installed_versions() if installed is None else installed)
     core = faults_of(ROUTES["core"], versions)
     working: dict[Capability, tuple[Route, ...]] = {}
     pins: dict[Capability, tuple[str, ...]] = {}
@@ -119,6 +118,11 @@ def diagnose(installed: Mapping[str, str] | None = None) -> Diagnosis:
             if any(fault.version for fault in faults):
                 apart.add(capability)
     return Diagnosis(_rows(shown, versions), working, pins, frozenset(apart))
+
+
+def by_name(versions: Mapping[str, str]) -> dict[str, str]:
+    """Versions under the canonical names of their distributions."""
+    return {str(canonicalize_name(name)): version for name, version in versions.items()}
 
 
 def nearest(routes: Iterable[Route], versions: Mapping[str, str]) -> Route:

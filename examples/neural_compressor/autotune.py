@@ -59,6 +59,7 @@ def main() -> None:
     )
 
     def on_validation(model: PreTrainedModel) -> float:
+        model.is_quantized = False  # Neural Compressor says so of all that it returns, and Trainer refuses such models
         trainer = Trainer(model, args, processing_class=tokenizer, compute_metrics=accuracy)
         return trainer.evaluate(data["validation"])["eval_accuracy"]
 

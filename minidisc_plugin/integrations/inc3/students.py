@@ -65,6 +65,7 @@ class Students:
         # A model's own config takes notes of what it was used for.
         self._teacher = copy.copy(teacher)
         self._teacher.config = copy.deepcopy(teacher.config)
+        vars(self._teacher).pop("is_quantized", None)  # a student of an earlier call: Trainer would refuse it
         self._schedulers = sorted(schedulers, key=lambda scheduler: -scheduler.target_sparsity)
         self._inputs = inputs
         self._folder = Path(str(inputs["args"].output_dir)) / name

@@ -161,3 +161,24 @@ def test_two_assistants_leave_the_shared_network_as_it_is(run_files: Path, tmp_p
     (stages,) = stages_of(tmp_path / "out")
     assert {"assistant-2-of-0.1", "assistant-2-of-0.2"} <= set(stages)
     assert size(student) < size(teacher_of(run_files))
+
+
+def test_a_student_that_failed_can_be_asked_for_again(
+    run_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from minidisc_plugin.schedulers.stage import Stage, Stages
+
+    begin = Stages._begin
+
+    def full(stages: Stages, stage: Stage, folder: Path) -> Any:
+        if stage.name.startswith("student"):
+            raise MemoryError
+        return begin(stages, stage, folder)
+
+    trial = make_trial(run_files, tmp_path / "out")
+    config = MiniDiscConfig([0.9, 0.8], data=trial).expand()[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(Stages, "_begin", full)
+        with pytest.raises(MemoryError):
+            quantize(teacher_of(run_files), config)
+    assert size(quantize(teacher_of(run_files), config)) < size(teacher_of(run_files))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +121,23 @@ def test_other_releases_are_refused(versions: dict[str, str], said: str, monkeyp
     monkeypatch.setattr(release.metadata, "version", version)
     with pytest.raises(HostError, match=said):
         release.require_release()
+
+
+IMPORTED = """
+from neural_compressor.common.base_config import ConfigRegistry, options
+from neural_compressor.torch.quantization import quantize
+from neural_compressor.torch.utils.utility import algos_mapping
+algorithms, configs = dict(algos_mapping), dict(ConfigRegistry.get_all_configs()["torch"])
+workspace = options._workspace
+import minidisc_plugin.integrations.inc3
+for before, after in ((algorithms, algos_mapping), (configs, ConfigRegistry.get_all_configs()["torch"])):
+    assert after.keys() - before.keys() == {"minidisc"}
+    assert all(after[name] is value for name, value in before.items())
+assert options._workspace == workspace
+"""
+
+
+def test_importing_it_registers_its_name_and_changes_nothing_else(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORTED], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert not list(tmp_path.iterdir())

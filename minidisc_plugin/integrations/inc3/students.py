@@ -80,7 +80,11 @@ class Students:
         """
         scale = scheduler.target_scale
         if scale not in self._finished:
-            self._finished[scale] = self._make(scheduler)
+            try:
+                self._finished[scale] = self._make(scheduler)
+            except BaseException:
+                self._shared = None  # its stages have their names for good; another try begins with another workbench
+                raise
         return copy.deepcopy(self._finished[scale])
 
     def _make(self, scheduler: Scheduler) -> PreTrainedModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
@@ -30,9 +31,10 @@ class Halving(TrainerCallback):  # type: ignore[misc]
         bench: Evaluates.
         nested: The network of the candidates.
         sampler: Draws candidates, and the student's scale, which is none.
-        candidates: Scales that may be chosen.
+        candidates: By scale of a student, the scales that may be chosen for it. Only what none of the students needs is
+            dropped: of candidates that several share those that lose for each of them, and no student.
         lam: Of the tradeoff.
-        keep: How many candidates have to be left.
+        keep: How many candidates of a student have to be left.
 
     Attributes:
         dropped: By scale, the epoch after which a candidate was trained no longer.
@@ -43,14 +45,15 @@ class Halving(TrainerCallback):  # type: ignore[misc]
         bench: Workbench,
         nested: NestedNetwork,
         sampler: ScaleSampler,
-        candidates: tuple[float, ...],
+        candidates: Mapping[float, Sequence[float]],
         lam: float,
         keep: int,
     ) -> None:
         self.bench = bench
         self.nested = nested
         self.sampler = sampler
-        self.left = list(candidates)
+        self.candidates = candidates
+        self.left = sorted(set().union(*candidates.values()), reverse=True)
         self.lam = lam
         self.keep = keep
         self.dropped: dict[float, int] = {}
@@ -87,10 +90,21 @@ class Halving(TrainerCallback):  # type: ignore[misc]
                     for scale, metric in zip(self.left, unit, strict=True)
                     if math.isfinite(metric)
                 }
-                examples = len(self.bench.selection_dataset)
-                result["dropped"] = losing(tradeoffs, examples, self.keep) if tradeoffs else []
+                result["dropped"] = self._losing(tradeoffs)
                 result["tradeoffs"] = {f"{scale:g}": round(value, 6) for scale, value in tradeoffs.items()}
         self._drop(epoch, self.bench.journal.result(name)["dropped"])
+
+    def _losing(self, tradeoffs: Mapping[float, float]) -> list[float]:
+        """Scales that are no student, and that lose for every student whose candidates they are."""
+        examples = len(self.bench.selection_dataset)
+        wanted = set(self.candidates)
+        dropped: set[float] = set()
+        for scales in self.candidates.values():
+            own = {scale: value for scale, value in tradeoffs.items() if scale in scales}
+            lost = losing(own, examples, self.keep) if own else []
+            dropped.update(lost)
+            wanted.update(own.keys() - set(lost))
+        return [scale for scale in tradeoffs if scale in dropped - wanted]
 
     def _drop(self, epoch: int, scales: list[float]) -> None:
         if scales:

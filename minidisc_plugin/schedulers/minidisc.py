@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -15,7 +17,8 @@ from minidisc_plugin.selection import choose
 from minidisc_plugin.training.scale_sampler import ScaleSampler
 
 if TYPE_CHECKING:
-    from minidisc_plugin.contracts.workbench import Workbench
+    from minidisc_plugin.contracts.records import Candidate
+    from minidisc_plugin.contracts.workbench import NestedNetwork, Workbench
 
 
 class MiniDisc(Scheduler):
@@ -70,21 +73,45 @@ class MiniDisc(Scheduler):
 
     def run(self, bench: Workbench) -> Schedule:
         """See Scheduler."""
+        return self.choose(bench, self.train(bench))
+
+    def train(self, bench: Workbench, others: Sequence[MiniDisc] = ()) -> Trained:
+        """One network for this student and for others: ranked, trained in one sandwich, and evaluated.
+
+        Args:
+            bench: The means.
+            others: Schedulers with the same settings, but for the student and the candidates.
+        """
         from minidisc_plugin.schedulers.halving import Halving
 
-        scales = self.candidate_scales()
+        all_scales = [scheduler.candidate_scales() for scheduler in (self, *others)]
+        targets = [scheduler.target_scale for scheduler in (self, *others)]
+        scales = tuple(sorted(set().union(*all_scales), reverse=True))
         nested = bench.ranked_network()
         candidates = bench.specify(self.name, nested, scales)
         nested.trim(scales[0])
-        sampler = self._sampler(bench.args.seed)
-        halving = Halving(bench, nested, sampler, scales, self.lam, self.assistants)
+        trained = sorted({*scales, *targets}, reverse=True)
+        sampler = ScaleSampler(trained, self.sampling, self.random_candidates, bench.args.seed)
+        by_student = dict(zip(targets, all_scales, strict=True))
+        halving = Halving(bench, nested, sampler, by_student, self.lam, self.assistants)
         bench.train(nested, sampler.scales, bench.teacher, "sandwich", sampler, [halving] if self.halving else [])
         halving.replay()  # where the stage was finished by an earlier process
 
-        candidates = [
+        evaluated = [
             candidate.model_copy(update={"dropped_after": halving.dropped.get(candidate.scale)})
             for candidate in bench.evaluate(nested, candidates, self.name)
         ]
+        return Trained(nested, evaluated, alone=not others)
+
+    def choose(self, bench: Workbench, trained: Trained) -> Schedule:
+        """The assistants of this student, by the tradeoff.
+
+        Args:
+            bench: The means that `trained` was made with.
+            trained: Has this student and its candidates among its scales.
+        """
+        scales = self.candidate_scales()
+        candidates = [candidate for candidate in trained.candidates if candidate.scale in scales]
         metrics = {
             candidate.scale: candidate.metric
             for candidate in candidates
@@ -93,10 +120,14 @@ class MiniDisc(Scheduler):
         chosen = choose(metrics, self.lam, self.target_scale, self.assistants)
         candidates = [judged(candidate, self.lam, chosen) for candidate in candidates]
 
+        nested = trained.nested
         assistants = [nested.extract(chosen[0])]
+        if len(chosen) > 1 and not trained.alone:
+            nested = copy.deepcopy(nested)  # further assistants train it, and others go on from what it was
         for number, scale in enumerate(chosen[1:], start=2):
+            stage = f"assistant-{number}" if trained.alone else f"assistant-{number}-of-{self.target_scale:g}"
             nested.trim(scale)
-            bench.train(nested, [scale, self.target_scale], assistants[-1], f"assistant-{number}")
+            bench.train(nested, [scale, self.target_scale], assistants[-1], stage)
             assistants.append(nested.extract(scale))
         return conclude(
             self,
@@ -111,6 +142,21 @@ class MiniDisc(Scheduler):
     def _sampler(self, seed: int) -> ScaleSampler:
         scales = [*self.candidate_scales(), self.target_scale]
         return ScaleSampler(scales, self.sampling, self.random_candidates, seed)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a sandwich made.
+
+    Attributes:
+        nested: The network; its scales are the candidates and the students.
+        candidates: All that were trained, with their metrics.
+        alone: Whether it has one student.
+    """
+
+    nested: NestedNetwork
+    candidates: Sequence[Candidate]
+    alone: bool
 
 
 @hookimpl

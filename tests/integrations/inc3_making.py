@@ -1,0 +1,89 @@
+"""A tiny trial for Neural Compressor 3.8 and newer: teacher, data, arguments, metric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch import Tensor
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, TrainingArguments
+
+from minidisc_plugin.metrics import build_compute_metrics
+from tests.builders.tiny import make_batch, make_rows
+
+BATCH = make_batch(labels=2)
+
+
+def newer_host() -> bool:
+    """Whether Neural Compressor is there, of a release that takes other people's algorithms."""
+    from minidisc_plugin.foundation.errors import HostError
+    from minidisc_plugin.integrations.inc3.release import require_release
+
+    try:
+        require_release()
+    except HostError:
+        return False
+    return True
+
+
+def teacher_of(files: Path) -> PreTrainedModel:
+    """The fine-tuned teacher in a folder of run files."""
+    return AutoModelForSequenceClassification.from_pretrained(files / "teacher")
+
+
+def examples(files: Path, seed: int = 1, count: int = 120) -> Dataset:
+    """Tokenised examples with `labels`."""
+    tokenizer = AutoTokenizer.from_pretrained(files / "teacher")
+    rows = Dataset.from_list(make_rows(count, seed))
+    features = rows.map(lambda batch: tokenizer(batch["sentence"]), batched=True, remove_columns=["sentence"])
+    return features.rename_column("label", "labels")
+
+
+def inputs(files: Path, folder: Path, **changes: Any) -> dict[str, Any]:
+    """What a Trial is made of."""
+    settings: dict[str, Any] = {
+        "num_train_epochs": 2,
+        "per_device_train_batch_size": 24,
+        "learning_rate": 1e-3,
+        "report_to": [],
+        "disable_tqdm": True,
+        "save_strategy": "no",
+        "seed": 0,
+        "use_cpu": True,
+    }
+    return {
+        "train_dataset": examples(files),
+        "args": TrainingArguments(str(folder), **settings),
+        "compute_metrics": build_compute_metrics("accuracy", False),
+        "metric": "accuracy",
+        "processing_class": AutoTokenizer.from_pretrained(files / "teacher"),
+        **changes,
+    }
+
+
+def accuracy_on(files: Path) -> Callable[[PreTrainedModel], float]:
+    """Accuracy on examples that nothing was trained on, as `autotune` takes it."""
+    tokenizer = AutoTokenizer.from_pretrained(files / "teacher")
+    rows = make_rows(64, 3)
+    batch = tokenizer([row["sentence"] for row in rows], padding=True, return_tensors="pt")
+    labels = torch.tensor([row["label"] for row in rows])
+
+    def accuracy(model: PreTrainedModel) -> float:
+        with torch.no_grad():
+            return float((model(**batch).logits.argmax(-1) == labels).float().mean())
+
+    return accuracy
+
+
+def logits(model: PreTrainedModel) -> Tensor:
+    """Of a batch that does not change."""
+    with torch.no_grad():
+        return model.eval()(**BATCH).logits  # type: ignore[no-any-return]
+
+
+def size(model: torch.nn.Module) -> int:
+    """Its parameters."""
+    return sum(parameter.numel() for parameter in model.parameters())

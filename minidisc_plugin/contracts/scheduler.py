@@ -154,3 +154,16 @@ class Scheduler(Settings, ABC):
         """
         made: Schedule = import_module(_SCRIPT).schedule(self, teacher, **inputs)
         return made
+
+    def workbench(self, teacher: PreTrainedModel, **inputs: Unpack[ScriptInputs]) -> Workbench:
+        """What `run` is given in a script, for a host that trains on with it once the assistants are chosen.
+
+        Args:
+            teacher: A fine-tuned model; its weights are left as they are.
+            **inputs: See ScriptInputs.
+
+        Raises:
+            MinidiscError: a setting, the data, the metric or the model cannot be used.
+        """
+        bench: Workbench = import_module(_SCRIPT).workbench(self, teacher, **inputs)
+        return bench

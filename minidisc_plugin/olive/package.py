@@ -44,4 +44,3 @@ def _olives_table() -> dict[str, Any]:
         return {**table, "passes": dict(table["passes"])}
     except (IndexError, OSError, ValueError, KeyError, TypeError) as error:
         raise HostError(f"Olive: its table of passes cannot be read ({error!r}); install another version") from error
-

@@ -1,14 +1,14 @@
-"""`Scheduler.schedule`: a schedule made in a script of one's own, which leaves out what a config would say."""
+"""`Scheduler.schedule` in a script of one's own, which leaves out what a config would say; and what it is made with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from minidisc_plugin.contracts.config import DistillationConfig, EngineConfig
 from minidisc_plugin.contracts.objective import Objective
 from minidisc_plugin.contracts.presets import FAST_ENGINE, engine_of
-from minidisc_plugin.contracts.scheduler import Schedule, Scheduler
+from minidisc_plugin.contracts.scheduler import Schedule, Scheduler, ScriptInputs
 from minidisc_plugin.nested.family import family_of
 from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.plugins import event, families
@@ -25,7 +25,21 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainingArguments
 
 
-def schedule(
+def schedule(scheduler: Scheduler, teacher: PreTrainedModel, **inputs: Unpack[ScriptInputs]) -> Schedule:
+    """Choose the assistants.
+
+    Args:
+        scheduler: With its settings.
+        teacher: A fine-tuned model; its weights are left as they are.
+        **inputs: See ScriptInputs.
+
+    Raises:
+        MinidiscError: a setting, the data, the metric or the model cannot be used.
+    """
+    return decide(scheduler, workbench(scheduler, teacher, **inputs))
+
+
+def workbench(
     scheduler: Scheduler,
     teacher: PreTrainedModel,
     *,
@@ -43,8 +57,8 @@ def schedule(
     objective: Objective | None = None,
     engine: EngineConfig | None = None,
     resume: bool = False,
-) -> Schedule:
-    """Choose the assistants; the arguments are explained in `contracts.scheduler.ScriptInputs`.
+) -> Workbench:
+    """What a scheduler composes; the arguments are explained in `contracts.scheduler.ScriptInputs`.
 
     Raises:
         MinidiscError: a setting, the data, the metric or the model cannot be used.
@@ -58,7 +72,7 @@ def schedule(
         return NestedModel(model, family_of(model.config, families()), scheduler.allocation)
 
     paper = MiniDiscObjective(DistillationConfig(), regression=task.regression(teacher.config))
-    bench = Workbench(
+    return Workbench(
         teacher,
         network,
         task,
@@ -72,4 +86,3 @@ def schedule(
         Training(args, objective or paper, engine_of(engine, "fast") if engine else FAST_ENGINE, resume=resume),
         event,
     )
-    return decide(scheduler, bench)

@@ -14,10 +14,10 @@ FILE = Path(__file__).resolve().parents[2] / "docs" / "families.md"
 
 HEAD = """# Families
 
-Made by `python -m tests.repository.families_table`, on the `inc` stack; edit the code, not this file.
+Made by `python -m tests.repository.families_table`, on the frozen stack; edit the code, not this file.
 
 A family says where the attention heads and the feed-forward neurons of one architecture live. Each one below is
-tested on transformers 4.57 and 5.23, and was on 4.45: slices compute what the extracted models do, these load and
+tested on transformers 4.57 and 5.24, and was on 4.45: slices compute what the extracted models do, these load and
 compute the same where this package is not installed, a step trains the slice only, and smaller scales are within
 larger ones.
 
@@ -28,7 +28,7 @@ larger ones.
 - **uniform student**: with `scheduler_config.allocation: uniform` every layer is equally wide. *stock*: the config
   of the family can say so, and plain `from_pretrained` loads the student. Otherwise, and with `allocation: global`,
   a short modelling file beside the weights does (`trust_remote_code=True`), or `minidisc_plugin.load` without it.
-- **exported**: slices whose layers differ in width were compared with torch in these runtimes, on the `inc` stack.
+- **exported**: slices whose layers differ in width were compared with torch in these runtimes, on both stacks.
 
 """
 

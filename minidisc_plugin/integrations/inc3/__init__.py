@@ -7,9 +7,9 @@ Raises:
     HostError: Neural Compressor is missing, or of a release that does not take other people's algorithms.
 """
 
-from minidisc_plugin.integrations.inc3.release import require_release
+from minidisc_plugin.integrations.hosts import require
 
-require_release()
+require("host", "inc3")
 
 from minidisc_plugin.integrations.inc3.algorithm import run_schedule  # noqa: E402
 from minidisc_plugin.integrations.inc3.config import MiniDiscConfig  # noqa: E402

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from minidisc_plugin.contracts.config import EngineConfig
 from minidisc_plugin.contracts.scheduler import Schedule, Scheduler
 from minidisc_plugin.foundation.digests import digest_of_model
-from minidisc_plugin.integrations.inc3.opening import workbench_of
 from minidisc_plugin.plugins.schedulers import decide
 from minidisc_plugin.schedulers.minidisc import MiniDisc, Trained
 
@@ -110,7 +109,8 @@ class Students:
         if engine.teacher_cache_dir is None:
             engine = engine.model_copy(update={"teacher_cache_dir": str(Path(str(args.output_dir)) / TEACHERS)})
         args.output_dir = str(self._folder / folder)
-        return workbench_of(scheduler, self._teacher, **{**self._inputs, "args": args, "engine": engine})
+        inputs: Any = {**self._inputs, "args": args, "engine": engine}
+        return scheduler.workbench(self._teacher, **inputs)
 
 
 def _distilled(schedule: Schedule, bench: Workbench, stage: str) -> PreTrainedModel:

@@ -83,5 +83,5 @@ def test_the_pipeline(run_files: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     runtimes = [row.runtime for row in read_results(tmp_path / "out").rows]
-    assert runtimes[-3:] == ["OpenVINO fp32", "OpenVINO fp32", "OpenVINO int8"]
+    assert runtimes[-3:] == ["OpenVINO fp32", "OpenVINO fp32", "OpenVINO int8, static"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

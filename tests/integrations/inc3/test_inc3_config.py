@@ -10,19 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from tests.integrations.inc3_making import inputs, newer_host
-
-if not newer_host():
-    pytest.skip("Neural Compressor 3.8 or newer is not installed", allow_module_level=True)
-
 from neural_compressor.torch.quantization import RTNConfig, get_all_config_set
 
-from minidisc_plugin.foundation.errors import ConfigError, HostError
-from minidisc_plugin.integrations.inc3 import MiniDiscConfig, Trial, release
+from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.integrations.inc3 import MiniDiscConfig, Trial
 from minidisc_plugin.integrations.inc3.trial import REQUIRED
-from minidisc_plugin.run.script import schedule
+from minidisc_plugin.run.script import workbench
 from minidisc_plugin.schedulers.minidisc import MiniDisc
+from tests.integrations.inc3.making import inputs
 
 
 @pytest.fixture
@@ -100,7 +95,9 @@ def test_parts_of_a_model_mean_nothing_to_it() -> None:
 
 def test_a_trial_says_what_it_lacks_and_stays_as_it_is(trial: Trial) -> None:
     given = dict(trial.inputs)
-    needed = {name for name, value in inspect.signature(schedule).parameters.items() if value.default is inspect._empty}
+    needed = {
+        name for name, value in inspect.signature(workbench).parameters.items() if value.default is inspect._empty
+    }
     assert needed == {"scheduler", "teacher", *REQUIRED}
     for name in REQUIRED:
         with pytest.raises(ConfigError, match=rf"Trial\.{name}: missing"):
@@ -109,18 +106,6 @@ def test_a_trial_says_what_it_lacks_and_stays_as_it_is(trial: Trial) -> None:
         Trial(**given, metrics="f1")
     with pytest.raises(ConfigError, match="another Trial"):
         trial.metric = "f1"
-
-
-@pytest.mark.parametrize(("versions", "said"), [({}, "is missing"), ({"neural-compressor": "3.7.1"}, "too old")])
-def test_other_releases_are_refused(versions: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def version(package: str) -> str:
-        if package not in versions:
-            raise release.metadata.PackageNotFoundError(package)
-        return versions[package]
-
-    monkeypatch.setattr(release.metadata, "version", version)
-    with pytest.raises(HostError, match=said):
-        release.require_release()
 
 
 IMPORTED = """

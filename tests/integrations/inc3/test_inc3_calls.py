@@ -9,20 +9,15 @@ from typing import Any
 
 import pytest
 import torch
+from neural_compressor.torch.quantization import RTNConfig, convert, prepare, quantize
 from torch import Tensor
 from transformers import PreTrainedModel
-
-from minidisc_plugin.schedulers.minidisc import MiniDisc
-from tests.integrations.inc3_making import inputs, logits, newer_host, size, teacher_of
-
-if not newer_host():
-    pytest.skip("Neural Compressor 3.8 or newer is not installed", allow_module_level=True)
-
-from neural_compressor.torch.quantization import RTNConfig, convert, prepare, quantize
 
 from minidisc_plugin import load
 from minidisc_plugin.foundation.errors import ConfigError, UnsupportedModelError
 from minidisc_plugin.integrations.inc3 import MiniDiscConfig, Trial
+from minidisc_plugin.schedulers.minidisc import MiniDisc
+from tests.integrations.inc3.making import inputs, logits, size, teacher_of
 
 SETTINGS: dict[str, Any] = {"target_sparsity": 0.8, "candidates": [0.6, 0.4]}
 

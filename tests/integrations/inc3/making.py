@@ -17,18 +17,6 @@ from tests.builders.tiny import make_batch, make_rows
 BATCH = make_batch(labels=2)
 
 
-def newer_host() -> bool:
-    """Whether Neural Compressor is there, of a release that takes other people's algorithms."""
-    from minidisc_plugin.foundation.errors import HostError
-    from minidisc_plugin.integrations.inc3.release import require_release
-
-    try:
-        require_release()
-    except HostError:
-        return False
-    return True
-
-
 def teacher_of(files: Path) -> PreTrainedModel:
     """The fine-tuned teacher in a folder of run files."""
     return AutoModelForSequenceClassification.from_pretrained(files / "teacher")

@@ -10,14 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.integrations.inc3_making import accuracy_on, inputs, newer_host, size, teacher_of
-
-if not newer_host():
-    pytest.skip("Neural Compressor 3.8 or newer is not installed", allow_module_level=True)
-
 from minidisc_plugin import load
+from tests.integrations.inc3.making import accuracy_on, inputs, size, teacher_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_the_pages_code(run_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,18 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoTokenizer, PreTrainedModel
-
-from tests.builders.tiny import make_rows
-from tests.integrations.inc3_making import inputs, logits, newer_host, size, teacher_of
-
-if not newer_host():
-    pytest.skip("Neural Compressor 3.8 or newer is not installed", allow_module_level=True)
-
 from neural_compressor.torch.quantization import TuningConfig, autotune, quantize
+from transformers import AutoTokenizer, PreTrainedModel
 
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.integrations.inc3 import MiniDiscConfig, Trial
+from tests.builders.tiny import make_rows
+from tests.integrations.inc3.making import inputs, logits, size, teacher_of
 
 SPARSITIES = [0.95, 0.9, 0.8, 0.5]
 

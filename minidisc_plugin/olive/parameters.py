@@ -12,12 +12,19 @@ from pydantic.fields import FieldInfo
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.validation import validate
 from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.foundation.storage import storage_errors
+from minidisc_plugin.olive.data_digest import digest_of_data
 from minidisc_plugin.run.config.file import read_config
 
 CONFIG_FILE = "config_file"
 _CONFIG_FILE = (
     "A compression config in YAML or JSON, as `minidisc run` takes it. Its `model`, `task` and `output_dir` are not "
     "read, for Olive gives them; parameters of the pass take the place of the file's keys."
+)
+DATA_DIGEST = "data_digest"
+_DATA_DIGEST = (
+    "SHA-256 of the data files that lie on this machine. The pass fills it in, so that Olive's cache gives no student "
+    "of other data; what a workflow says here is not read."
 )
 # What a config says and a pass does not, and why.
 NOT_HERE: Mapping[str, str] = {
@@ -39,6 +46,7 @@ def schema() -> dict[str, PassConfigParam]:
     return {
         CONFIG_FILE: PassConfigParam(type_=str, default_value=None, description=_CONFIG_FILE),
         **{name: parameter for name, parameter in ours.items() if name not in NOT_HERE},
+        DATA_DIGEST: PassConfigParam(type_=str, default_value=None, description=_DATA_DIGEST),
     }
 
 
@@ -53,9 +61,12 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     given = {key: value for key, value in given.items() if value not in (None, PassParamDefault.DEFAULT_VALUE)}
     file = given.pop(CONFIG_FILE, None)
+    given.pop(DATA_DIGEST, None)
     _refuse(given)
     config = _whole({**_DEFAULTS, **_of_file(file), **given})
-    return _plain(config)
+    with storage_errors(config.dataset.path):
+        digest = digest_of_data(config.dataset)
+    return {**_plain(config), **({DATA_DIGEST: digest} if digest else {})}
 
 
 def config_of(parameters: Mapping[str, Any], *, model: str, task: str, output_dir: str) -> CompressionConfig:
@@ -78,7 +89,8 @@ def config_of(parameters: Mapping[str, Any], *, model: str, task: str, output_di
         if name in _DEFAULTS or (name in defaults and value != defaults[name].default_value)
     }
     changed |= {"model": model, "task": task.removesuffix("-with-past"), "output_dir": output_dir}
-    return _whole({key: value for key, value in changed.items() if value is not None and key != CONFIG_FILE})
+    ours = {key: value for key, value in changed.items() if value is not None}
+    return _whole({key: value for key, value in ours.items() if key not in (CONFIG_FILE, DATA_DIGEST)})
 
 
 def _of_file(file: object) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.olive.compression import MiniDisc, PassError
-from minidisc_plugin.olive.parameters import CONFIG_FILE, NOT_HERE, config_of, schema
+from minidisc_plugin.olive.parameters import CONFIG_FILE, DATA_DIGEST, NOT_HERE, config_of, schema
 from tests.builders.tiny import make_config
 from tests.repository.test_docs import ROOT, blocks
 
@@ -39,9 +39,9 @@ def run_config(parameters: dict[str, Any]) -> CompressionConfig:
 
 def test_each_parameter_has_our_description_type_and_default() -> None:
     parameters = MiniDisc.default_config(DEFAULT_CPU_ACCELERATOR)
-    assert parameters.keys() == {CONFIG_FILE, *FIELDS} - NOT_HERE.keys()
+    assert parameters.keys() == {CONFIG_FILE, DATA_DIGEST, *FIELDS} - NOT_HERE.keys()
     assert all(parameter.description for parameter in parameters.values())
-    for name in parameters.keys() - {CONFIG_FILE}:
+    for name in parameters.keys() - {CONFIG_FILE, DATA_DIGEST}:
         field, parameter = FIELDS[name], parameters[name]
         assert parameter.description == field.description
         assert parameter.required == field.is_required()
@@ -51,6 +51,33 @@ def test_each_parameter_has_our_description_type_and_default() -> None:
             assert parameter.default_value == field.get_default(call_default_factory=True)
     assert parameters["scheduler"].default_value == "minidisc"
     assert NOT_HERE.keys() <= FIELDS.keys()
+
+
+def test_the_content_of_data_files_is_a_parameter(run_files: Path, tmp_path: Path) -> None:
+    train = tmp_path / "train.csv"
+    train.write_bytes((run_files / "train.csv").read_bytes())
+    given = workflow(run_files)
+    given["dataset"] = {**given["dataset"], "data_files": {**given["dataset"]["data_files"], "train": str(train)}}
+    before = accepted(given)
+    assert accepted({**given, DATA_DIGEST: "of another time"}) == before
+    with train.open("a", encoding="utf-8") as file:
+        file.write("good word1,1\n")
+    assert accepted(given)[DATA_DIGEST] != before[DATA_DIGEST]
+    assert {**accepted(given), DATA_DIGEST: ""} == {**before, DATA_DIGEST: ""}
+
+
+@pytest.mark.parametrize("form", ["pattern", "folder"])
+def test_data_that_is_named_by_a_pattern_or_a_folder_counts_too(form: str, run_files: Path, tmp_path: Path) -> None:
+    (tmp_path / "train-1.csv").write_bytes((run_files / "train.csv").read_bytes())
+    given = workflow(run_files)
+    columns = {key: given["dataset"][key] for key in ("text", "label")}
+    place = (
+        {"data_files": {"train": str(tmp_path / "train-*.csv")}} if form == "pattern" else {"data_dir": str(tmp_path)}
+    )
+    given["dataset"] = {"path": "csv", **place, **columns}
+    before = accepted(given)[DATA_DIGEST]
+    (tmp_path / "train-2.csv").write_bytes((run_files / "test.csv").read_bytes())
+    assert accepted(given)[DATA_DIGEST] not in (before, None)
 
 
 def test_what_olive_hands_on_is_the_config_that_minidisc_run_would_read(run_files: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from transformers import AutoTokenizer
 
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.validation import validate
+from minidisc_plugin.foundation.errors import ExportError, RunDirectoryError
 from minidisc_plugin.integrations.export.elsewhere import Elsewhere
 from minidisc_plugin.integrations.export.route import route_for
 from minidisc_plugin.integrations.hosts import available, require
@@ -227,6 +229,94 @@ def test_a_run_cut_off_after_a_step_does_not_repeat_it(
     plain = make_config(run_files, output_dir=str(tmp_path / "out"), scheduler="direct")
     compress(CompressionConfig.model_validate(plain), overwrite=True)
     assert not set(FOLDERS) & {path.name for path in (tmp_path / "out").iterdir()}
+
+
+def test_an_export_that_fails_costs_no_training(
+    run_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The student is there; the run goes on without the step, or with it once the host works."""
+    config = config_of(run_files, tmp_path / "out", scheduler="direct", steps=["export"])
+    route = type(route_for("openvino", TASKS["text-classification"]()))
+
+    def fail(self: Any, *others: Any) -> None:
+        raise RuntimeError("Model wasn't fully converted.\nFailed operations: aten.linear")
+
+    with monkeypatch.context() as patch, pytest.raises(ExportError, match=r"export-openvino-student: .*fully converted"):
+        patch.setattr(route, "export", fail)
+        compress(config)
+    student = bytes_of(tmp_path / "out" / "student")
+    assert student and not (tmp_path / "out" / "student-openvino").exists()
+    without = config.model_copy(update={"steps": []})
+    result = compress(without, resume=True)
+    assert len(result.results.rows) == 2 and bytes_of(tmp_path / "out" / "student") == student
+    assert compress(without, resume=True).results == result.results
+    with pytest.raises(RunDirectoryError, match="a run with another steps"):  # it is finished
+        compress(config, resume=True)
+
+
+def test_an_export_that_computes_something_else_does_not_count(
+    run_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(run_files, tmp_path / "out", scheduler="direct", steps=["export"])
+    route = type(route_for("openvino", TASKS["text-classification"]()))
+    export = route.export
+
+    def other(self: Any, model: Any, folder: Path, sample: Any) -> None:
+        changed = copy.deepcopy(model)
+        with torch.no_grad():
+            changed.classifier.bias.add_(0.1)
+        export(self, changed, folder, sample)
+
+    monkeypatch.setattr(route, "export", other)
+    with pytest.raises(ExportError, match=r"its logits are 0\.1 off the student's .*does not count"):
+        compress(config)
+    assert not (tmp_path / "out" / "student-openvino").exists()
+
+
+def test_one_that_cannot_be_opened_elsewhere_does_not_count(
+    run_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(run_files, tmp_path / "out", scheduler="direct", steps=["export"])
+    route = type(route_for("openvino", TASKS["text-classification"]()))
+    monkeypatch.setattr(route, "opened", "def opened(folder):\n    import minidisc_plugin.nested")
+    with pytest.raises(ExportError, match=r"a process without this package cannot open it .*No module named"):
+        compress(config)
+    monkeypatch.setattr(route, "opened", "def opened(folder):\n    import os; os._exit(3)")
+    with pytest.raises(ExportError, match="it ended with status 3"):
+        compress(config, resume=True)
+
+
+def test_a_quantized_model_that_lost_too_much_is_kept_and_said(
+    run_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    quantization = {"schemes": ["openvino_int8"], "max_loss": 0.3}
+    config = config_of(
+        run_files, tmp_path / "out", scheduler="direct", steps=["quantization"], quantization=quantization
+    )
+    route = type(route_for("openvino", TASKS["text-classification"]()))
+    load = route.load
+
+    def wrong(self: Any, folder: Path) -> Any:
+        model = load(self, folder)
+        if "int8" not in folder.name:
+            return model
+        return lambda **batch: {"logits": -torch.as_tensor(model(**batch)["logits"])}
+
+    monkeypatch.setattr(route, "load", wrong)
+    result = compress(config)
+    row = next(row for row in result.results.rows if row.runtime == "OpenVINO int8")
+    student = result.results.row("student")
+    assert student is not None and student.metric is not None and row.metric is not None
+    assert row.lost == pytest.approx(student.metric - row.metric) and row.lost > 0.3 and row.lost_too_much
+    assert "more than quantization.max_loss 0.3" in caplog.text
+    assert (result.output_dir / "student-openvino-int8").is_dir()
+    card = (result.output_dir / "README.md").read_text(encoding="utf-8")
+    assert "(!) student, OpenVINO int8: accuracy lost" in card
+    assert [other.lost_too_much for other in result.results.rows if other is not row] == [False] * 4
+
+
+def bytes_of(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
 
 
 def test_the_plan_lists_what_the_steps_write(run_files: Path, tmp_path: Path) -> None:

@@ -126,12 +126,11 @@ def by_name(versions: Mapping[str, str]) -> dict[str, str]:
 
 
 def nearest(routes: Iterable[Route], versions: Mapping[str, str]) -> Route:
-    """The route that changes least: fewest installed versions first, then fewest packages to add."""
+    """The route that changes least: fewest installed versions first, then fewest requirements to add."""
 
     def cost(route: Route) -> tuple[int, int]:
         faults = _faults(route, versions)
-        changed = sum(fault.version is not None for fault in faults)
-        return changed, len(faults) - changed
+        return sum(fault.version is not None for fault in faults), len({fault.rule.remedy for fault in faults})
 
     return min(routes, key=cost)
 

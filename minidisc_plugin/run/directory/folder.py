@@ -25,6 +25,7 @@ from minidisc_plugin.run.directory.admission import choose_root, refuse_own_teac
 from minidisc_plugin.run.directory.installing import empty_folder, files_below, install, remove, remove_tree
 from minidisc_plugin.run.directory.lock import RunLock
 from minidisc_plugin.run.directory.record import (
+    AFTER_THE_STUDENT,
     RunRecord,
     deciding_settings,
     read_record,
@@ -96,6 +97,8 @@ class RunDirectory:
             return False
         wanted = _begun(config, inputs)
         settings, changed = held.differences(wanted)
+        if not held.finished:
+            settings = [name for name in settings if name not in AFTER_THE_STUDENT]
         if settings:
             raise RunDirectoryError(
                 f"output_dir: {self.place} holds a run with another {', '.join(settings)}; "
@@ -235,8 +238,11 @@ class RunDirectory:
             remove_tree(self.root, last=RECORD_FILE)
         self.root.mkdir(exist_ok=True)
         self._leave_no_temporary()
-        if read_record(self.root) is None:
-            write_record(self.root, _begun(config, inputs))
+        held, begun = read_record(self.root), _begun(config, inputs)
+        if held is None:
+            write_record(self.root, begun)
+        elif held.settings != begun.settings:
+            write_record(self.root, held.model_copy(update={"settings": begun.settings}))
         with self.writing(RESOLVED_CONFIG) as file:
             file.write_text(to_yaml(config), encoding="utf-8")
 

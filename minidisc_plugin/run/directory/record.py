@@ -34,6 +34,8 @@ _NEUTRAL_TRAINING = frozenset(
         "dataloader_prefetch_factor",
     }
 )
+# What is made of the finished student; an unfinished run goes on with other values, as where an export has failed.
+AFTER_THE_STUDENT = frozenset({"steps", "export.formats", "quantization.schemes", "quantization.max_loss"})
 _NEUTRAL_PREFIXES = ("logging_", "hub_", "push_to_hub")
 # Checksums of shipped metrics before and after a line of their imports changed; they compute what they did.
 SAME_METRIC = {

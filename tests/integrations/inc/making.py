@@ -5,27 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
 from neural_compressor.config import DistillationConfig, KnowledgeDistillationLossConfig, WeightPruningConfig
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, TrainingArguments
+from transformers import AutoTokenizer, PreTrainedModel, TrainingArguments
 
 from minidisc_plugin.metrics import build_compute_metrics
-from tests.builders.tiny import make_rows
+from tests.builders.script import examples, teacher_of
 
 SETTINGS = {"target_sparsity": 0.8, "candidates": [0.6, 0.4]}
-
-
-def teacher_of(files: Path) -> PreTrainedModel:
-    """The fine-tuned teacher in a folder of run files."""
-    return AutoModelForSequenceClassification.from_pretrained(files / "teacher")
-
-
-def examples(files: Path, seed: int = 1, count: int = 120) -> Dataset:
-    """Tokenised examples with `labels`."""
-    tokenizer = AutoTokenizer.from_pretrained(files / "teacher")
-    rows = Dataset.from_list(make_rows(count, seed))
-    features = rows.map(lambda batch: tokenizer(batch["sentence"]), batched=True, remove_columns=["sentence"])
-    return features.rename_column("label", "labels")
 
 
 def arguments(folder: Path, **changes: Any) -> TrainingArguments:

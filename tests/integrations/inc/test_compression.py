@@ -15,8 +15,9 @@ from transformers import BertForTokenClassification, DataCollatorWithPadding
 from minidisc_plugin.foundation.errors import ConfigError, UnsupportedModelError
 from minidisc_plugin.integrations.inc import MiniDiscLossConfig, MiniDiscPruner, prepare_compression, slim
 from minidisc_plugin.schedulers.fixed import Fixed
+from tests.builders.script import examples, teacher_of
 from tests.builders.tiny import make_batch, make_bert
-from tests.integrations.inc.making import SETTINGS, arguments, distillation, examples, pruning, script, teacher_of
+from tests.integrations.inc.making import SETTINGS, arguments, distillation, pruning, script
 
 
 def loop(manager: Any, batches: list[dict[str, torch.Tensor]], rate: float = 1e-3) -> list[float]:

@@ -11,8 +11,9 @@ from optimum.intel import INCConfig
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.run.config.file import read_config
 from minidisc_plugin.run.pipeline import compress
+from tests.builders.script import teacher_of
 from tests.builders.tiny import make_config
-from tests.integrations.inc.making import distillation, pruning, teacher_of
+from tests.integrations.inc.making import distillation, pruning
 
 
 def written(folder: Path, files: Path, **keys: object) -> Path:

@@ -21,7 +21,8 @@ from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.integrations.inc import MiniDiscLossConfig
 from minidisc_plugin.integrations.optimum import ScheduledINCTrainer, trainer_arguments
 from minidisc_plugin.training.objectives import MiniDiscObjective, soft_cross_entropy
-from tests.integrations.inc.making import SETTINGS, distillation, examples, pruning, script, teacher_of
+from tests.builders.script import examples, teacher_of
+from tests.integrations.inc.making import SETTINGS, distillation, pruning, script
 
 
 def scheduled(files: Path, folder: Path, **changes: Any) -> ScheduledINCTrainer:

@@ -7,27 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
 from torch import Tensor
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, TrainingArguments
+from transformers import AutoTokenizer, PreTrainedModel, TrainingArguments
 
 from minidisc_plugin.metrics import build_compute_metrics
+from tests.builders.script import examples
 from tests.builders.tiny import make_batch, make_rows
 
 BATCH = make_batch(labels=2)
-
-
-def teacher_of(files: Path) -> PreTrainedModel:
-    """The fine-tuned teacher in a folder of run files."""
-    return AutoModelForSequenceClassification.from_pretrained(files / "teacher")
-
-
-def examples(files: Path, seed: int = 1, count: int = 120) -> Dataset:
-    """Tokenised examples with `labels`."""
-    tokenizer = AutoTokenizer.from_pretrained(files / "teacher")
-    rows = Dataset.from_list(make_rows(count, seed))
-    features = rows.map(lambda batch: tokenizer(batch["sentence"]), batched=True, remove_columns=["sentence"])
-    return features.rename_column("label", "labels")
 
 
 def inputs(files: Path, folder: Path, **changes: Any) -> dict[str, Any]:

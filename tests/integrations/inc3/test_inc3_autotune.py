@@ -14,8 +14,9 @@ from transformers import AutoTokenizer, PreTrainedModel
 
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.integrations.inc3 import MiniDiscConfig, Trial
+from tests.builders.script import teacher_of
 from tests.builders.tiny import make_rows
-from tests.integrations.inc3.making import inputs, logits, size, teacher_of
+from tests.integrations.inc3.making import inputs, logits, size
 
 SPARSITIES = [0.95, 0.9, 0.8, 0.5]
 

@@ -17,7 +17,8 @@ from minidisc_plugin import load
 from minidisc_plugin.foundation.errors import ConfigError, UnsupportedModelError
 from minidisc_plugin.integrations.inc3 import MiniDiscConfig, Trial
 from minidisc_plugin.schedulers.minidisc import MiniDisc
-from tests.integrations.inc3.making import inputs, logits, size, teacher_of
+from tests.builders.script import teacher_of
+from tests.integrations.inc3.making import inputs, logits, size
 
 SETTINGS: dict[str, Any] = {"target_sparsity": 0.8, "candidates": [0.6, 0.4]}
 

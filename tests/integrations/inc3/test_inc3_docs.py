@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from minidisc_plugin import load
-from tests.integrations.inc3.making import accuracy_on, inputs, size, teacher_of
+from tests.builders.script import teacher_of
+from tests.integrations.inc3.making import accuracy_on, inputs, size
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -149,6 +149,10 @@ class Step(ABC):
         """
         return None
 
+    def will_write(self, config: CompressionConfig) -> Mapping[str, str]:
+        """Of `writes`, what a run with this config leaves, for `minidisc plan`."""
+        return self.writes
+
     @abstractmethod
     def run(self, run: Run) -> None:
         """Do the step."""

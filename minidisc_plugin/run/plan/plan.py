@@ -105,7 +105,7 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
         cached=cached,
         stages=stage_costs(prepared, macs, parameters, calibration, cached),
         output_dir=RunDirectory(config.output_dir).root,
-        writes=FILES | {name: what for step in prepared.steps for name, what in step.writes.items()},
+        writes=FILES | {name: what for step in prepared.steps for name, what in step.will_write(config).items()},
     )
 
 

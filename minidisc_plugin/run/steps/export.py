@@ -31,6 +31,10 @@ class Export(Step):
         for format_name in config.export.formats:
             require(format_name)
 
+    def will_write(self, config: CompressionConfig) -> Mapping[str, str]:
+        """See Step."""
+        return {f"{FOLDERS[name]}/": self.writes[f"{FOLDERS[name]}/"] for name in config.export.formats}
+
     def run(self, run: Run) -> None:
         """See Step."""
         with Elsewhere() as elsewhere:

@@ -37,6 +37,11 @@ class Quantization(Step):
         for scheme in config.quantization.schemes:
             require(WAYS[scheme].capability, WAYS[scheme].route, instead)
 
+    def will_write(self, config: CompressionConfig) -> Mapping[str, str]:
+        """See Step."""
+        folders = [f"{WAYS[scheme].folder}/" for scheme in config.quantization.schemes]
+        return {folder: self.writes[folder] for folder in folders}
+
     def run(self, run: Run) -> None:
         """See Step."""
         with Elsewhere() as elsewhere:

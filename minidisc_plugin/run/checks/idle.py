@@ -103,9 +103,8 @@ def check_idle(config: CompressionConfig, defaults: Mapping[str, Any]) -> None:
 
 
 def _refused(config: CompressionConfig, training: Mapping[str, Any], settled: Mapping[str, Any]) -> Iterator[str]:
-    for name, untouched in _SECTIONS.items():
-        # A step of somebody else's may read the section, too.
-        if name not in config.steps and set(config.steps) <= _SECTIONS.keys() and getattr(config, name) != untouched:
+    if config.steps or "steps" not in config.model_fields_set:  # `--set steps=[]` beside settings is meant
+        for name in _without_step(config):
             yield f"{name}: its settings do nothing without the step; add {name} to steps, or remove them"
     yield from refused_of_dataset(config.dataset)
     strategies = _strategies(config, training, settled)
@@ -122,6 +121,15 @@ def _refused(config: CompressionConfig, training: Mapping[str, Any], settled: Ma
             yield f"training.{key}: does nothing without training.gradient_checkpointing: true"
     if training.get("fsdp_config") and not training.get("fsdp") and "ACCELERATE_USE_FSDP" not in os.environ:
         yield "training.fsdp_config: does nothing without training.fsdp: true; set that, or remove the key"
+
+
+def _without_step(config: CompressionConfig) -> list[str]:
+    """Sections with settings of steps that the config does not have."""
+    if not set(config.steps) <= _SECTIONS.keys():  # a step of somebody else's may read a section, too
+        return []
+    return [
+        name for name, untouched in _SECTIONS.items() if name not in config.steps and getattr(config, name) != untouched
+    ]
 
 
 def _strategies(config: CompressionConfig, training: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,6 +150,8 @@ def _said(config: CompressionConfig, training: Mapping[str, Any], settled: Mappi
     yield from _said_of_reporters(training)
     yield from _said_of_batches(config.engine, training)
     yield from said_of_dataset(config.dataset)
+    for name in _without_step(config):
+        yield f"{name}: its settings do nothing with steps: []"
     if config.engine.teacher_cache is False and config.engine.teacher_cache_dir is not None:
         yield "engine.teacher_cache_dir does nothing with engine.teacher_cache: false"
     if config.scheduler_config.get("sampling") == "all" and config.scheduler_config.get("random_candidates", 1) != 1:

@@ -18,6 +18,7 @@ from minidisc_plugin.contracts.presets import with_protocol
 from minidisc_plugin.contracts.validation import validate
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.run.checks.idle import IDLE, check_idle
+from minidisc_plugin.run.config.file import read_config
 from minidisc_plugin.training.arguments import DEFAULTS, with_defaults
 from tests.builders.tiny import make_config
 
@@ -113,6 +114,12 @@ def test_a_run_that_would_not_be_the_one_meant_is_refused(
             {"steps": ["quantization"], "quantization": {"schemes": ["inc_dynamic"], "calibration_examples": 9}},
             "quantization.calibration_examples",
         ),
+        (
+            {},
+            {"steps": [], "quantization": {"schemes": ["openvino_static"]}},
+            "quantization: its settings do nothing w",
+        ),
+        ({}, {"steps": [], "export": {"formats": ["onnx"]}}, "export: its settings do nothing with steps: []"),
     ],
     ids=str,
 )
@@ -214,3 +221,10 @@ def test_the_table_says_of_schedules_what_transformers_does(schedule: str) -> No
         return False
 
     assert fails(words=1) != said_to_be_idle("lr_scheduler_kwargs", "lr_scheduler_type", schedule)
+
+
+@pytest.mark.parametrize("name", ["demo", "intel"])
+def test_the_direct_runs_of_the_examples_are_let_through(name: str) -> None:
+    """`make demo` and the README of the Intel example compare with a run that has no steps."""
+    file = Path(__file__).resolve().parents[3] / "examples" / name / "compression.yaml"
+    check_idle(read_config(file, ["scheduler=direct", "steps=[]"]), {})

@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import inspect
 import io
+import logging
 import math
 import os
 import random
@@ -42,6 +43,8 @@ Row = tuple[str, int]
 def main() -> None:
     """Parse the command line and do what is not done yet."""
     args = parse_args()
+    for talker in ("torchao", "torch.utils._pytree"):  # of kernels and types that no CPU has a use for
+        logging.getLogger(talker).setLevel(logging.ERROR)
     data_dir: Path = args.runs / "demo-data"
     teacher_dir: Path = args.runs / "demo-teacher"
     prepare_data(data_dir, args.archive, args.sentences)

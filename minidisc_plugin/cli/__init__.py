@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -133,6 +134,8 @@ def execute(options: argparse.Namespace, *, own_process: bool) -> int:
     """
     if own_process and options.command is run_command:
         restart_without_thread_cache()
+    for talker in _TALKERS:
+        logging.getLogger(talker).setLevel(logging.ERROR)
     try:
         with checked_output():
             _check_working_directory()
@@ -260,8 +263,6 @@ def _config_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _log_stages() -> None:
     """Say on standard error which stage begins, among the progress bars, and keep the hosts' own talk out."""
-    import logging
-    import os
     import warnings
 
     from rich.console import Console
@@ -272,8 +273,6 @@ def _log_stages() -> None:
 
     os.environ.setdefault("LOGLEVEL", "ERROR")  # Neural Compressor's
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    for talker in _TALKERS:
-        logging.getLogger(talker).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"(torch|transformers|neural_compressor|optimum|openvino|nncf)(\.|$)")
     warnings.filterwarnings("ignore", message=".*optimum.intel.neural_compressor.* is deprecated")
     handler = RichHandler(console=Console(stderr=True), show_path=False, show_level=False, log_time_format="%H:%M:%S")

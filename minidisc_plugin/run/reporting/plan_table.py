@@ -73,8 +73,9 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
     _print_memory(plan.memory, console)
     _print_space(plan.space, plan.output_dir, console)
     console.print(text(f"would write into {plan.output_dir}:"))
+    width = max(map(len, plan.writes))
     for name, content in plan.writes.items():
-        console.print(text(f"  {name:<22}{content}"))
+        console.print(text(f"  {name:<{width}}  {content}"))
 
 
 def _calibrated(plan: Plan) -> str:

@@ -12,7 +12,7 @@ from minidisc_plugin import MiniDisc, NestedModel
 from minidisc_plugin.contracts.scheduler import ScriptInputs
 from minidisc_plugin.nested import model
 from minidisc_plugin.plugins import families
-from minidisc_plugin.run.script import schedule
+from minidisc_plugin.run.script import workbench
 from tests.builders.tiny import make_bert
 
 WHOLE: dict[str, Any] = {"train_dataset": [1], "args": None, "compute_metrics": None, "metric": "accuracy"}
@@ -32,7 +32,7 @@ def test_what_is_unknown_is_refused(name: str) -> None:
 
 
 def test_what_is_explained_is_what_is_taken() -> None:
-    taken = inspect.signature(schedule).parameters.values()
+    taken = inspect.signature(workbench).parameters.values()
     assert {one.name for one in taken if one.kind is one.KEYWORD_ONLY} == set(ScriptInputs.__annotations__)
 
 

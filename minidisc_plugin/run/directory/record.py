@@ -36,6 +36,8 @@ _NEUTRAL_TRAINING = frozenset(
 )
 # What is made of the finished student; an unfinished run goes on with other values, as where an export has failed.
 AFTER_THE_STUDENT = frozenset({"steps", "export.formats", "quantization.schemes", "quantization.max_loss"})
+# Keys that records of earlier releases lack, and what a run did without them.
+_LATER_KEYS = {"quantization.max_loss": 0.02}
 _NEUTRAL_PREFIXES = ("logging_", "hub_", "push_to_hub")
 # Checksums of shipped metrics before and after a line of their imports changed; they compute what they did.
 SAME_METRIC = {
@@ -83,7 +85,8 @@ class RunRecord(BaseModel):
 
     def differences(self, other: RunRecord) -> tuple[list[str], list[str]]:
         """Settings whose values differ, and inputs whose content does, by name."""
-        return _different(self.settings, other.settings), _different(*_comparable(self.inputs, other.inputs))
+        settings = [{**_LATER_KEYS, **record.settings} for record in (self, other)]
+        return _different(*settings), _different(*_comparable(self.inputs, other.inputs))
 
 
 def deciding_settings(config: CompressionConfig) -> dict[str, Any]:

@@ -41,7 +41,7 @@ code, tables = state()
 workspace = config.options.workspace
 import minidisc_plugin.integrations.inc, minidisc_plugin.integrations.optimum
 import minidisc_plugin.integrations.optimum.distiller, minidisc_plugin.integrations.inc.quantization
-import minidisc_plugin.integrations.openvino, minidisc_plugin.integrations.onnx
+import minidisc_plugin.integrations.export.optimum_openvino, minidisc_plugin.integrations.export.optimum_onnx
 code_after, tables_after = state()
 changed = sorted(key for key in code.keys() | code_after.keys() if code.get(key) != code_after.get(key))
 changed = [key for key in changed if key[-1] not in ("__warningregistry__",)]

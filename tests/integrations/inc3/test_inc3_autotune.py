@@ -148,6 +148,7 @@ def test_another_scheduler_shares_the_teachers_outputs(run_files: Path, tmp_path
     assert len([path for path in (tmp_path / "out" / "teachers").iterdir() if path.is_dir()]) == 1
 
 
+@pytest.mark.slow
 def test_two_assistants_leave_the_shared_network_as_it_is(run_files: Path, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"assistants": 2, "halving": False}
     trial = make_trial(run_files, tmp_path / "out")

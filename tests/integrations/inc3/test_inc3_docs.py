@@ -40,6 +40,7 @@ def test_the_pages_code(run_files: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert names["accuracy"](names["small"]) > 0.9
 
 
+@pytest.mark.slow
 def test_the_example(run_files: Path, tmp_path: Path) -> None:
     script = str(ROOT / "examples" / "neural_compressor" / "autotune.py")
     command = [sys.executable, script, "--teacher", str(run_files / "teacher"), "--data", str(run_files)]

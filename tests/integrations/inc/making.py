@@ -6,28 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from neural_compressor.config import DistillationConfig, KnowledgeDistillationLossConfig, WeightPruningConfig
-from transformers import AutoTokenizer, PreTrainedModel, TrainingArguments
+from transformers import AutoTokenizer, PreTrainedModel
 
 from minidisc_plugin.metrics import build_compute_metrics
-from tests.builders.script import examples, teacher_of
+from tests.builders.script import arguments, examples, teacher_of
 
 SETTINGS = {"target_sparsity": 0.8, "candidates": [0.6, 0.4]}
-
-
-def arguments(folder: Path, **changes: Any) -> TrainingArguments:
-    """As a script gives them."""
-    settings = {
-        "do_train": True,
-        "num_train_epochs": 1,
-        "per_device_train_batch_size": 24,
-        "learning_rate": 1e-3,
-        "report_to": [],
-        "disable_tqdm": True,
-        "save_strategy": "no",
-        "seed": 0,
-        "use_cpu": True,
-    }
-    return TrainingArguments(str(folder), **{**settings, **changes})
 
 
 def script(files: Path, folder: Path, **changes: Any) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedModel, TrainingArguments
+from transformers import AutoTokenizer, PreTrainedModel
 
 from minidisc_plugin.metrics import build_compute_metrics
-from tests.builders.script import examples
+from tests.builders.script import arguments, examples
 from tests.builders.tiny import make_batch, make_rows
 
 BATCH = make_batch(labels=2)
@@ -19,19 +19,9 @@ BATCH = make_batch(labels=2)
 
 def inputs(files: Path, folder: Path, **changes: Any) -> dict[str, Any]:
     """What a Trial is made of."""
-    settings: dict[str, Any] = {
-        "num_train_epochs": 2,
-        "per_device_train_batch_size": 24,
-        "learning_rate": 1e-3,
-        "report_to": [],
-        "disable_tqdm": True,
-        "save_strategy": "no",
-        "seed": 0,
-        "use_cpu": True,
-    }
     return {
         "train_dataset": examples(files),
-        "args": TrainingArguments(str(folder), **settings),
+        "args": arguments(folder, num_train_epochs=2),
         "compute_metrics": build_compute_metrics("accuracy", False),
         "metric": "accuracy",
         "processing_class": AutoTokenizer.from_pretrained(files / "teacher"),

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from minidisc_plugin.contracts.values import (
     Distinct,
     FromList,
+    Guide,
     LocalFolder,
     Options,
     OutputPath,
@@ -90,6 +91,12 @@ class DistillationConfig(Settings):
 
     objective: str = Field(
         "minidisc", description="`minidisc` (hidden states and logits), `knowledge_distillation`, or a plug-in's."
+    )
+    guide: Guide = Field(
+        "assistant",
+        description="What the student follows once there is an assistant: the assistant; the teacher, so that the "
+        "student only starts from the assistant's slices; or `both`, hidden states of the teacher and the mean of both "
+        "models' probabilities. Without an assistant it is the teacher.",
     )
     temperature: Positive = Field(1.0, description="Temperature of the logits on both sides.")
     loss_types: Annotated[tuple[str, str], FromList] | None = Field(

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from minidisc_plugin.contracts.values import Guide
 from minidisc_plugin.foundation import atomic
 from minidisc_plugin.foundation.errors import RunDirectoryError
 
@@ -87,6 +88,7 @@ class ScheduleRecord(_Record):
     target_scale: Share
     target_sparsity: Share
     assistants: list[Share] = Field(description="scales chosen, in the order they are used; none: direct")
+    guide: Guide = Field(default="assistant", description="what the student follows once there is an assistant")
     candidates: list[Candidate]
     seconds: Seconds = Field(
         default_factory=dict, description="wall-clock time of each stage, in the process that ended it"

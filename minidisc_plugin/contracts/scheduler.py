@@ -97,11 +97,18 @@ class PlannedStage:
         name: Of the stage.
         teacher_scale: Scale of the model that is followed, 1 for the teacher itself.
         passes: Forward and backward passes a step, on average, by scale.
+        beside_scale: Scale of a second model that is followed beside it, if any.
     """
 
     name: str
     teacher_scale: float
     passes: Mapping[float, float] = field(default_factory=dict)
+    beside_scale: float | None = None
+
+    @property
+    def followed(self) -> set[float]:
+        """Scales of all that is followed."""
+        return {self.teacher_scale} if self.beside_scale is None else {self.teacher_scale, self.beside_scale}
 
 
 class Scheduler(Settings, ABC):

@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
@@ -21,6 +21,8 @@ _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")  # pathlib makes one slash o
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
 
 Items = TypeVar("Items", bound=Sequence[Any])
+Guide = Literal["assistant", "teacher", "both"]
+"""What a student follows once there is an assistant."""
 
 
 class Settings(BaseModel):

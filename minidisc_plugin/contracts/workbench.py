@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from minidisc_plugin.contracts.config import EngineConfig
     from minidisc_plugin.contracts.records import Candidate
     from minidisc_plugin.contracts.task import Task
+    from minidisc_plugin.contracts.values import Guide
 
 Allocation = Literal["global", "uniform"]
 Announce = Callable[..., None]
@@ -126,6 +127,10 @@ class Workbench(Protocol):
         """Name of the metric that selects."""
 
     @property
+    def guide(self) -> Guide:
+        """What `distil` makes a student follow that is given an assistant; `distillation.guide`."""
+
+    @property
     def metric_range(self) -> Any:
         """Its declared `MetricRange`; None where it is known by name."""
 
@@ -163,7 +168,14 @@ class Workbench(Protocol):
         """
 
     def distil(self, student: PreTrainedModel, teacher: PreTrainedModel, stage: str) -> None:
-        """Distil a standalone model from a frozen teacher, in place."""
+        """Distil a standalone model, in place.
+
+        Args:
+            student: The model.
+            teacher: The frozen model to follow: an assistant, in whose place or beside which the teacher stands where
+                `distillation.guide` says so, or the teacher.
+            stage: Name of the stage.
+        """
 
     def evaluate(
         self, nested: Any, candidates: Sequence[Candidate], scheduler: str, stage: str = "selection"

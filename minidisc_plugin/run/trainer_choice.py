@@ -30,12 +30,19 @@ def choose_trainer(config: CompressionConfig, task: Task) -> str:
     sharded = wants_sharding(config.training)
     if config.trainer == "inc" and sharded:
         raise ConfigError("trainer: 'inc' does not shard by FSDP; set trainer: transformers, or remove training.fsdp")
+    both = config.distillation.guide == "both" and config.scheduler != "direct"
+    if config.trainer == "inc" and both:
+        raise ConfigError(
+            "distillation.guide: 'both' is two models, and trainer: 'inc' follows one; set trainer: transformers, or "
+            "distillation.guide: teacher"
+        )
     if config.trainer == "inc":
         require("host", "inc")
     if config.trainer is not None:
         return config.trainer
     has_loss = config.distillation.objective in _WITH_LOSS
-    return "inc" if hosted and not sharded and has_loss and available("host", "inc") else "transformers"
+    can = hosted and not sharded and has_loss and not both
+    return "inc" if can and available("host", "inc") else "transformers"
 
 
 def distiller_of(trainer: str | None) -> Any:

@@ -69,6 +69,7 @@ def conclude(
         target_scale=scheduler.target_scale,
         target_sparsity=scheduler.target_sparsity,
         assistants=[candidate.scale for candidate in selected],
+        guide=bench.guide,
         candidates=candidates,
         seconds=bench.journal.seconds,
     )

@@ -48,6 +48,7 @@ class Stage:
         teacher: The frozen model to follow.
         make_trainer: Makes its Trainer: takes the network, and the arguments of DistillationTrainer by name.
         callbacks: As `Trainer` takes them, beside those of every stage.
+        beside: A frozen assistant to follow beside the teacher.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Stage:
     teacher: PreTrainedModel
     make_trainer: Callable[..., Trainer]
     callbacks: Sequence[Any] = ()
+    beside: PreTrainedModel | None = None
 
     @property
     def model(self) -> Any:
@@ -99,12 +101,19 @@ class Stages:
             )
         self._names.add(name)
 
-    def trainer(self, stage: Stage, cache: TeacherCache | None = None, checkpoint: Checkpoint | None = None) -> Trainer:
+    def trainer(
+        self,
+        stage: Stage,
+        cache: TeacherCache | None = None,
+        checkpoint: Checkpoint | None = None,
+        beside_cache: TeacherCache | None = None,
+    ) -> Trainer:
         """The Trainer of a stage, which has not trained anything yet.
 
         Args:
             stage: What it trains.
             cache: The teacher's outputs for the training set, read in place of running it.
+            beside_cache: The same of the assistant beside it.
             checkpoint: What it will go on from.
         """
         from minidisc_plugin.training.checkpoint_keeper import CheckpointKeeper
@@ -115,7 +124,11 @@ class Stages:
         # A mark of the evaluation before, copied into slices: accelerate would take the model for one that it has
         # wrapped already, and processes would train apart.
         stage.model.__dict__.pop("_is_accelerate_prepared", None)
-        own = {"cache": cache, "tokens_per_batch": self.training.engine.tokens_per_batch} if stage.reads_cache else {}
+        own: dict[str, Any] = {}
+        if stage.reads_cache:
+            own = {"cache": cache, "tokens_per_batch": self.training.engine.tokens_per_batch}
+        if stage.beside is not None:
+            own |= {"beside": stage.beside, "beside_cache": beside_cache}
         args = for_stage(self.args, stage.name)
         make_resumable(args)
         if checkpoint is not None:
@@ -177,9 +190,13 @@ class Stages:
         from minidisc_plugin.training.sharding import is_sharded
 
         folder, needed = Path(str(self.args.output_dir)) / stage.name, weight_bytes(stage.model)
-        cache = self._outputs.cache(stage.teacher, stage.name, checkpoint is not None) if stage.reads_cache else None
+        cache = beside = None
+        if stage.reads_cache:
+            cache = self._outputs.cache(stage.teacher, stage.name, checkpoint is not None)
+        if stage.beside is not None:
+            beside = self._outputs.cache(stage.beside, stage.name, checkpoint is not None, beside=True)
         with nullcontext() if self.training.engine.dropout else without_dropout(stage.model):
-            trainer = self.trainer(stage, cache, checkpoint)
+            trainer = self.trainer(stage, cache, checkpoint, beside)
             with storage_errors(folder, checkpoint_bytes(self.args, needed), during_run=True):
                 trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
             if is_sharded(self.args):
@@ -190,8 +207,9 @@ class Stages:
                 # Mixed precision wraps the model's forward; slices are copies of the plain model.
                 trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
             trainer.accelerator.free_memory()
-            if cache is not None:
-                cache.close()
+            for kept in (cache, beside):
+                if kept is not None:
+                    kept.close()
             stage.model.zero_grad(set_to_none=True)
 
 

@@ -38,7 +38,9 @@ class TeacherOutputs:
         store, examples = self._store(), self._examples(self._evaluator.teacher, "batches")
         return 0 if examples is None else store.size(self._evaluator.teacher, examples, **self._kept)
 
-    def cache(self, teacher: PreTrainedModel, stage: str, goes_on: bool) -> TeacherCache | None:
+    def cache(
+        self, teacher: PreTrainedModel, stage: str, goes_on: bool, *, beside: bool = False
+    ) -> TeacherCache | None:
         """A teacher's outputs for a stage, or None where it is to run its teacher.
 
         A stage that goes on keeps to what its first steps did: kept outputs are not the teacher's to the last bit.
@@ -47,8 +49,9 @@ class TeacherOutputs:
             teacher: The model that the stage follows.
             stage: Its name.
             goes_on: Whether it goes on from a checkpoint.
+            beside: Whether the stage follows another teacher as well, and wants no more than logits of this one.
         """
-        name = f"{stage}-teacher"
+        name = f"{stage}-assistant" if beside else f"{stage}-teacher"
         had = self._journal.result(name).get("cached") if goes_on and self._journal.finished(name) else None
         examples = self._examples(teacher, stage) if had is not False else None
         if examples is None:
@@ -57,7 +60,7 @@ class TeacherOutputs:
             cache = self._store().cache(
                 teacher.to(self._args.device).eval(),
                 examples,
-                **self._kept,
+                **(self._kept | ({"states": False} if beside else {})),
                 required=self._engine.teacher_cache is True or had is True,
                 quiet=self._args.disable_tqdm or not is_writer(),
             )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from minidisc_plugin.contracts.config import EngineConfig
     from minidisc_plugin.contracts.task import Task
+    from minidisc_plugin.contracts.values import Guide
     from minidisc_plugin.nested.model import NestedModel
     from minidisc_plugin.nested.ranking import Ranking
     from minidisc_plugin.training.scale_sampler import ScaleSampler
@@ -91,6 +92,11 @@ class Workbench:
         return self._evaluator.score.metric
 
     @property
+    def guide(self) -> Guide:
+        """What a student follows once there is an assistant."""
+        return self.training.objective.settings.guide
+
+    @property
     def metric_range(self) -> MetricRange | None:
         """Its declared range."""
         return self._evaluator.score.range
@@ -127,7 +133,7 @@ class Workbench:
         self.stages.run(_sandwich(nested, scales, teacher, stage, sampler, callbacks))
 
     def distil(self, student: PreTrainedModel, teacher: PreTrainedModel, stage: str) -> None:
-        """Distil a standalone model from a frozen teacher, in place."""
+        """Distil a standalone model from a frozen teacher, or as `distillation.guide` says, in place."""
         self.stages.run(self._distillation(student, teacher, stage))
 
     def rehearse(self) -> None:
@@ -196,7 +202,9 @@ class Workbench:
     def _distillation(self, student: PreTrainedModel, teacher: PreTrainedModel, stage: str) -> Stage:
         from minidisc_plugin.training.distil import DistillationTrainer
 
-        return Stage(stage, student, teacher, self.training.make_distiller or DistillationTrainer)
+        leader = teacher if self.guide == "assistant" else self.teacher
+        beside = teacher if self.guide == "both" and teacher is not self.teacher else None
+        return Stage(stage, student, leader, self.training.make_distiller or DistillationTrainer, beside=beside)
 
 
 def _sandwich(

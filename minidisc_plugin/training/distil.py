@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from minidisc_plugin.training.dependable import DependableTraining
 from minidisc_plugin.training.evaluation import TaskTrainer
+from minidisc_plugin.training.guides import mean_of_guides
 from minidisc_plugin.training.sharding import prepare_sharding
 from minidisc_plugin.training.teacher_cache import ROW, TeacherCache
 
@@ -27,6 +28,8 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         teacher: The frozen model to follow; put in evaluation mode on the training device.
         objective: The loss of the student against the teacher.
         cache: The teacher's outputs for the training set, read in place of running it.
+        beside: A frozen assistant that is followed beside the teacher; see guides.
+        beside_cache: The assistant's outputs, likewise; logits are enough.
         tokens_per_batch: See GlobalBatches.
         **kwargs: As `Trainer`.
 
@@ -42,13 +45,15 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         teacher: PreTrainedModel,
         objective: Objective,
         cache: TeacherCache | None = None,
+        beside: PreTrainedModel | None = None,
+        beside_cache: TeacherCache | None = None,
         tokens_per_batch: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.cache = cache
         self.tokens_per_batch = tokens_per_batch
-        if cache is not None:
+        if cache is not None or beside_cache is not None:
             self.train_dataset = self.train_dataset.add_column(ROW, list(range(len(self.train_dataset))))
             self.data_collator = WithRows(self.data_collator)
         # Objectives average over the batch themselves, so Trainer divides by the accumulation steps.
@@ -56,8 +61,9 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         if self.args.gradient_checkpointing and self.args.gradient_checkpointing_kwargs is None:
             # transformers 4 would take the reentrant kind, which loses gradients behind frozen embeddings.
             self.args.gradient_checkpointing_kwargs = {"use_reentrant": False}
-        # A teacher that is read from a cache has no business on an accelerator.
-        self.teacher = teacher.to("cpu" if cache is not None else self.args.device).eval()
+        self.teacher = self._frozen(teacher, cache)
+        self.beside = None if beside is None else self._frozen(beside, beside_cache)
+        self.beside_cache = beside_cache
         self.objective = objective
 
     def create_accelerator_and_postprocess(self) -> None:
@@ -75,16 +81,31 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         teacher = self.teacher_outputs(inputs)
         student = model(**features, output_hidden_states=self.objective.needs_hidden_states)
         batch = {name: value for name, value in inputs.items() if name != ROW}
-        loss = self.objective(*self.task.compared(student, teacher, batch))
+        terms, target, asked = self.task.compared(student, teacher, batch)
+        if self.beside is not None:
+            assistant = self._outputs_of(self.beside, self.beside_cache, inputs, states=False)
+            _, nearer, _ = self.task.compared(student, assistant, batch)
+            kinds = {"regression": self.objective.regression, "mask": asked.get("logits_mask")}
+            target = mean_of_guides(target, nearer, **kinds)
+        loss = self.objective(terms, target, asked)
         return (loss, student) if return_outputs else loss
 
     def teacher_outputs(self, inputs: dict[str, Tensor]) -> Any:
         """The frozen teacher's outputs for a batch."""
-        if self.cache is not None:
-            return self.cache.read(inputs[ROW].tolist(), inputs["attention_mask"])
+        return self._outputs_of(self.teacher, self.cache, inputs, states=self.objective.needs_hidden_states)
+
+    def _outputs_of(
+        self, frozen: PreTrainedModel, cache: TeacherCache | None, inputs: dict[str, Tensor], *, states: bool
+    ) -> Any:
+        if cache is not None:
+            return cache.read(inputs[ROW].tolist(), inputs["attention_mask"])
         features = {**self._features(inputs), **self.task.options}
         with torch.no_grad():
-            return self.teacher(**features, output_hidden_states=self.objective.needs_hidden_states)
+            return frozen(**features, output_hidden_states=states)
+
+    def _frozen(self, model: PreTrainedModel, cache: TeacherCache | None) -> PreTrainedModel:
+        """A model that is read from a cache has no business on an accelerator."""
+        return model.to("cpu" if cache is not None else self.args.device).eval()
 
     def _features(self, inputs: dict[str, Tensor]) -> dict[str, Any]:
         return {name: value for name, value in self.task.inputs(inputs, self.teacher).items() if name != ROW}

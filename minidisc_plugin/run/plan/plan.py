@@ -15,11 +15,12 @@ from minidisc_plugin.contracts.run import Prepared
 from minidisc_plugin.foundation.disks import hugging_face_home
 from minidisc_plugin.foundation.litter import no_litter
 from minidisc_plugin.foundation.storage import storage_errors
-from minidisc_plugin.plugins.schedulers import scales_of, stages_of
+from minidisc_plugin.plugins.schedulers import scales_of
 from minidisc_plugin.run.checks.teacher import check_teacher
 from minidisc_plugin.run.directory.folder import RunDirectory
 from minidisc_plugin.run.plan.space import Space, estimate
 from minidisc_plugin.run.plan.stage_costs import StageCost, epoch_of, stage_costs
+from minidisc_plugin.run.plan.stages import planned_stages
 from minidisc_plugin.run.preparation import prepare
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _memory(prepared: Prepared, nested: NestedModel, batch: Mapping[str, Any]) -
     from minidisc_plugin.training.device_memory import training_memory
     from minidisc_plugin.training.sharding import wants_sharding
 
-    nested.trim(max(scale for stage in stages_of(prepared.scheduler) for scale in stage.passes))
+    nested.trim(max(scale for stage in planned_stages(prepared) for scale in stage.passes))
     devices = process_count() if wants_sharding(prepared.config.training) else 1
     return training_memory(prepared.teacher, nested.model, batch, prepared.args, devices)
 
@@ -127,13 +128,13 @@ def _calibration(prepared: Prepared, nested: NestedModel) -> Calibration:
 
     train = prepared.splits.train
     batch = collator_of(prepared)([train[row] for row in epoch_of(prepared).usual])
-    stages = stages_of(prepared.scheduler)
+    stages = planned_stages(prepared)
     nested.model.to(prepared.args.device)
     return calibrate(
         nested,
         prepared.task.inputs(batch, prepared.teacher),
         {1.0, *(scale for stage in stages for scale in stage.passes)},
-        {stage.teacher_scale for stage in stages},
+        {scale for stage in stages for scale in stage.followed},
         prepared.task.options,
         bool(prepared.config.engine.dropout),
     )

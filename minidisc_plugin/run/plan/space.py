@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from minidisc_plugin.foundation.disks import existing, free_bytes, in_bytes, shown
 from minidisc_plugin.integrations.schemes import WAYS
 from minidisc_plugin.run.plan.stage_costs import is_left_to_inc
+from minidisc_plugin.run.plan.stages import planned_stages
 from minidisc_plugin.training.device_memory import checkpoint_bytes
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Space:
 def estimate(prepared: Prepared, bench: Workbench) -> Space:
     """What a run takes; costs no more than a pass of one example."""
     config, args = prepared.config, prepared.args
-    stages = prepared.scheduler.stages()
+    stages = planned_stages(prepared)
     size = int(prepared.teacher.dtype.itemsize)
     student = _parameters(prepared, config.target_scale)
     largest = [_parameters(prepared, max(stage.passes)) for stage in stages]
@@ -67,7 +68,7 @@ def estimate(prepared: Prepared, bench: Workbench) -> Space:
     assistants = min(len(scales), wanted if isinstance(wanted, int) else 1)
     chosen = assistants * _parameters(prepared, max(scales, default=0.0))
     exported, scratch = _exports(prepared, student)
-    cached = {stage.teacher_scale for stage in stages if not is_left_to_inc(prepared, stage)}
+    cached = {scale for stage in stages if not is_left_to_inc(prepared, stage) for scale in stage.followed}
     return Space(
         checkpoints=kept * checkpoint_bytes(args, max(largest, default=0) * size),
         stages=sum(largest) * size,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from minidisc_plugin.plugins.schedulers import stages_of
+from minidisc_plugin.run.plan.stages import planned_stages
 
 if TYPE_CHECKING:
     from minidisc_plugin.contracts.run import Prepared
@@ -54,9 +54,7 @@ def stage_costs(
         calibration: Of every scale that a stage trains or follows; None predicts no time.
         cached: Whether stages read their teacher's outputs from a cache.
     """
-    return [
-        _stage_cost(prepared, stage, macs, parameters, calibration, cached) for stage in stages_of(prepared.scheduler)
-    ]
+    return [_stage_cost(prepared, stage, macs, parameters, calibration, cached) for stage in planned_stages(prepared)]
 
 
 def epoch_of(prepared: Prepared, by_inc: bool = False) -> Epoch:
@@ -90,10 +88,11 @@ def _stage_cost(
     epochs = max(1.0, steps * accumulated / len(epoch.batches))
     share = 1 / epochs if cached and not by_inc else 1.0
     trained = sum(PASSES_OF_A_TRAINED_EXAMPLE * macs[scale] * passes for scale, passes in stage.passes.items())
-    cost = (macs[stage.teacher_scale] * share + trained) / (PASSES_OF_A_TRAINED_EXAMPLE * macs[1.0])
+    followed = sum(macs[scale] for scale in stage.followed)
+    cost = (followed * share + trained) / (PASSES_OF_A_TRAINED_EXAMPLE * macs[1.0])
     if calibration is None:
         return StageCost(stage.name, steps, cost)
-    passes = calibration.frozen[stage.teacher_scale] * share
+    passes = sum(calibration.frozen[scale] for scale in stage.followed) * share
     passes += sum(calibration.trained[scale] * number for scale, number in stage.passes.items())
     batches = accumulated * epoch.mean_size / (calibration.examples * calibration.tokens)
     a_step = batches * passes + calibration.update * parameters[max(stage.passes)]

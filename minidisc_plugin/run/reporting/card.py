@@ -153,7 +153,12 @@ def _through(schedule: ScheduleRecord) -> str:
     if not schedule.assistants:
         return "from the teacher directly"
     article = "a " if len(schedule.assistants) == 1 else ""
-    return f"through {article}teacher {choice(schedule)}"
+    assistant = f"{article}teacher {choice(schedule)}"
+    return {
+        "assistant": f"through {assistant}",
+        "teacher": f"from the teacher, its weights taken from {assistant}",
+        "both": f"from the teacher and {assistant} together",
+    }[schedule.guide]
 
 
 def _weight(row: ModelRow) -> str:

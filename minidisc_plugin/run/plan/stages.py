@@ -1,0 +1,29 @@
+"""The training stages of a run: those of its scheduler, the student's guided as `distillation.guide` says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from minidisc_plugin.plugins.schedulers import stages_of
+
+if TYPE_CHECKING:
+    from minidisc_plugin.contracts.run import Prepared
+    from minidisc_plugin.contracts.scheduler import PlannedStage
+
+
+def planned_stages(prepared: Prepared) -> list[PlannedStage]:
+    """Every stage of a run, in order."""
+    return guided(stages_of(prepared.scheduler), prepared.config.distillation.guide, prepared.config.target_scale)
+
+
+def guided(stages: Sequence[PlannedStage], guide: str, target: float) -> list[PlannedStage]:
+    """Stages, those of a standalone student at the scale `target` guided so where they follow an assistant."""
+    return [_guided(stage, guide) if list(stage.passes) == [target] else stage for stage in stages]
+
+
+def _guided(stage: PlannedStage, guide: str) -> PlannedStage:
+    if guide == "assistant" or stage.teacher_scale == 1.0:
+        return stage
+    return replace(stage, teacher_scale=1.0, beside_scale=stage.teacher_scale if guide == "both" else None)

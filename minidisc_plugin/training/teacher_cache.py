@@ -135,7 +135,7 @@ class TeacherCache:
                 "engine.teacher_cache: examples change from epoch to epoch, so their teacher's outputs cannot be "
                 "kept; set it to false"
             )
-        found = {}
+        found: dict[str, Any] = {"hidden_states": None}  # as models say it that were not asked for them
         for array in self.layout.arrays:
             places = [self.layout.place(array, row) for row in rows]
             parts = np.empty((sum(place.stop - place.start for place in places), *array.shape), array.dtype)

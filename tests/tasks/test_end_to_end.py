@@ -33,3 +33,25 @@ def test_the_student_is_above_chance(task: str, kind: str, metric: str, chance: 
     assert student.metric > chance, (teacher.metric, student.metric)
     assert student.macs is not None and student.latency_ms_batch1 is not None
     assert result.results.examples == 64
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "metric"),
+    [
+        ("token-classification", "token-classification", "seqeval"),
+        ("question-answering", "question-answering", "squad"),
+        ("text-generation", "llama", "bits_saved"),
+    ],
+)
+def test_an_objective_of_logits_reads_a_cache_of_logits(task: str, kind: str, metric: str, tmp_path: Path) -> None:
+    changes = {
+        "distillation": {"objective": "knowledge_distillation"},
+        "engine": {"teacher_cache": True},
+        "trainer": "transformers",
+        "scheduler": "direct",
+        "scheduler_config": {},
+    }
+    data = {**make_task_run(tmp_path, task, kind, metric, epochs=2), **changes}
+    data["training"]["max_steps"] = 2
+    student = compress(CompressionConfig.model_validate(data)).results.row("student")
+    assert student is not None and student.metric is not None

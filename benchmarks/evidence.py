@@ -1,0 +1,103 @@
+"""Does the line pay? Ways to a student, compared on the same test examples and seeds."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.cells import Failed, Source, Store, matches
+from benchmarks.evidence_cells import RATES, SCALES, make_cells
+from benchmarks.evidence_tables import markdown
+from benchmarks.machine import machine, versions
+from benchmarks.mpnet import pretrained_mpnet
+from benchmarks.speed import set_environment
+from benchmarks.tasks import GLUE, Movies, Mrpc, Task, has_mrpc
+from minidisc_plugin.foundation.atomic import write_text
+
+EPILOG = """
+A cell is one run: teacher x task x scale x way x learning rate x seed. Each is kept when it is made, so a suite that
+was cut off goes on where it was. The learning rate of each way is the one whose students are best on validation;
+what is reported is measured on test. Differences are paired by example and seed; see paired.py for their intervals.
+
+The teachers are MiniLM (23 million parameters) and MPNet-base (110 million; 410 MB come from the package registry).
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what is missing, and write the tables."""
+    options = parse(arguments)
+    store = Store(options.work)
+    teachers = make_teachers(options)
+    cells = make_cells(teachers, options.scales, options.rates, options.seeds, options.epochs)
+    chosen = [cell for cell in cells if matches(cell.name, options.only)]
+    if options.list:
+        missing = {cell.name for cell in store.missing(chosen)}
+        for cell in chosen:
+            print(f"{'missing' if cell.name in missing else 'done':<9}{cell.name}")
+        return 0
+    if not chosen:
+        print(f"no cell matches --only {' '.join(options.only)}; --list shows all", file=sys.stderr)
+        return 2
+    failed: list[str] = []
+    if not options.report:
+        set_environment(options.work)
+        wanted = {(cell.settings["teacher"], cell.settings["task"]) for cell in store.missing(chosen)}
+        for teacher, tasks in teachers.items():
+            for task in tasks:
+                if (teacher, task.name) in wanted:
+                    try:
+                        task.prepare()
+                    except Failed as error:
+                        print(f"{teacher}, {task.name}: {error}", file=sys.stderr)
+                        return 1
+        failed = store.run(chosen, lambda: Source(machine=machine(), versions=versions()))
+    kept = store.records()
+    table = markdown(kept[cell.name] for cell in cells if cell.name in kept)
+    print(f"\n{table}")
+    write_text(options.work / "evidence.md", table + "\n")
+    if failed:
+        print(f"failed: {', '.join(failed)}; the next call tries them again", file=sys.stderr)
+    return int(bool(failed))
+
+
+def make_teachers(options: argparse.Namespace) -> dict[str, list[Task]]:
+    """Tasks by teacher; each teacher has a work folder of its own."""
+    tasks: list[Task] = [Movies(options.work, options.movies_train, options.epochs, options.archive)]
+    if has_mrpc(options.glue):
+        tasks.append(Mrpc(options.work, options.mrpc_train, options.epochs, options.glue))
+    starts = {"minilm": None, "mpnet": lambda work: pretrained_mpnet(work / "pretrained")}
+    return {
+        name: [replace(task, work=options.work / name, pretrained=starts[name]) for task in tasks]
+        for name in options.teachers
+    }
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; the defaults are what `make evidence` uses."""
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.evidence",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--work", type=Path, default=Path("runs/evidence"), help="everything goes here (runs/evidence)")
+    parser.add_argument("--list", action="store_true", help="list the cells, and which are done")
+    parser.add_argument("--report", action="store_true", help="measure nothing, print the tables of what there is")
+    parser.add_argument("--only", nargs="+", metavar="PATTERN", default=["*"], help="cells to measure")
+    parser.add_argument("--teachers", nargs="+", choices=["minilm", "mpnet"], default=["minilm", "mpnet"])
+    parser.add_argument("--scales", nargs="+", type=float, default=list(SCALES), help="of the student (0.1 0.05)")
+    parser.add_argument("--rates", nargs="+", type=float, default=list(RATES), help="learning rates (2e-4 6e-4 1e-3)")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the runs (0 1 2)")
+    parser.add_argument("--epochs", type=int, default=3, help="of every stage (3)")
+    parser.add_argument("--movies-train", type=int, default=4_000, metavar="N", help="sentences, up to 4,318 (4,000)")
+    parser.add_argument("--mrpc-train", type=int, default=3_200, metavar="N", help="pairs, up to 3,259 (3,200)")
+    parser.add_argument("--glue", type=Path, default=GLUE, help=f"folder that holds MRPC/*.tsv ({GLUE})")
+    parser.add_argument("--archive", type=Path, help="vaderSentiment-3.3.2.tar.gz, if it is on disk")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,6 +10,8 @@ PARALLEL ?= --numprocesses auto --dist loadfile
 
 # Options of `make bench`: BENCH=--help explains them, BENCH=--report prints what was measured.
 BENCH ?=
+# Options of `make evidence`, likewise.
+EVIDENCE ?=
 # Options of `make faults`: FAULTS=--help explains them, FAULTS=--report prints the table of what was tried.
 FAULTS ?= --jobs 2
 
@@ -18,7 +20,7 @@ INC := .venv-inc/bin
 DEMO := examples/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help bench demo faults lint test test-inc test-all setup setup-inc
+.PHONY: help bench demo evidence faults lint test test-inc test-all setup setup-inc
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -37,6 +39,9 @@ demo: .venv/.ready ## compress a small classifier with and without a teacher ass
 
 bench: .venv/.ready ## measure speed against the published protocol; takes hours, goes on where it was stopped
 	$(LATEST)/python -m benchmarks.speed $(BENCH)
+
+evidence: .venv/.ready ## compare ways to a student, paired by example and seed; takes days on two cores, goes on where it was stopped
+	$(LATEST)/python -m benchmarks.evidence $(EVIDENCE)
 
 faults: .venv-inc/.ready ## kill runs, fill disks, break files, see what comes of it; hours, goes on where it was stopped
 	$(INC)/python -m tests.faults $(FAULTS)

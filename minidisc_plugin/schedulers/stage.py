@@ -115,7 +115,10 @@ class Stages:
         # A mark of the evaluation before, copied into slices: accelerate would take the model for one that it has
         # wrapped already, and processes would train apart.
         stage.model.__dict__.pop("_is_accelerate_prepared", None)
-        own = {"cache": cache, "tokens_per_batch": self.training.engine.tokens_per_batch} if stage.reads_cache else {}
+        engine = self.training.engine
+        own = {}
+        if stage.reads_cache:
+            own = {"cache": cache, "tokens_per_batch": engine.tokens_per_batch, "compile": engine.compile or False}
         args = for_stage(self.args, stage.name)
         make_resumable(args)
         if checkpoint is not None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from minidisc_plugin.training.compiling import Wanted, passes_of
 from minidisc_plugin.training.dependable import DependableTraining
 from minidisc_plugin.training.evaluation import TaskTrainer
+from minidisc_plugin.training.recorded_passes import RecordedPasses
+from minidisc_plugin.training.resident_outputs import ResidentOutputs
 from minidisc_plugin.training.sharding import prepare_sharding
 from minidisc_plugin.training.teacher_cache import ROW, TeacherCache
 
@@ -28,6 +32,7 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         objective: The loss of the student against the teacher.
         cache: The teacher's outputs for the training set, read in place of running it.
         tokens_per_batch: See GlobalBatches.
+        compile: `engine.compile`: whether passes over batches of the full size are recorded.
         **kwargs: As `Trainer`.
 
     Raises:
@@ -43,10 +48,12 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         objective: Objective,
         cache: TeacherCache | None = None,
         tokens_per_batch: int | None = None,
+        compile: Wanted = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.cache = cache
+        self.cache = _nearest(cache, self.args.device)
+        self.compile = compile
         self.tokens_per_batch = tokens_per_batch
         if cache is not None:
             self.train_dataset = self.train_dataset.add_column(ROW, list(range(len(self.train_dataset))))
@@ -71,9 +78,8 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         """The objective while training, the model's own loss in evaluation."""
         if not model.training:
             return super().compute_loss(model, inputs, return_outputs=return_outputs)
-        features = {**self._features(inputs), **self.task.options}
         teacher = self.teacher_outputs(inputs)
-        student = model(**features, output_hidden_states=self.objective.needs_hidden_states)
+        student = self._outputs(model, inputs, self.passes, self.piece)
         batch = {name: value for name, value in inputs.items() if name != ROW}
         loss = self.objective(*self.task.compared(student, teacher, batch))
         return (loss, student) if return_outputs else loss
@@ -81,10 +87,38 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
     def teacher_outputs(self, inputs: dict[str, Tensor]) -> Any:
         """The frozen teacher's outputs for a batch."""
         if self.cache is not None:
-            return self.cache.read(inputs[ROW].tolist(), inputs["attention_mask"])
-        features = {**self._features(inputs), **self.task.options}
+            return self.cache.read(inputs[ROW], inputs["attention_mask"])
         with torch.no_grad():
-            return self.teacher(**features, output_hidden_states=self.objective.needs_hidden_states)
+            return self._outputs(self.teacher, inputs, self._teacher_passes)
+
+    @cached_property
+    def passes(self) -> RecordedPasses | None:
+        """What records passes of the model, where that pays; asked for once training has begun."""
+        return passes_of(self, self.compile, len(self.pieces))
+
+    @property
+    def pieces(self) -> Sequence[float | None]:
+        """Slices of the model that are trained; a model that stands alone is all there is."""
+        return (None,)
+
+    @property
+    def piece(self) -> float | None:
+        """The slice that computes."""
+        return None
+
+    @cached_property
+    def _teacher_passes(self) -> RecordedPasses | None:
+        # In memory of its own: its outputs are used while the passes of all scales are replayed.
+        return None if self.passes is None else RecordedPasses()
+
+    def _outputs(
+        self, model: nn.Module, inputs: dict[str, Tensor], passes: RecordedPasses | None, piece: float | None = None
+    ) -> Any:
+        features = self._features(inputs)
+        options = {**self.task.options, "output_hidden_states": self.objective.needs_hidden_states}
+        if passes is None or len(next(iter(features.values()))) != self.args.train_batch_size:
+            return model(**features, **options)
+        return passes.run(model, features, options, piece)
 
     def _features(self, inputs: dict[str, Tensor]) -> dict[str, Any]:
         return {name: value for name, value in self.task.inputs(inputs, self.teacher).items() if name != ROW}
@@ -93,6 +127,11 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         super()._set_signature_columns_if_needed()
         if ROW not in self._signature_columns:
             self._signature_columns.append(ROW)
+
+
+def _nearest(cache: TeacherCache | None, device: torch.device) -> TeacherCache | ResidentOutputs | None:
+    """The kept outputs in the device's memory, where that has room for them."""
+    return ResidentOutputs(cache, device) if cache is not None and ResidentOutputs.room(cache, device) else cache
 
 
 class WithRows:

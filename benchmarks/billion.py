@@ -44,7 +44,7 @@ class Stages:
     """Seconds and peak memory of what is done under a name.
 
     Attributes:
-        done: Per stage, its name, seconds and peak resident memory in GiB.
+        done: Per stage, its name, seconds, peak resident memory in GiB, and that of tensors on the device, if any.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,9 @@ class Stages:
         reset_peak()
         start = perf_counter()
         yield
+        on_device = device_peak_gib()  # waits until the device has done all its work
         found = {"stage": name, "seconds": round(perf_counter() - start, 1), "peak_gib": round(peak_gib(), 2)}
+        found |= {} if on_device is None else {"device_peak_gib": round(on_device, 2)}
         self.done.append(found)
         print(f"{name:<12}{found['seconds']:>9.1f} s{found['peak_gib']:>8.2f} GiB", flush=True)
 
@@ -64,6 +66,8 @@ class Stages:
 def reset_peak() -> None:
     """Start the operating system's account of peak resident memory anew (Linux)."""
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
 
 
 def peak_gib() -> float:
@@ -71,6 +75,14 @@ def peak_gib() -> float:
     status = Path("/proc/self/status").read_text(encoding="ascii")
     line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) / 2**20  # in KiB
+
+
+def device_peak_gib() -> float | None:
+    """Peak of memory that tensors took on the CUDA device since `reset_peak`, in GiB; None without one."""
+    if not torch.cuda.is_available():
+        return None
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() / 2**30
 
 
 def make_teacher(options: argparse.Namespace) -> LlamaForCausalLM:
@@ -91,9 +103,15 @@ def make_teacher(options: argparse.Namespace) -> LlamaForCausalLM:
     torch.manual_seed(0)
     torch.set_default_dtype(torch.bfloat16)  # both releases of transformers then make bf16, never fp32 first
     try:
-        return LlamaForCausalLM(config).eval()
+        with device():  # a processor takes minutes to draw a billion random numbers
+            return LlamaForCausalLM(config).eval()
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def device() -> torch.device:
+    """Where the model is made and stays: a CUDA device, where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def make_examples(options: argparse.Namespace, count: int) -> Dataset:
@@ -108,7 +126,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """All stages; returns what the JSON file holds."""
     stages = Stages()
     examples = make_examples(options, options.batch)
-    batch = default_data_collator(list(examples))
+    batch = {name: value.to(device()) for name, value in default_data_collator(list(examples)).items()}
     features = {name: value for name, value in batch.items() if name != "labels"}
 
     with stages.stage("make"):
@@ -156,7 +174,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         student.save_pretrained(folder, max_shard_size=options.shard)
         files = sorted(path.name for path in Path(folder).glob("*.safetensors"))
         loaded = minidisc_plugin.load(folder, torch_dtype="auto")
-        check(student, loaded, {name: value.to(loaded.device) for name, value in features.items()})
+        check(student, loaded, {name: value[:1, :16].to(loaded.device) for name, value in features.items()})
 
     return {
         "model": {"parameters": count_parameters(teacher), "dtype": str(teacher.dtype)},

@@ -24,6 +24,17 @@ from tests.builders.tiny import make_bert, make_run_files  # noqa: E402
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what wants a CUDA device, where there is none."""
+    import torch
+
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu") is not None:
+            item.add_marker(pytest.mark.skip(reason="wants a CUDA device"))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def no_litter() -> Iterator[None]:
     """Fail the session when a test leaves a file in the repository."""

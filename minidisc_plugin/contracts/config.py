@@ -144,8 +144,15 @@ class EngineConfig(Settings):
     )
     half_precision: Literal["auto"] | bool | None = Field(
         None,
-        description="Train and evaluate in bf16 autocast. `auto`: on a GPU that computes in bf16; `training.bf16` and "
-        "`training.fp16` are left alone where they are set.",
+        description="Train and evaluate in bf16 autocast. `auto`: on a GPU where a few steps show it to be faster (of "
+        "several GPUs: where they compute in bf16); `training.bf16` and `training.fp16` are left alone where they are "
+        "set.",
+    )
+    compile: Literal["auto"] | bool | None = Field(
+        None,
+        description="Record passes over batches of the full size as CUDA graphs, one for each scale and each of a few "
+        "lengths, and replay them: one launch in place of thousands. `auto`: on one CUDA device, where a stage is long "
+        "enough; `true` says in the log why not, where it cannot be done.",
     )
     weights: Literal["float32", "bfloat16"] | None = Field(
         None,

@@ -10,12 +10,24 @@ from minidisc_plugin.contracts.config import CompressionConfig, EngineConfig, Pr
 # The published protocol (section 4.1 and its code): every candidate in every step, random batches padded to one length,
 # the teacher run in each step, evaluations every 10 steps.
 _PUBLISHED: Mapping[str, Mapping[str, Any]] = {
-    "engine": {"padding": "max_length", "dropout": True, "teacher_cache": False, "half_precision": False},
+    "engine": {
+        "padding": "max_length",
+        "dropout": True,
+        "teacher_cache": False,
+        "half_precision": False,
+        "compile": False,
+    },
     "scheduler_config": {"sampling": "all", "halving": False},
     "training": {"group_by_length": False, "eval_strategy": "steps", "eval_steps": 10},
 }
 _FAST: Mapping[str, Mapping[str, Any]] = {
-    "engine": {"padding": "longest", "dropout": False, "teacher_cache": "auto", "half_precision": "auto"},
+    "engine": {
+        "padding": "longest",
+        "dropout": False,
+        "teacher_cache": "auto",
+        "half_precision": "auto",
+        "compile": "auto",
+    },
     "scheduler_config": {},
     "training": {},
 }

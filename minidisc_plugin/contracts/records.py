@@ -107,6 +107,14 @@ class ModelRow(_Record):
     bytes_on_disk: Count | None = Field(default=None, description="of the weight files")
     latency_ms_batch1: Measured = Field(default=None, description="median milliseconds of one example")
     throughput_batch32: Measured = Field(default=None, description="examples per second, 32 at a time")
+    latency_ms_graph: Measured = Field(
+        default=None, description="the same on a CUDA device, all kernels launched at once, as a CUDA graph"
+    )
+    throughput_saturated: Measured = Field(
+        default=None, description="examples per second at the batch that saturates a CUDA device"
+    )
+    saturating_batch: Count | None = Field(default=None, description="examples of that batch")
+    saturated_gib: Measured = Field(default=None, description="peak of the device's memory meanwhile, GiB")
     lost: Measured = Field(
         default=None, description="share of its range that the metric lost against the student in torch, if quantized"
     )
@@ -126,6 +134,9 @@ class ResultsRecord(_Record):
     sequence_length: Annotated[int, Field(gt=0)] = Field(description="tokens of each timed example")
     rows: list[ModelRow]
     seconds: Seconds = Field(default_factory=dict, description="wall-clock time of each step")
+    half_precision: dict[str, float] = Field(
+        default_factory=dict, description="seconds of a training step by precision, where they decided which to take"
+    )
     versions: dict[str, str] = Field(default_factory=dict, description="library -> version")
     seed: int
     device: str

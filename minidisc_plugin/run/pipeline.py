@@ -21,6 +21,7 @@ from minidisc_plugin.run.checks.teacher import check_teacher
 from minidisc_plugin.run.config.file import read_config
 from minidisc_plugin.run.directory.folder import RunDirectory
 from minidisc_plugin.run.plan.space import estimate, warn_where_too_little
+from minidisc_plugin.run.precision import note_precision
 from minidisc_plugin.run.preparation import prepare
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _compress(config: CompressionConfig, *, overwrite: bool, resume: bool, keep_
     directory = RunDirectory(config.output_dir)
     directory.check(config, overwrite=overwrite, resume=resume)
     with storage_errors(hugging_face_home()):
-        prepared = prepare(config, directory.checkpoints)
+        prepared = prepare(config, directory.checkpoints, directory.begun_in_bf16() if resume else None)
     finished = resume and directory.same_run(prepared.config, prepared.inputs)
     wait_for_all()  # each process has checked the folder
     if finished:
@@ -117,6 +118,7 @@ def _compress(config: CompressionConfig, *, overwrite: bool, resume: bool, keep_
             warn_where_too_little(estimate(prepared, bench), directory.place)
             if not bench.journal.seconds:  # else the run's first start has said it
                 check_teacher(prepared)
+        note_precision(bench.journal, prepared.precisions)
         with collecting_new_garbage_only():
             for step in prepared.steps:
                 step.run(run)

@@ -35,12 +35,13 @@ VERSIONS_OF = (
 )
 
 
-def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
+def prepare(config: CompressionConfig, checkpoints: Path, begun_in_bf16: bool | None = None) -> Prepared:
     """Resolve and check a config; cheap checks come before slow ones, and nothing is written.
 
     Args:
         config: As read.
         checkpoints: Where training stages will keep theirs.
+        begun_in_bf16: Of a run that goes on, what it found to be faster; None measures, where that decides.
 
     Raises:
         MinidiscError: something in it cannot be used; the message names it.
@@ -52,7 +53,7 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
 
             resolved = resolve(config)
             resolved = replace(resolved, config=with_precision(resolved.config))
-            prepared = _loaded(resolved, checkpoints)
+            prepared = _in_precision(_loaded(resolved, checkpoints), checkpoints, begun_in_bf16)
             _try_out(prepared, resolved.config.training)
             return prepared
     except BaseException:
@@ -60,6 +61,20 @@ def prepare(config: CompressionConfig, checkpoints: Path) -> Prepared:
         os.environ.clear()
         os.environ.update(before)
         raise
+
+
+def _in_precision(prepared: Prepared, checkpoints: Path, begun_in_bf16: bool | None) -> Prepared:
+    """The run in the precision that is faster on its device, where the config leaves it to that."""
+    from minidisc_plugin.run.precision import measured, with_bf16
+    from minidisc_plugin.training.precision import is_measured
+
+    if not is_measured(prepared.config):
+        return prepared
+    found = measured(prepared) if begun_in_bf16 is None else {}
+    if not (found["bf16"] < found["fp32"] if found else begun_in_bf16 is not False):
+        return replace(prepared, precisions=found)
+    args = _arguments(prepared.config, {**prepared.config.training, "bf16": True}, checkpoints, prepared.task)
+    return replace(with_bf16(prepared, args), precisions=found)
 
 
 def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:

@@ -124,9 +124,10 @@ class Stages:
         # A mark of the evaluation before, copied into slices: accelerate would take the model for one that it has
         # wrapped already, and processes would train apart.
         stage.model.__dict__.pop("_is_accelerate_prepared", None)
+        engine = self.training.engine
         own: dict[str, Any] = {}
         if stage.reads_cache:
-            own = {"cache": cache, "tokens_per_batch": self.training.engine.tokens_per_batch}
+            own = {"cache": cache, "tokens_per_batch": engine.tokens_per_batch, "compile": engine.compile or False}
         if stage.beside is not None:
             own |= {"beside": stage.beside, "beside_cache": beside_cache}
         args = for_stage(self.args, stage.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -47,13 +48,26 @@ class DependableTraining:
     def training_step(self, model: nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
         """One step; stops the run when the loss is not finite."""
         loss: Tensor = super().training_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
-        if not torch.isfinite(loss):
-            raise NonFiniteLossError(
-                f"step {self.state.global_step + 1}: the loss of {self.label} is {loss.item()}; "
-                f"the last good checkpoint stays in {self.args.output_dir}; "
-                "lower training.learning_rate and start again"
-            )
+        self.check_losses({self.label: loss})
         return loss
+
+    def check_losses(self, losses: Mapping[str, Tensor]) -> None:
+        """Stop the run where one of the losses is not finite; waits for the device once.
+
+        Args:
+            losses: By what is trained.
+
+        Raises:
+            NonFiniteLossError: one is not.
+        """
+        if torch.isfinite(torch.stack(list(losses.values()))).all():
+            return
+        label, loss = next((label, loss.item()) for label, loss in losses.items() if not torch.isfinite(loss))
+        raise NonFiniteLossError(
+            f"step {self.state.global_step + 1}: the loss of {label} is {loss}; "
+            f"the last good checkpoint stays in {self.args.output_dir}; "
+            "lower training.learning_rate and start again"
+        )
 
     def get_train_dataloader(self) -> Any:
         """Batches that depend on seed and epoch alone, the same in any number of processes."""

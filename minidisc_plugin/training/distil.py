@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from minidisc_plugin.training.compiling import Wanted, passes_of
 from minidisc_plugin.training.dependable import DependableTraining
 from minidisc_plugin.training.evaluation import TaskTrainer
 from minidisc_plugin.training.guides import mean_of_guides
+from minidisc_plugin.training.recorded_passes import RecordedPasses
+from minidisc_plugin.training.resident_outputs import ResidentOutputs
 from minidisc_plugin.training.sharding import prepare_sharding
 from minidisc_plugin.training.teacher_cache import ROW, TeacherCache
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+    from transformers.trainer_utils import TrainOutput
 
     from minidisc_plugin.contracts.objective import Objective
 
@@ -31,6 +36,7 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         beside: A frozen assistant that is followed beside the teacher; see guides.
         beside_cache: The assistant's outputs, likewise; logits are enough.
         tokens_per_batch: See GlobalBatches.
+        compile: `engine.compile`: whether passes over batches of the full size are recorded.
         **kwargs: As `Trainer`.
 
     Raises:
@@ -48,10 +54,12 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         beside: PreTrainedModel | None = None,
         beside_cache: TeacherCache | None = None,
         tokens_per_batch: int | None = None,
+        compile: Wanted = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.cache = cache
+        self.cache = _nearest(cache, self.args.device)
+        self.compile = compile
         self.tokens_per_batch = tokens_per_batch
         if cache is not None or beside_cache is not None:
             self.train_dataset = self.train_dataset.add_column(ROW, list(range(len(self.train_dataset))))
@@ -63,7 +71,7 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
             self.args.gradient_checkpointing_kwargs = {"use_reentrant": False}
         self.teacher = self._frozen(teacher, cache)
         self.beside = None if beside is None else self._frozen(beside, beside_cache)
-        self.beside_cache = beside_cache
+        self.beside_cache = _nearest(beside_cache, self.args.device)
         self.objective = objective
 
     def create_accelerator_and_postprocess(self) -> None:
@@ -71,19 +79,30 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         super().create_accelerator_and_postprocess()
         prepare_sharding(self)
 
+    def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
+        """As Trainer.
+
+        Raises:
+            DataError: examples have changed since the teacher's outputs were kept.
+        """
+        found = super().train(*args, **kwargs)
+        for kept in (self.cache, self.beside_cache):
+            if isinstance(kept, ResidentOutputs):
+                kept.check()
+        return found
+
     def compute_loss(
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The objective while training, the model's own loss in evaluation."""
         if not model.training:
             return super().compute_loss(model, inputs, return_outputs=return_outputs)
-        features = {**self._features(inputs), **self.task.options}
         teacher = self.teacher_outputs(inputs)
-        student = model(**features, output_hidden_states=self.objective.needs_hidden_states)
+        student = self._outputs(model, inputs, self.passes, self.piece)
         batch = {name: value for name, value in inputs.items() if name != ROW}
         terms, target, asked = self.task.compared(student, teacher, batch)
         if self.beside is not None:
-            assistant = self._outputs_of(self.beside, self.beside_cache, inputs, states=False)
+            assistant = self._said_by(self.beside, self.beside_cache, inputs)
             _, nearer, _ = self.task.compared(student, assistant, batch)
             mask = asked.get("logits_mask")
             target = mean_of_guides(target, nearer, regression=self.objective.regression, mask=mask)
@@ -92,20 +111,52 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
 
     def teacher_outputs(self, inputs: dict[str, Tensor]) -> Any:
         """The frozen teacher's outputs for a batch."""
-        return self._outputs_of(self.teacher, self.cache, inputs, states=self.objective.needs_hidden_states)
+        return self._said_by(self.teacher, self.cache, inputs, self._teacher_passes)
 
-    def _outputs_of(
-        self, frozen: PreTrainedModel, cache: TeacherCache | None, inputs: dict[str, Tensor], *, states: bool
+    def _said_by(
+        self,
+        frozen: PreTrainedModel,
+        cache: TeacherCache | ResidentOutputs | None,
+        inputs: dict[str, Tensor],
+        passes: RecordedPasses | None = None,
     ) -> Any:
         if cache is not None:
-            return cache.read(inputs[ROW].tolist(), inputs["attention_mask"])
-        features = {**self._features(inputs), **self.task.options}
+            return cache.read(inputs[ROW], inputs["attention_mask"])
         with torch.no_grad():
-            return frozen(**features, output_hidden_states=states)
+            return self._outputs(frozen, inputs, passes)
 
     def _frozen(self, model: PreTrainedModel, cache: TeacherCache | None) -> PreTrainedModel:
         """A model that is read from a cache has no business on an accelerator."""
         return model.to("cpu" if cache is not None else self.args.device).eval()
+
+    @cached_property
+    def passes(self) -> RecordedPasses | None:
+        """What records passes of the model, where that pays; asked for once training has begun."""
+        return passes_of(self, self.compile, len(self.pieces))
+
+    @property
+    def pieces(self) -> Sequence[float | None]:
+        """Slices of the model that are trained; a model that stands alone is all there is."""
+        return (None,)
+
+    @property
+    def piece(self) -> float | None:
+        """The slice that computes."""
+        return None
+
+    @cached_property
+    def _teacher_passes(self) -> RecordedPasses | None:
+        # In memory of its own: its outputs are used while the passes of all scales are replayed.
+        return None if self.passes is None else RecordedPasses()
+
+    def _outputs(
+        self, model: nn.Module, inputs: dict[str, Tensor], passes: RecordedPasses | None, piece: float | None = None
+    ) -> Any:
+        features = self._features(inputs)
+        options = {**self.task.options, "output_hidden_states": self.objective.needs_hidden_states}
+        if passes is None or len(next(iter(features.values()))) != self.args.train_batch_size:
+            return model(**features, **options)
+        return passes.run(model, features, options, piece)
 
     def _features(self, inputs: dict[str, Tensor]) -> dict[str, Any]:
         return {name: value for name, value in self.task.inputs(inputs, self.teacher).items() if name != ROW}
@@ -114,6 +165,11 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         super()._set_signature_columns_if_needed()
         if ROW not in self._signature_columns:
             self._signature_columns.append(ROW)
+
+
+def _nearest(cache: TeacherCache | None, device: torch.device) -> TeacherCache | ResidentOutputs | None:
+    """The kept outputs in the device's memory, where that has room for them."""
+    return ResidentOutputs(cache, device) if cache is not None and ResidentOutputs.room(cache, device) else cache
 
 
 class WithRows:

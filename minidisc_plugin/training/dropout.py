@@ -14,14 +14,7 @@ def without_dropout(model: nn.Module) -> Iterator[None]:
 
     Rates live in `nn.Dropout.p`, or as plain numbers such as `attention_dropout` and `layerdrop` in other modules.
     """
-    rates: list[tuple[nn.Module, str, float]] = []
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            rates.append((module, "p", module.p))
-            continue
-        for name, value in vars(module).items():
-            if isinstance(value, float) and ("dropout" in name or name == "layerdrop"):
-                rates.append((module, name, value))
+    rates = list(_rates(model))
     try:
         for module, name, _ in rates:
             setattr(module, name, 0.0)
@@ -29,3 +22,18 @@ def without_dropout(model: nn.Module) -> Iterator[None]:
     finally:
         for module, name, value in rates:
             setattr(module, name, value)
+
+
+def drops_out(model: nn.Module) -> bool:
+    """Whether a model in training mode drops something."""
+    return any(rate > 0 for _, _, rate in _rates(model))
+
+
+def _rates(model: nn.Module) -> Iterator[tuple[nn.Module, str, float]]:
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            yield module, "p", module.p
+            continue
+        for name, value in vars(module).items():
+            if isinstance(value, float) and ("dropout" in name or name == "layerdrop"):
+                yield module, name, value

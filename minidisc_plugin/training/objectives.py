@@ -33,7 +33,7 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float, mas
 def mean_of_terms(values: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean over all processes' terms of the values that stand for something, as each process's share of it."""
     counted = values if mask is None else values[mask]
-    count = mean_over_processes(torch.tensor(float(counted.numel()), device=values.device))
+    count = mean_over_processes(torch.full((), float(counted.numel()), device=values.device))  # moves nothing there
     return counted.sum() / count.clamp_min(torch.finfo(torch.float32).tiny)
 
 

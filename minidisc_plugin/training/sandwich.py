@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -45,7 +45,7 @@ class SandwichTrainer(DistillationTrainer, ScalesEvaluation):
         inputs = self._prepare_inputs(inputs)
         # Ascending: the largest of a step uses every weight that its others use, and is the last.
         drawn = self.sampler.draw(self.state.global_step)
-        losses: list[Tensor] = []
+        losses: dict[str, Tensor] = {}
         try:
             with self._lookups.step():
                 for draw, last in zip(drawn, _last(len(drawn)), strict=True):
@@ -53,11 +53,15 @@ class SandwichTrainer(DistillationTrainer, ScalesEvaluation):
                     self.label = f"the candidate of scale {draw.scale:g}"
                     self._weight = draw.weight
                     with self._exchange(model, last):
-                        losses.append(super().training_step(model, inputs, *args, **kwargs))
+                        losses[self.label] = super().training_step(model, inputs, *args, **kwargs)
         finally:
             self._teacher_outputs = None
             self.nested.set_scale(self.nested.largest_scale)
-        return torch.stack(losses).sum()
+        super().check_losses(losses)
+        return torch.stack(list(losses.values())).sum()
+
+    def check_losses(self, losses: Mapping[str, Tensor]) -> None:
+        """Nothing: those of a step are checked together, and the device is waited for once."""
 
     def compute_loss(
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -72,6 +76,16 @@ class SandwichTrainer(DistillationTrainer, ScalesEvaluation):
             self._teacher_outputs = super().teacher_outputs(inputs)
         return self._teacher_outputs
 
+    @property
+    def pieces(self) -> Sequence[float]:
+        """Scales that are trained."""
+        return self.sampler.scales
+
+    @property
+    def piece(self) -> float | None:
+        """The scale that computes."""
+        return self.nested.scale
+
     @contextmanager
     def _exchange(self, model: nn.Module, last: bool) -> Iterator[None]:
         """Processes exchange gradients once a step, with its last and largest scale, and tables are given theirs then.
@@ -80,6 +94,9 @@ class SandwichTrainer(DistillationTrainer, ScalesEvaluation):
         """
         if self.is_fsdp_enabled:
             yield
+            return
+        if self.passes is not None:
+            yield  # one process, and recordings sum up what they find in buffers of their own
             return
         with nullcontext() if last else self.accelerator.no_sync(model), self._lookups.scale(last):
             yield

@@ -38,6 +38,11 @@ class Array:
         return np.dtype(np.float16 if self.of_tokens else np.float32)
 
     @property
+    def torch_dtype(self) -> torch.dtype:
+        """The same, as torch calls it."""
+        return torch.float16 if self.of_tokens else torch.float32
+
+    @property
     def row_bytes(self) -> int:
         """Bytes of one example's or token's part."""
         return math.prod(self.shape) * self.dtype.itemsize
@@ -64,6 +69,13 @@ class Array:
             return whole
         whole = rows.new_zeros(len(self.states), *mask.shape, *self.shape[1:])
         whole[:, mask] = rows.transpose(0, 1)
+        return self._by_state(whole)
+
+    def parted(self, whole: Tensor) -> Any:
+        """(examples, tokens, *shape) as the teacher gives it: a tensor, or a tuple of states."""
+        return self._by_state(whole.movedim(2, 0)) if self.states else whole
+
+    def _by_state(self, whole: Tensor) -> tuple[Any, ...]:
         # What was not kept is missed where it is used.
         found: list[Any] = [None] * self.count
         for place, state in enumerate(self.states):

@@ -71,10 +71,10 @@ class CacheWriter:
             OSError: the disk refuses.
         """
         for array in self.layout.arrays:
-            values = array.values(outputs, mask).float().cpu().numpy()
-            with np.errstate(over="ignore"):
-                kept = np.ascontiguousarray(values.astype(array.dtype))
-            if not np.isfinite(kept).all():
+            # Rounded where it was computed: half as much is moved, and numpy takes its time to make half precision.
+            rounded = array.values(outputs, mask).to(array.torch_dtype)
+            kept = np.ascontiguousarray(rounded.cpu().numpy())
+            if not torch.isfinite(rounded).all():
                 raise DataError(
                     f"engine.teacher_cache: half precision cannot hold the teacher's {array.name}; set it to false"
                 )
@@ -117,7 +117,17 @@ class TeacherCache:
         """Let go of the files."""
         self._stack.close()
 
-    def read(self, rows: Sequence[int], mask: Tensor) -> Any:
+    def rows(self, array: Array, start: int, count: int) -> NDArray[Any]:
+        """Rows of an array in the order of its file, (count, *shape).
+
+        Raises:
+            StorageError: a file was cut meanwhile.
+        """
+        found = np.empty((count, *array.shape), array.dtype)
+        self._read_at(array, found, start * array.row_bytes)
+        return found
+
+    def read(self, rows: Sequence[int] | Tensor, mask: Tensor) -> Any:
         """The teacher's outputs for a batch, in single precision on the mask's device.
 
         Args:
@@ -128,6 +138,7 @@ class TeacherCache:
             DataError: an example has other tokens than when the cache was made.
             StorageError: a file was cut meanwhile.
         """
+        rows = rows.tolist() if isinstance(rows, Tensor) else rows
         wanted = [self.layout.lengths[row] for row in rows]
         mask = mask.bool()
         if mask.sum(1).tolist() != wanted:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from benchmarks import speed
+from benchmarks import gpu_check, speed
 from benchmarks.cells import Cell, Failed, Record, Source, Store
 from benchmarks.speed_cells import make_cells
 from benchmarks.speed_tables import tables
@@ -225,3 +225,12 @@ def test_the_command_line_lists_and_reports(tmp_path: Path, capsys: pytest.Captu
     assert speed.main([*work, *glue, "--only", "nothing"]) == 2
     with pytest.raises(SystemExit):
         speed.main([*work, "--variant", "fast", "a=1"])
+
+
+def test_what_a_gpu_did_is_shown_in_tables() -> None:
+    file = Path(gpu_check.__file__).with_name("results") / "gpu-h100-2026-11-27.json"
+    console = Console(width=120, record=True, file=io.StringIO())
+    gpu_check.show(json.loads(file.read_text(encoding="utf-8")), console)
+    shown = console.export_text()
+    assert "bert-base fast fp32 compiled" in shown and "0.0327" in shown
+    assert "minilm bf16 student" in shown and "NVIDIA H100" in shown

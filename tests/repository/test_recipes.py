@@ -76,7 +76,8 @@ def distance(student: Any, namespace: Mapping[str, Any]) -> float:
     rows = [{key: row[key] for key in ("input_ids", "attention_mask")} for row in namespace["data"]["test"]]
     batch = tokenizer.pad(rows, return_tensors="pt")
     with torch.no_grad():
-        given, wanted = (model.eval()(**batch).logits.log_softmax(-1) for model in (student, assistant))
+        # A Trainer leaves what it trained on its device.
+        given, wanted = (model.cpu().eval()(**batch).logits.log_softmax(-1) for model in (student, assistant))
     apart = functional.kl_div(given, wanted, reduction="none", log_target=True).sum(-1)
     if apart.ndim > 1:  # a language model's: real tokens only
         apart = apart[batch["attention_mask"].bool()]

@@ -86,6 +86,11 @@ class RunDirectory:
         if overwrite:
             refuse_own_teacher(self.place, config)
 
+    def begun_in_bf16(self) -> bool | None:
+        """Whether the run that is here trains in bf16; None where nothing was begun."""
+        held = read_record(self.root)
+        return None if held is None else bool(held.settings.get("training.bf16"))
+
     def same_run(self, config: CompressionConfig, inputs: Mapping[str, str]) -> bool:
         """Whether the run that is here came to its end; refuses one of another config or other inputs.
 

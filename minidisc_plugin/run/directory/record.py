@@ -16,7 +16,8 @@ from minidisc_plugin.foundation.redaction import without_secrets
 
 # Where things lie, and what is known by checksums instead of by name.
 _PLACES = ("model", "tokenizer", "dataset", "output_dir", "versions", "trust_remote_code")
-_PLACES_OF_THE_CACHE = ("teacher_cache_dir", "teacher_cache_gib")
+# Of the section `engine`: where a cache lies, and how kernels are launched.
+_NEUTRAL_ENGINE = ("teacher_cache_dir", "teacher_cache_gib", "compile")
 # What training tells, keeps and fetches, and how fast; never what it computes.
 _NEUTRAL_TRAINING = frozenset(
     {
@@ -97,7 +98,7 @@ def deciding_settings(config: CompressionConfig) -> dict[str, Any]:
     data = without_secrets(config.model_dump(mode="json", by_alias=True, exclude_none=True), marked=False)
     for key in _PLACES:
         data.pop(key, None)
-    for key in _PLACES_OF_THE_CACHE:
+    for key in _NEUTRAL_ENGINE:
         data["engine"].pop(key, None)
     data["training"] = {
         key: value

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -16,6 +17,8 @@ from minidisc_plugin.nested.family import encoder_parameters
 from minidisc_plugin.run.measuring.artefacts import Loaded, metric_of, noted_shapes
 from minidisc_plugin.run.measuring.batch import typical_batch
 from minidisc_plugin.run.measuring.measure import Timing, bytes_on_disk, count_parameters, macs, time_models
+from minidisc_plugin.run.measuring.saturation import graph_latency_ms, saturate
+from minidisc_plugin.run.precision import precision_of
 from minidisc_plugin.selection import MetricRange, to_unit
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ def measure(run: Run) -> ResultsRecord:
     for _, model, _ in models.values():
         model.to(run.bench.args.device).eval()
     in_torch = {name: Loaded(made) for name, made in _artefacts(run, "torch").items()}
+    on_device = run.bench.args.device.type == "cuda"
+    saturated = {role: _saturated(model, batch) for role, (_, model, _) in models.items() if on_device}
     timings = time_models({**{role: model for role, (_, model, _) in models.items()}, **in_torch}, single, batch)
     rows = []
     for role, (scale, model, folder) in models.items():
@@ -55,6 +60,7 @@ def measure(run: Run) -> ResultsRecord:
                 bytes_on_disk=_bytes(model, folder),
                 latency_ms_batch1=timings[role].latency_ms_batch1,
                 throughput_batch32=timings[role].throughput_batch32,
+                **saturated.get(role, {}),
                 path=os.path.relpath(folder, run.directory.root) if folder and role != "teacher" else None,
             )
         )
@@ -76,11 +82,23 @@ def measure(run: Run) -> ResultsRecord:
         examples=prepared.task.count_examples(prepared.splits.report),
         sequence_length=batch["input_ids"].shape[1],
         rows=rows,
+        half_precision=precision_of(run.bench.journal),
         versions=prepared.config.versions or {},
         seed=prepared.config.seed,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         threads=torch.get_num_threads(),
     )
+
+
+def _saturated(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """Of a row: what a CUDA device does at its best."""
+    found = saturate(model, batch)
+    return {
+        "latency_ms_graph": graph_latency_ms(model, {name: value[:1] for name, value in batch.items()}),
+        "throughput_saturated": found.throughput,
+        "saturating_batch": found.batch,
+        "saturated_gib": found.memory_gib,
+    }
 
 
 def _artefacts(run: Run, engine: str) -> dict[str, Artefact]:

@@ -65,6 +65,7 @@ def results_grid(results: Sequence[ResultsRecord], names: Sequence[str] | None =
     labels = _labels(results, names)
     one_metric = len({(r.metric, r.split) for r in results}) == 1
     score_name = f"{results[0].split}\n{_plain(results[0].metric)}" if one_metric else "metric"
+    on_device = any(row.throughput_saturated is not None for record in results for row in record.rows)
     rows: list[tuple[str, ...]] = []
     strong, ends = set(), set()
     for label, record in zip(labels, results, strict=True):
@@ -74,13 +75,14 @@ def results_grid(results: Sequence[ResultsRecord], names: Sequence[str] | None =
                 strong.add(len(rows))
             unit = "" if one_metric else f" {_plain(record.metric)} ({record.split})"
             who = (_role(row),) if len(results) == 1 else (label, _role(row))
-            cells = _sizes(row, teacher, record.teacher_in(row.runtime))
+            rival = record.teacher_in(row.runtime)
+            cells = (*_sizes(row, teacher, rival), *(_saturated(row, rival) if on_device else ()))
             mark = MARK if row.lost_too_much else ""
             rows.append((*who, f"{row.scale:.4g}", score(row.metric) + unit + mark, *cells))
         ends.add(len(rows) - 1)
     who = ("role",) if len(results) == 1 else ("scheduler", "role")
     sizes = ("params", "encoder\nparams", "MACs", "on disk")
-    speed = ("ms at\nbatch 1", "ex/s at\nbatch 32")
+    speed = ("ms at\nbatch 1", "ex/s at\nbatch 32", *(("ex/s at\nbest batch", "ms by\ngraph") if on_device else ()))
     return Grid(
         title=results[0].scheduler if len(results) == 1 else f"{len(results)} runs",
         header=(*who, "scale", score_name, *sizes, *speed),
@@ -181,6 +183,18 @@ def _sizes(row: ModelRow, teacher: ModelRow | None, rival: ModelRow | None) -> t
             throughput += f" ({row.throughput_batch32 / base:.1f}x)"
     latency = NOTHING if row.latency_ms_batch1 is None else _three(row.latency_ms_batch1)
     return (count(row.parameters), encoder, count(row.macs), size(row.bytes_on_disk), latency, throughput)
+
+
+def _saturated(row: ModelRow, rival: ModelRow | None) -> tuple[str, ...]:
+    """Speed at the batch that saturates the device, next to the teacher's, and latency without launches."""
+    latency = NOTHING if row.latency_ms_graph is None else _three(row.latency_ms_graph)
+    if row.throughput_saturated is None:
+        return NOTHING, latency
+    throughput = _three(row.throughput_saturated)
+    base = rival.throughput_saturated if rival else None
+    if base and row is not rival:
+        throughput += f" ({row.throughput_saturated / base:.1f}x)"
+    return throughput, latency
 
 
 def _three(value: float) -> str:

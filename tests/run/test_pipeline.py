@@ -119,7 +119,7 @@ def test_resolved_config_runs_again_to_the_same_result(finished: Result, tmp_pat
         assert torch.equal(value, same[name]), name
 
 
-@pytest.mark.parametrize("guide", ["teacher", "both"])
+@pytest.mark.parametrize("guide", [pytest.param("teacher", marks=pytest.mark.slow), "both"])
 def test_the_guide_is_recorded_and_changes_the_student_alone(
     guide: str, finished: Result, run_files: Path, tmp_path: Path
 ) -> None:

@@ -39,8 +39,8 @@ def test_the_student_is_above_chance(task: str, kind: str, metric: str, chance: 
     ("task", "kind", "metric"),
     [
         ("token-classification", "token-classification", "seqeval"),
-        ("question-answering", "question-answering", "squad"),
-        ("text-generation", "llama", "bits_saved"),
+        pytest.param("question-answering", "question-answering", "squad", marks=pytest.mark.slow),
+        pytest.param("text-generation", "llama", "bits_saved", marks=pytest.mark.slow),
     ],
 )
 def test_an_objective_of_logits_reads_a_cache_of_logits(task: str, kind: str, metric: str, tmp_path: Path) -> None:

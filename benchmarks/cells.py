@@ -102,6 +102,12 @@ class Store:
         """Cells without a record, and those whose names match a pattern of `redo`."""
         return [cell for cell in cells if matches(cell.name, redo) or self.read(cell.name) is None]
 
+    def show(self, cells: Sequence[Cell]) -> None:
+        """Print which cells have a record."""
+        missing = {cell.name for cell in self.missing(cells)}
+        for cell in cells:
+            print(f"{'missing' if cell.name in missing else 'done':<9}{cell.name}")
+
     def run(self, cells: Sequence[Cell], source: Callable[[], Source], redo: Sequence[str] = ()) -> list[str]:
         """Measure what is missing; a cell that fails keeps the record that it had.
 

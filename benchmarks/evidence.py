@@ -13,8 +13,8 @@ from benchmarks.evidence_cells import RATES, SCALES, make_cells
 from benchmarks.evidence_tables import markdown
 from benchmarks.machine import machine, versions
 from benchmarks.mpnet import pretrained_mpnet
-from benchmarks.speed import set_environment
-from benchmarks.tasks import GLUE, Movies, Mrpc, Task, has_mrpc
+from benchmarks.speed import make_tasks, set_environment
+from benchmarks.tasks import GLUE, Task
 from minidisc_plugin.foundation.atomic import write_text
 
 EPILOG = """
@@ -34,9 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cells = make_cells(teachers, options.scales, options.rates, options.seeds, options.epochs)
     chosen = [cell for cell in cells if matches(cell.name, options.only)]
     if options.list:
-        missing = {cell.name for cell in store.missing(chosen)}
-        for cell in chosen:
-            print(f"{'missing' if cell.name in missing else 'done':<9}{cell.name}")
+        store.show(chosen)
         return 0
     if not chosen:
         print(f"no cell matches --only {' '.join(options.only)}; --list shows all", file=sys.stderr)
@@ -65,9 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def make_teachers(options: argparse.Namespace) -> dict[str, list[Task]]:
     """Tasks by teacher; each teacher has a work folder of its own."""
-    tasks: list[Task] = [Movies(options.work, options.movies_train, options.epochs, options.archive)]
-    if has_mrpc(options.glue):
-        tasks.append(Mrpc(options.work, options.mrpc_train, options.epochs, options.glue))
+    tasks = make_tasks(options)
     starts = {"minilm": None, "mpnet": lambda work: pretrained_mpnet(work / "pretrained")}
     return {
         name: [replace(task, work=options.work / name, pretrained=starts[name]) for task in tasks]

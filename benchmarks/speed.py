@@ -57,9 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [cell.name for cell in cells]
     chosen = [cell for cell in cells if matches(cell.name, options.only)]
     if options.list:
-        missing = {cell.name for cell in store.missing(chosen)}
-        for cell in chosen:
-            print(f"{'missing' if cell.name in missing else 'done':<9}{cell.name}")
+        store.show(chosen)
         return 0
     failed: list[str] = []
     if not options.report:

@@ -34,7 +34,7 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         objective: The loss of the student against the teacher.
         cache: The teacher's outputs for the training set, read in place of running it.
         beside: A frozen assistant that is followed beside the teacher; see guides.
-        beside_cache: The assistant's outputs, likewise; logits are enough.
+        beside_cache: The assistant's outputs, likewise; its logits are all that is read.
         tokens_per_batch: See GlobalBatches.
         compile: `engine.compile`: whether passes over batches of the full size are recorded.
         **kwargs: As `Trainer`.
@@ -103,7 +103,7 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         terms, target, asked = self.task.compared(student, teacher, batch)
         if self.beside is not None:
             assistant = self._said_by(self.beside, self.beside_cache, inputs)
-            _, nearer, _ = self.task.compared(student, assistant, batch)
+            _, nearer, _ = self.task.compared(teacher, assistant, batch)
             mask = asked.get("logits_mask")
             target = mean_of_guides(target, nearer, regression=self.objective.regression, mask=mask)
         loss = self.objective(terms, target, asked)

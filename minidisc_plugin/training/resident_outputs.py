@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from minidisc_plugin.foundation.errors import DataError
+from minidisc_plugin.training.teacher_cache import CHANGED
 
 if TYPE_CHECKING:
     from minidisc_plugin.training.teacher_arrays import Array
@@ -83,10 +84,7 @@ class ResidentOutputs:
             DataError: one was not.
         """
         if bool(self._differs):
-            raise DataError(
-                "engine.teacher_cache: examples change from epoch to epoch, so their teacher's outputs cannot be "
-                "kept; set it to false"
-            )
+            raise DataError(CHANGED)
 
 
 def _moved(cache: TeacherCache, array: Array, device: torch.device) -> Tensor:

@@ -21,6 +21,11 @@ from minidisc_plugin.training.teacher_arrays import Array, Layout
 
 ROW = "teacher_row"
 """Column of the training set: which row of the cache an example has."""
+CHANGED = (
+    "engine.teacher_cache: examples change from epoch to epoch, so their teacher's outputs cannot be kept; "
+    "set it to false"
+)
+"""What is wrong where an example has other tokens than when its teacher's outputs were kept."""
 
 
 def file_of(folder: Path, array: Array) -> Path:
@@ -142,10 +147,7 @@ class TeacherCache:
         wanted = [self.layout.lengths[row] for row in rows]
         mask = mask.bool()
         if mask.sum(1).tolist() != wanted:
-            raise DataError(
-                "engine.teacher_cache: examples change from epoch to epoch, so their teacher's outputs cannot be "
-                "kept; set it to false"
-            )
+            raise DataError(CHANGED)
         found: dict[str, Any] = {"hidden_states": None}  # as models say it that were not asked for them
         for array in self.layout.arrays:
             places = [self.layout.place(array, row) for row in rows]

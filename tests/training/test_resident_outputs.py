@@ -11,7 +11,7 @@ from transformers import DataCollatorWithPadding
 from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.training.resident_outputs import ResidentOutputs
 from minidisc_plugin.training.teacher_cache import TeacherCache
-from tests.training.making import Bench
+from tests.training.making import Bench, make_nested
 from tests.training.test_teacher_cache import make_cache
 
 CPU = torch.device("cpu")
@@ -56,6 +56,16 @@ def test_a_stage_that_ends_before_is_looked_at_as_well(bench: Bench, tmp_path: P
     resident.read(torch.tensor([0]), torch.ones(1, 31, dtype=torch.long))
     with pytest.raises(DataError, match="change from epoch to epoch"):
         resident.check()
+
+
+def test_training_ends_with_a_look(bench: Bench, tmp_path: Path) -> None:
+    """Whatever came since the last one: here, from the first batch on."""
+    trainer = bench.distil(make_nested().extract(0.3), trainer={"cache": cache_of(bench, tmp_path)}, max_steps=2)
+    trainer.cache = ResidentOutputs(cache_of(bench, tmp_path), CPU)
+    trainer.cache._reads = 1
+    trainer.cache._lengths += 1
+    with pytest.raises(DataError, match="change from epoch to epoch"):
+        trainer.train()
 
 
 def test_a_processor_reads_files(bench: Bench, tmp_path: Path) -> None:

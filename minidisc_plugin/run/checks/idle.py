@@ -152,6 +152,8 @@ def _said(config: CompressionConfig, training: Mapping[str, Any], settled: Mappi
     yield from said_of_dataset(config.dataset)
     for name in _without_step(config):
         yield f"{name}: its settings do nothing with steps: []"
+    if config.distillation.guide != "assistant" and config.scheduler == "direct":
+        yield "distillation.guide does nothing with scheduler: direct, which has no assistant"
     if config.engine.teacher_cache is False and config.engine.teacher_cache_dir is not None:
         yield "engine.teacher_cache_dir does nothing with engine.teacher_cache: false"
     if config.scheduler_config.get("sampling") == "all" and config.scheduler_config.get("random_candidates", 1) != 1:

@@ -7,9 +7,10 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 from minidisc_plugin.cli.olive_package import olive_package_arguments, olive_package_command
+from minidisc_plugin.contracts.values import Rule
 from minidisc_plugin.foundation.errors import MinidiscError, StorageError
 from minidisc_plugin.foundation.printable import one_line, printable
 from minidisc_plugin.foundation.process_memory import restart_without_thread_cache
@@ -108,6 +109,10 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="weight of sparsity against the metric (default: the run's)",
     )
+    select.add_argument("--rule", choices=get_args(Rule), help="by what to choose (default: the run's)")
+    select.add_argument(
+        "--gap-weight", type=float, metavar="X", help="weight of the divergence against the loss (default: the run's)"
+    )
     select.add_argument("--assistants", type=int, metavar="N", help="how many assistants (default: the run's)")
 
     report = _command(commands, "report", report_command, "print the tables of one run, or of several side by side")
@@ -203,7 +208,8 @@ def select_command(options: argparse.Namespace) -> None:
     from minidisc_plugin.run.reporting.tables import print_schedule
     from minidisc_plugin.run.reselection import select_again
 
-    print_schedule(select_again(options.run_dir, lam=options.lam, assistants=options.assistants))
+    record = select_again(options.run_dir, options.lam, options.assistants, options.rule, options.gap_weight)
+    print_schedule(record)
 
 
 def report_command(options: argparse.Namespace) -> None:

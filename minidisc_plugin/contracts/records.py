@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from minidisc_plugin.contracts.values import Guide
+from minidisc_plugin.contracts.values import Guide, Rule
 from minidisc_plugin.foundation import atomic
 from minidisc_plugin.foundation.errors import RunDirectoryError
 
@@ -51,6 +51,17 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null", protected_namespaces=())
 
 
+class Resampled(_Record):
+    """What a candidate scored when the selection split was drawn anew, draw by draw; the same draws for all candidates.
+
+    Their differences are those of a paired bootstrap. What was not defined for a draw is None.
+    """
+
+    metric: list[UnitMeasured] = Field(default_factory=list, description="in [0, 1]; empty where it cannot be drawn")
+    log_loss: list[Measured] = Field(default_factory=list)
+    gap: list[Measured] = Field(default_factory=list)
+
+
 class Candidate(_Record):
     """One assistant that could have been: a prefix slice of the parameter-shared network."""
 
@@ -62,11 +73,24 @@ class Candidate(_Record):
     encoder_parameters: Count = Field(description="parameters of the encoder's layers")
     metric: UnitMeasured = Field(default=None, description="selection metric, brought to [0, 1]")
     raw_metric: Measured = Field(default=None, description="the same metric as it is reported")
-    tradeoff: Measured = Field(default=None, description="metric + lambda * (1 - scale)")
+    metric_interval: tuple[Share, Share] | None = Field(
+        default=None, description="95% interval of `metric`, by the paired bootstrap over the selection split"
+    )
+    log_loss: Measured = Field(
+        default=None, description="mean loss on the labels of the selection split, nats; squared error of a regression"
+    )
+    gap: Measured = Field(
+        default=None, description="mean divergence of the student's slice from it, KL(candidate || slice), nats"
+    )
+    tradeoff: Measured = Field(default=None, description="metric + lambda * (1 - scale), where that is the rule")
+    chosen_in: Share | None = Field(
+        default=None, description="share of the bootstrap's draws in which it would have become an assistant"
+    )
     dropped_after: Count | None = Field(
         default=None, description="epoch after which it was trained no longer, for it had fallen behind"
     )
     selected: bool = Field(default=False, description="whether it became an assistant")
+    resampled: Resampled | None = Field(default=None, description="what it scored on each draw of the bootstrap")
 
 
 class ScheduleRecord(_Record):
@@ -80,6 +104,11 @@ class ScheduleRecord(_Record):
         description="weight of the sparsity in the tradeoff",
     )
     metric: str = Field(description="name of the selection metric")
+    lambda_range: tuple[Measured, Measured] | None = Field(
+        default=None, description="from which lambda to which the choice is this one; null: however large"
+    )
+    chosen_by: Rule | None = Field(default=None, description="name of the rule that chose among candidates, if one did")
+    gap_weight: Measured = Field(default=None, description="weight of the divergence in the rule `gap`")
     measured_on: Literal["candidate", "student"] = Field(
         default="candidate",
         description="what `metric` of a candidate is about: itself, or the student distilled from it",

@@ -114,6 +114,15 @@ class Task(ABC):
         labels = np.asarray(labels[0] if isinstance(labels, tuple) else labels)
         return EvalPrediction(prediction.predictions, chance.permutation(labels))
 
+    def redrawn(self, prediction: EvalPrediction, rows: NDArray[Any]) -> EvalPrediction | None:
+        """Predictions and labels of these rows, some of them more than once; None where rows are no examples."""
+        from transformers import EvalPrediction
+
+        def taken(part: Any) -> Any:
+            return tuple(taken(one) for one in part) if isinstance(part, tuple) else part[rows]
+
+        return EvalPrediction(taken(prediction.predictions), taken(prediction.label_ids))
+
     def confusion(self, prediction: EvalPrediction, config: PretrainedConfig) -> NDArray[Any] | None:
         """(labels, predictions) how often a class was predicted where another is the label; None without classes."""
         return None

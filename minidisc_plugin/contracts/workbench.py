@@ -178,9 +178,24 @@ class Workbench(Protocol):
         """
 
     def evaluate(
-        self, nested: Any, candidates: Sequence[Candidate], scheduler: str, stage: str = "selection"
+        self,
+        nested: Any,
+        candidates: Sequence[Candidate],
+        scheduler: str,
+        stage: str = "selection",
+        student: float | None = None,
     ) -> list[Candidate]:
-        """Candidates with their metric on the selection split, raw and in [0, 1]; announced to plug-ins.
+        """Candidates with what the selection split says of them; announced to plug-ins.
+
+        That is their metric, raw and in [0, 1], with an interval; the mean loss on labels; and all of it again for each
+        draw of a paired bootstrap.
+
+        Args:
+            nested: The network.
+            candidates: Of scales that it has.
+            scheduler: Whose they are.
+            stage: Name of the stage.
+            student: Scale of the student, whose slice's divergence from each candidate is measured too.
 
         Raises:
             MetricError: the metric is not among those computed, or cannot be brought to [0, 1].

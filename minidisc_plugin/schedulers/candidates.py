@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from minidisc_plugin.contracts.records import Candidate, ScheduleRecord
 from minidisc_plugin.contracts.scheduler import Schedule, Scheduler
-from minidisc_plugin.selection import check_candidates, tradeoff
+from minidisc_plugin.schedulers.choosing import reasons
+from minidisc_plugin.selection import Criterion, check_candidates
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -29,17 +30,6 @@ def candidate_scales(given: Sequence[float] | None, target: float) -> tuple[floa
     return grid or (round((1 + target) / 2, 6),)
 
 
-def tradeoff_rule(metric: str, lam: float) -> str:
-    """The rule of the lambda-tradeoff, in words."""
-    return f"largest {metric} + {lam:g} * (1 - scale)"
-
-
-def judged(candidate: Candidate, lam: float, chosen: Sequence[float]) -> Candidate:
-    """The candidate with its tradeoff, where it has a metric, and whether it is among the chosen scales."""
-    value = None if candidate.metric is None else tradeoff(candidate.metric, candidate.scale, lam)
-    return candidate.model_copy(update={"tradeoff": value, "selected": candidate.scale in chosen})
-
-
 def conclude(
     scheduler: Scheduler,
     bench: Workbench,
@@ -47,13 +37,16 @@ def conclude(
     candidates: list[Candidate],
     assistants: list[PreTrainedModel],
     student: PreTrainedModel,
-    rule: str,
+    rule: str = "",
     chosen: Sequence[float] = (),
-    lam: float | None = None,
+    criterion: Criterion | None = None,
     distilled: bool = False,
     measured_on: Literal["candidate", "student"] = "candidate",
 ) -> Schedule:
-    """Record and announce a choice; the chosen candidates are those of `chosen`, or marked `selected`."""
+    """Record and announce a choice; the chosen candidates are those of `chosen`, or marked `selected`.
+
+    It was made by a criterion, or as the sentence `rule` says.
+    """
     candidates = [
         candidate.model_copy(update={"selected": True}) if candidate.scale in chosen else candidate
         for candidate in candidates
@@ -62,10 +55,9 @@ def conclude(
     bench.announce("minidisc_assistant_selected", scheduler=scheduler.name, assistants=selected)
     record = ScheduleRecord(
         scheduler=scheduler.name,
-        lam=lam,
         metric=bench.metric,
         measured_on=measured_on,
-        rule=rule,
+        **({"rule": rule} if criterion is None else reasons(candidates, criterion, bench.metric)),
         target_scale=scheduler.target_scale,
         target_sparsity=scheduler.target_sparsity,
         assistants=[candidate.scale for candidate in selected],

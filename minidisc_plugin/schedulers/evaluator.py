@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.foundation.errors import MetricError
 from minidisc_plugin.schedulers.means import Data, Score
+from minidisc_plugin.schedulers.resampling import Draws, Examined
 from minidisc_plugin.training.arguments import for_stage
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from numpy.typing import NDArray
     from torch.utils.data import DataLoader
     from transformers import PreTrainedModel, Trainer, TrainingArguments
 
@@ -58,6 +61,47 @@ class Evaluator:
 
         found = self._trainer(partial(ScalesEvaluator, nested, scales), stage, None).evaluate()
         return [self._selecting(found, f"eval_{self.score.metric}@{scale:g}") for scale in scales]
+
+    def examine(
+        self, nested: NestedModel, scales: Sequence[float], stage: str, student: float | None, draws: int
+    ) -> Examined:
+        """The metric of each scale, and what each example of the selection split says of it, in one pass over the data.
+
+        Args:
+            nested: The network.
+            scales: Which to evaluate.
+            stage: Name of the stage.
+            student: Scale of the student, whose slice is compared with the others; None compares with none.
+            draws: How often to draw the examples anew, see `Examined`.
+        """
+        from minidisc_plugin.training.examination import Examination
+
+        make = partial(Examination, nested, scales, student, regression=self.task.regression(self.teacher.config))
+        trainer = self._trainer(make, stage, None)
+        found = trainer.evaluate()
+        metrics = [self._selecting(found, f"eval_{self.score.metric}@{scale:g}") for scale in scales]
+        drawn = Draws(len(trainer.losses), draws, self.args.seed)
+        redrawn = [drawn.metrics(partial(self._redrawn, part, trainer.labels)) for part in trainer.predictions]
+        return Examined(
+            metrics,
+            trainer.losses,
+            trainer.gaps,
+            [part for part in redrawn if part is not None] or None,
+            drawn.means(trainer.losses),
+            drawn.means(trainer.gaps),
+        )
+
+    def _redrawn(self, predictions: Any, labels: Any, rows: NDArray[Any]) -> float | None:
+        """The metric of some rows; None where rows are no examples, NaN where it is not defined for them."""
+        from transformers import EvalPrediction
+
+        prediction = self.task.redrawn(EvalPrediction(predictions, labels), rows)
+        if prediction is None:
+            return None
+        try:
+            return float(self.score.compute(prediction).get(self.score.metric, math.nan))
+        except MetricError:  # of what was drawn, such as a single class
+            return math.nan
 
     def metric_in_runtime(self, model: Any, dataset: Dataset) -> float:
         """The metric, in this process alone, of whatever takes a batch by name and returns its outputs by name."""

@@ -1,4 +1,4 @@
-"""`scheduler: minidisc`: all candidates share one network and one training; the best tradeoff wins."""
+"""`scheduler: minidisc`: all candidates share one network and one training; the best one by a rule wins."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from minidisc_plugin.contracts.hookspecs import hookimpl
 from minidisc_plugin.contracts.scheduler import PlannedStage, Schedule, Scheduler
+from minidisc_plugin.contracts.values import Rule
 from minidisc_plugin.foundation.errors import ConfigError
-from minidisc_plugin.schedulers.candidates import candidate_scales, conclude, judged, tradeoff_rule
-from minidisc_plugin.selection import choose
+from minidisc_plugin.schedulers.candidates import candidate_scales, conclude
+from minidisc_plugin.schedulers.choosing import settle
+from minidisc_plugin.selection import Criterion
 from minidisc_plugin.training.scale_sampler import ScaleSampler
 
 if TYPE_CHECKING:
@@ -25,12 +27,20 @@ class MiniDisc(Scheduler):
     """Choose the teacher assistant in one trial (arXiv 2205.14570, section 3).
 
     The candidates and the student are slices of one network, trained together against the teacher. The assistant
-    is the candidate with the largest `metric + lambda * (1 - scale)`; the student starts from its slice.
+    is the candidate with the largest `metric + lambda * (1 - scale)`, or the best by another `rule`; the student starts
+    from its slice.
     """
 
     name = "minidisc"
 
-    lam: float = Field(0.2, alias="lambda", ge=0, description="Weight of sparsity against the metric.")
+    rule: Rule = Field(
+        "lambda",
+        description="By what the assistant is chosen: `lambda`, the largest metric + lambda * (1 - scale), as "
+        "published; `log_loss`, the lowest loss on labels; or `gap`, the lowest loss and divergence of the student's "
+        "slice together. All on the selection split.",
+    )
+    lam: float = Field(0.2, alias="lambda", ge=0, description="Weight of sparsity against the metric in `lambda`.")
+    gap_weight: float = Field(1.0, ge=0, description="Weight of the divergence against the loss in `gap`.")
     candidates: list[float] | None = Field(
         None, description="Scales to try. Default: tenths from 0.7 down, strictly above the student's scale."
     )
@@ -44,9 +54,27 @@ class MiniDisc(Scheduler):
     halving: bool = Field(
         True,
         description="Train candidates no longer that fall behind: after each epoch but the last (three at most), of "
-        "the worse half those whose tradeoff is below the best by more than 1 / sqrt(selection examples).",
+        "the worse half those whose tradeoff is below the best by more than 1 / sqrt(selection examples). With "
+        "`rule: lambda` only.",
     )
     random_candidates: int = Field(1, ge=1, description="How many at random, unless `sampling` is `all`.")
+
+    @field_validator("lam", "gap_weight")
+    @classmethod
+    def _of_the_rule(cls, value: float, info: ValidationInfo) -> float:
+        rule, needed = info.data.get("rule"), "gap" if info.field_name == "gap_weight" else "lambda"
+        if rule not in (None, needed) and value != cls.model_fields[str(info.field_name)].default:
+            raise ValueError(f"it does nothing with rule: {rule}; leave it out, or set rule: {needed}")
+        return value
+
+    @property
+    def _halves(self) -> bool:
+        return self.halving and self.rule == "lambda"
+
+    @property
+    def criterion(self) -> Criterion:
+        """How candidates are compared."""
+        return Criterion(self.rule, self.lam, self.gap_weight)
 
     def candidate_scales(self) -> tuple[float, ...]:
         """See Scheduler."""
@@ -76,7 +104,7 @@ class MiniDisc(Scheduler):
         return self.choose(bench, self.train(bench))
 
     def train(self, bench: Workbench, others: Sequence[MiniDisc] = ()) -> Trained:
-        """One network for this student and for others: ranked, trained in one sandwich, and evaluated.
+        """One network for this student and for others: ranked, and trained in one sandwich.
 
         Args:
             bench: The means.
@@ -94,33 +122,26 @@ class MiniDisc(Scheduler):
         sampler = ScaleSampler(trained, self.sampling, self.random_candidates, bench.args.seed)
         by_student = dict(zip(targets, all_scales, strict=True))
         halving = Halving(bench, nested, sampler, by_student, self.lam, self.assistants)
-        bench.train(nested, sampler.scales, bench.teacher, "sandwich", sampler, [halving] if self.halving else [])
+        bench.train(nested, sampler.scales, bench.teacher, "sandwich", sampler, [halving] if self._halves else [])
         halving.replay()  # where the stage was finished by an earlier process
 
-        evaluated = [
-            candidate.model_copy(update={"dropped_after": halving.dropped.get(candidate.scale)})
-            for candidate in bench.evaluate(nested, candidates, self.name)
-        ]
-        return Trained(nested, evaluated, alone=not others)
+        left = [one.model_copy(update={"dropped_after": halving.dropped.get(one.scale)}) for one in candidates]
+        return Trained(nested, left, alone=not others)
 
     def choose(self, bench: Workbench, trained: Trained) -> Schedule:
-        """The assistants of this student, by the tradeoff.
+        """The assistants of this student, by the rule.
 
         Args:
             bench: The means that `trained` was made with.
             trained: Has this student and its candidates among its scales.
         """
-        scales = self.candidate_scales()
-        candidates = [candidate for candidate in trained.candidates if candidate.scale in scales]
-        metrics = {
-            candidate.scale: candidate.metric
-            for candidate in candidates
-            if candidate.metric is not None and candidate.dropped_after is None
-        }
-        chosen = choose(metrics, self.lam, self.target_scale, self.assistants)
-        candidates = [judged(candidate, self.lam, chosen) for candidate in candidates]
-
         nested = trained.nested
+        mine = [candidate for candidate in trained.candidates if candidate.scale in self.candidate_scales()]
+        stage = "selection" if trained.alone else f"selection-of-{self.target_scale:g}"
+        evaluated = bench.evaluate(nested, mine, self.name, stage, self.target_scale)
+        candidates = settle(evaluated, self.criterion, self.target_scale, self.assistants)
+        chosen = sorted((candidate.scale for candidate in candidates if candidate.selected), reverse=True)
+
         assistants = [nested.extract(chosen[0])]
         if len(chosen) > 1 and not trained.alone:
             nested = copy.deepcopy(nested)  # further assistants train it, and others go on from what it was
@@ -135,8 +156,7 @@ class MiniDisc(Scheduler):
             candidates=candidates,
             assistants=assistants,
             student=nested.extract(self.target_scale),
-            rule=tradeoff_rule(bench.metric, self.lam),
-            lam=self.lam,
+            criterion=self.criterion,
         )
 
     def _sampler(self, seed: int) -> ScaleSampler:
@@ -150,7 +170,7 @@ class Trained:
 
     Attributes:
         nested: The network; its scales are the candidates and the students.
-        candidates: All that were trained, with their metrics.
+        candidates: All that were trained, not yet evaluated.
         alone: Whether it has one student.
     """
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.contracts.records import Candidate
 from minidisc_plugin.contracts.workbench import Announce, to_nobody
+from minidisc_plugin.schedulers.choosing import with_scores
 from minidisc_plugin.schedulers.evaluator import Evaluator
 from minidisc_plugin.schedulers.journal import Journal
 from minidisc_plugin.schedulers.means import Data, Score, Training, trainer_arguments
 from minidisc_plugin.schedulers.ranker import Ranker
+from minidisc_plugin.schedulers.resampling import DRAWS
 from minidisc_plugin.schedulers.stage import Stage, Stages
 from minidisc_plugin.schedulers.teacher_outputs import TeacherOutputs
 from minidisc_plugin.selection import MetricRange, to_unit
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, Trainer, TrainingArguments
 
     from minidisc_plugin.contracts.config import EngineConfig
+    from minidisc_plugin.contracts.records import Candidate
     from minidisc_plugin.contracts.task import Task
     from minidisc_plugin.contracts.values import Guide
     from minidisc_plugin.nested.model import NestedModel
@@ -150,9 +152,14 @@ class Workbench:
         rehearse(self.stages, self._distillation(twin(self.teacher), teacher, "rehearsal"))
 
     def evaluate(
-        self, nested: NestedModel, candidates: Sequence[Candidate], scheduler: str, stage: str = "selection"
+        self,
+        nested: NestedModel,
+        candidates: Sequence[Candidate],
+        scheduler: str,
+        stage: str = "selection",
+        student: float | None = None,
     ) -> list[Candidate]:
-        """Candidates with their metric on the selection split, raw and in [0, 1]; announced to plug-ins.
+        """Candidates with what the selection split says of them; announced to plug-ins. See the contract.
 
         Raises:
             MetricError: the metric is not among those computed, or cannot be brought to [0, 1].
@@ -163,18 +170,19 @@ class Workbench:
             with self.journal.stage(stage) as result:
                 logger.info("metric of %d candidates on %d examples", len(candidates), len(self.selection_dataset))
                 scales = [candidate.scale for candidate in candidates]
-                metrics = self.metrics_of(nested, scales, stage)
-                result.update({f"{scale:g}": metric for scale, metric in zip(scales, metrics, strict=True)})
-        found = self.journal.result(stage)
-        return self.record_metrics(candidates, [found[f"{c.scale:g}"] for c in candidates], scheduler)
+                examined = self._evaluator.examine(nested, scales, stage, student, DRAWS)
+                result.update({f"{scale:g}": found for scale, found in zip(scales, examined.by_scale(), strict=True)})
+        found = [self.journal.result(stage)[f"{candidate.scale:g}"] for candidate in candidates]
+        return self._recorded(candidates, found, scheduler)
 
     def record_metrics(self, candidates: Sequence[Candidate], raw: Sequence[float], scheduler: str) -> list[Candidate]:
         """Candidates with raw metrics and the same in [0, 1]; announced to plug-ins."""
-        unit = to_unit(list(raw), self.metric, self.metric_range)
-        evaluated = [
-            Candidate.model_validate({**candidate.model_dump(), "raw_metric": raw_value, "metric": value})
-            for candidate, raw_value, value in zip(candidates, raw, unit, strict=True)
-        ]
+        return self._recorded(candidates, [{"metric": value} for value in raw], scheduler)
+
+    def _recorded(
+        self, candidates: Sequence[Candidate], found: Sequence[Mapping[str, Any]], scheduler: str
+    ) -> list[Candidate]:
+        evaluated = with_scores(candidates, found, lambda values: to_unit(values, self.metric, self.metric_range))
         for candidate in evaluated:
             self.announce("minidisc_candidate_evaluated", scheduler=scheduler, candidate=candidate)
         return evaluated

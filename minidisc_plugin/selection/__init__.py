@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from minidisc_plugin.selection.criterion import Criterion, Scores
 from minidisc_plugin.selection.halving import losing, rungs
 from minidisc_plugin.selection.metric_range import MetricRange, known_range, to_unit
-from minidisc_plugin.selection.tradeoff import check_candidates, choose, tradeoff
+from minidisc_plugin.selection.tradeoff import check_candidates, choose, lambda_range, largest, tradeoff
 
-__all__ = ["MetricRange", "check_candidates", "choose", "known_range", "losing", "rungs", "to_unit", "tradeoff"]
+__all__ = [
+    "Criterion",
+    "MetricRange",
+    "Scores",
+    "check_candidates",
+    "choose",
+    "known_range",
+    "lambda_range",
+    "largest",
+    "losing",
+    "rungs",
+    "to_unit",
+    "tradeoff",
+]

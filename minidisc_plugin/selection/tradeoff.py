@@ -122,9 +122,43 @@ def choose(metrics: Mapping[float, float], lam: float, target: float, count: int
             f"{count} candidates wanted, {len(values)} have a finite metric ({listed}); lower the "
             "learning rate or give more candidates"
         )
+    return largest(values, count)
+
+
+def largest(values: Mapping[float, float], count: int = 1) -> tuple[float, ...]:
+    """The scales with the largest values, from the largest scale to the smallest.
+
+    Values within 1e-12 of the largest tie with it, and a tie goes to the smallest scale, the cheapest assistant.
+
+    Args:
+        values: Candidate scale -> a finite number, larger is better.
+        count: How many, from 1 to the number of values.
+    """
+    left = dict(values)
     chosen: list[float] = []
     for _ in range(count):
-        best = max(values.values())
-        chosen.append(min(scale for scale, value in values.items() if best - value <= _TIE))
-        del values[chosen[-1]]
+        best = max(left.values())
+        chosen.append(min(scale for scale, value in left.items() if best - value <= _TIE))
+        del left[chosen[-1]]
     return tuple(sorted(chosen, reverse=True))
+
+
+def lambda_range(metrics: Mapping[float, float], chosen: Sequence[float]) -> tuple[float, float]:
+    """The values of lambda with which these candidates are chosen, and no other.
+
+    Each candidate's tradeoff is a line over lambda, so they are one interval, from 0 at least; its end may be infinite.
+
+    Args:
+        metrics: Candidate scale -> its metric in [0, 1].
+        chosen: Scales among them that some lambda chooses.
+    """
+    low, high = 0.0, math.inf
+    for mine in chosen:
+        for other in metrics.keys() - set(chosen):
+            # m + lambda (1 - s) >= m' + lambda (1 - s')
+            ahead, cheaper = metrics[mine] - metrics[other], other - mine
+            if cheaper > 0:
+                low = max(low, -ahead / cheaper)
+            else:
+                high = min(high, -ahead / cheaper)
+    return low, max(low, high)

@@ -15,6 +15,7 @@ from minidisc_plugin.tasks.counting import flat_values
 if TYPE_CHECKING:
     from datasets import Dataset
     from numpy.random import Generator
+    from numpy.typing import NDArray
     from torch import Tensor
     from transformers import EvalPrediction, PretrainedConfig
 
@@ -186,6 +187,10 @@ class QuestionAnswering(Task):
                 last = min(first + max(length, 1), len(context)) - 1
                 span[1:] = starts[context[first]], ends[context[last]]
         return EvalPrediction(spans, prediction.label_ids)
+
+    def redrawn(self, prediction: EvalPrediction, rows: NDArray[Any]) -> EvalPrediction | None:
+        """See Task; an answer is the best of all rows of its example."""
+        return None
 
     def perfect_predictions(self, config: PretrainedConfig) -> EvalPrediction:
         """See Task."""

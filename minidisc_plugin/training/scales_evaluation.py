@@ -33,19 +33,26 @@ class ScalesEvaluation(TaskTrainer):
     def prediction_step(
         self, model: nn.Module, inputs: Any, prediction_loss_only: bool, ignore_keys: list[str] | None = None
     ) -> tuple[Any, Any, Any]:
-        """Predictions of every scale for one batch, as a metric takes them, then the losses (examples, scales)."""
+        """Predictions of every scale for one batch, as a metric takes them, then scores (examples, scales, kinds)."""
         inputs = self._prepare_inputs(inputs)
-        predictions, losses, labels = [], [], None
+        predictions, scores, labels = [], [], None
         for scale in self.evaluated:
             self.nested.set_scale(scale)
             loss, logits, labels = super().prediction_step(model, inputs, False, ignore_keys)
             reduce = self._reduce
             predictions.append(logits if reduce is None or logits is None else reduce(logits, labels))
-            losses.append(torch.full((), math.nan) if loss is None else loss.float())
+            scores.append(self.scores(torch.full((), math.nan) if loss is None else loss.float(), inputs))
         self.nested.set_scale(self.nested.largest_scale)
-        stacked = torch.stack(losses)
+        stacked = torch.stack(scores, dim=1)
+        return stacked[..., 0].mean(), (*predictions, stacked), labels
+
+    def scores(self, loss: torch.Tensor, inputs: Any) -> torch.Tensor:
+        """(examples, kinds) what to keep of a scale's pass over a batch; the first is the batch's mean loss."""
         size = len(next(value for value in inputs.values() if isinstance(value, torch.Tensor)))
-        return stacked.mean(), (*predictions, stacked.expand(size, -1).contiguous()), labels
+        return loss.reshape(1, 1).expand(size, 1).contiguous()
+
+    def keep(self, predictions: Sequence[Any], labels: Any, scores: Any) -> None:
+        """Told what an evaluation found of each scale, and the scores (examples, scales, kinds)."""
 
     def evaluation_loop(
         self,
@@ -62,7 +69,8 @@ class ScalesEvaluation(TaskTrainer):
             found = super().evaluation_loop(dataloader, description, False, ignore_keys, metric_key_prefix)
         finally:
             self.compute_metrics, self.preprocess_logits_for_metrics = compute, self._reduce
-        *predictions, losses = found.predictions
+        *predictions, scores = found.predictions
+        self.keep(predictions, found.label_ids, scores)
         metrics = {
             name: value
             for name, value in (found.metrics or {}).items()
@@ -70,7 +78,7 @@ class ScalesEvaluation(TaskTrainer):
         }
         of_scales: list[dict[str, float]] = []
         for place, scale in enumerate(self.evaluated):
-            values = {"loss": float(losses[:, place].mean())}
+            values = {"loss": float(scores[:, place, 0].mean())}
             if compute is not None and found.label_ids is not None:
                 prediction = EvalPrediction(predictions=predictions[place], label_ids=found.label_ids)
                 values |= denumpify_detensorize(compute(prediction))

@@ -12,7 +12,7 @@ from minidisc_plugin.foundation.atomic import write_text
 from minidisc_plugin.foundation.printable import printable
 from minidisc_plugin.foundation.redaction import masked
 from minidisc_plugin.run.reporting.plot import PLOT_FILE, has_picture
-from minidisc_plugin.run.reporting.rows import choice, count, results_grid, schedule_grid, score, size
+from minidisc_plugin.run.reporting.rows import choice, count, results_grid, schedule_grid, score, size, weight
 from minidisc_plugin.run.reporting.tables import markdown_table
 from minidisc_plugin.tasks.registry import TASKS
 
@@ -176,12 +176,12 @@ def _folders(results: ResultsRecord) -> str:
 
 def _choosing(run_dir: Path, schedule: ScheduleRecord) -> list[str]:
     grid = schedule_grid(schedule)
-    weight = "" if schedule.lam is None else f", lambda = {schedule.lam:.4g}"
-    lines = [f"Scheduler `{schedule.scheduler}`{weight}: {choice(schedule)}.", *grid.notes]
+    lines = [f"Scheduler `{schedule.scheduler}`{weight(schedule, " = ")}: {choice(schedule)}.", *grid.notes]
     if grid.rows:
         lines.append(markdown_table(grid))
     if has_picture(schedule) and (run_dir / PLOT_FILE).is_file():
-        seen = "metric and tradeoff" if schedule.lam is not None else "metric"
+        compared = "tradeoff" if schedule.lam is not None else "loss"
+        seen = f"metric and {compared}" if schedule.lam is not None or schedule.chosen_by else "metric"
         lines.append(f"![{seen} of the candidates by scale]({PLOT_FILE})")
     return lines
 

@@ -67,16 +67,18 @@ def _plot(schedule: ScheduleRecord, path: str | os.PathLike[str]) -> None:
     from matplotlib.figure import Figure
 
     candidates = _ascending(schedule)
-    traded = any(candidate.tradeoff is not None for candidate in candidates)
+    worth = [_worth(schedule, candidate) for candidate in candidates]
+    traded = any(value is not None for value in worth)
     with rc_context(_STYLE):
         figure = Figure(figsize=(7.2, 5.6 if traded else 3.6), dpi=150, layout="constrained")
         FigureCanvasAgg(figure)
         axes: list[Axes] = list(figure.subplots(2 if traded else 1, 1, sharex=True, squeeze=False)[:, 0])
         _draw(axes[0], schedule, [c.metric for c in candidates], _METRIC, "o-", named=not traded)
+        _draw_intervals(axes[0], candidates)
         axes[0].set_ylabel(_metric_label(schedule))
         if traded:
-            _draw(axes[1], schedule, [c.tradeoff for c in candidates], _TRADEOFF, "s--", named=True)
-            axes[1].set_ylabel("tradeoff")
+            _draw(axes[1], schedule, worth, _TRADEOFF, "s--", named=True)
+            axes[1].set_ylabel("tradeoff" if schedule.lam is not None else "loss")
             axes[1].set_title(_formula(schedule), loc="right", fontsize=10)
         axes[0].set_title(_title(schedule), loc="left", fontsize=12, fontweight="bold")
         for place, axis in enumerate(axes):
@@ -85,6 +87,29 @@ def _plot(schedule: ScheduleRecord, path: str | os.PathLike[str]) -> None:
         figure.align_ylabels()
         with atomic_path(Path(path)) as temporary:
             figure.savefig(temporary, metadata={"Title": _title(schedule)})
+
+
+def _worth(schedule: ScheduleRecord, candidate: Candidate) -> float | None:
+    """What the rule compares: the tradeoff, of which the largest wins, or a loss, of which the lowest does."""
+    if schedule.chosen_by is None or schedule.lam is not None:
+        return candidate.tradeoff
+    if schedule.gap_weight is None or candidate.log_loss is None:
+        return candidate.log_loss
+    return None if candidate.gap is None else candidate.log_loss + schedule.gap_weight * candidate.gap
+
+
+def _draw_intervals(axis: Axes, candidates: Sequence[Candidate]) -> None:
+    """95% intervals of the metric, which the axis is made to hold."""
+    known = [(c.scale, c.metric, c.metric_interval) for c in candidates if c.metric_interval and c.metric is not None]
+    if not known:
+        return
+    scales, metrics, intervals = zip(*known, strict=True)
+    below = [max(metric - low, 0.0) for metric, (low, _) in zip(metrics, intervals, strict=True)]
+    above = [max(high - metric, 0.0) for metric, (_, high) in zip(metrics, intervals, strict=True)]
+    axis.errorbar(scales, metrics, [below, above], fmt="none", ecolor=_METRIC, elinewidth=1.0, capsize=3, alpha=0.6)
+    low, high = axis.get_ylim()
+    room = 0.08 * (max(h for _, h in intervals) - min(low for low, _ in intervals))
+    axis.set_ylim(min(low, min(x for x, _ in intervals) - room), max(high, max(x for _, x in intervals) + room))
 
 
 def _draw(
@@ -195,7 +220,7 @@ def _title(schedule: ScheduleRecord) -> str:
 
 def _formula(schedule: ScheduleRecord) -> str:
     if schedule.lam is None:
-        return ""
+        return f"{schedule.rule} wins"
     return f"tradeoff = metric + {_number(schedule.lam)} $\\times$ (1 $-$ scale)"
 
 

@@ -11,6 +11,7 @@ from minidisc_plugin.contracts.records import Candidate, ModelRow, ResultsRecord
 NOTHING = "-"
 MARK = " (!)"
 _TIMES = 5
+_LIKELY = 4
 
 
 @dataclass(frozen=True)
@@ -35,24 +36,55 @@ def schedule_grid(schedule: ScheduleRecord) -> Grid:
     columns = {
         "scale": [f"{c.scale:.4g}" for c in candidates],
         _metric_name(schedule): [score(c.metric) for c in candidates],
+        "95%\ninterval": [_interval(c.metric_interval) for c in candidates],
         "as\nreported": [score(c.raw_metric) if c.raw_metric != c.metric else NOTHING for c in candidates],
         "tradeoff": [score(c.tradeoff) for c in candidates],
+        "log-loss": [score(c.log_loss) for c in candidates],
+        "gap to\nstudent": [score(c.gap) for c in candidates],
         "params": [count(c.parameters) for c in candidates],
         "encoder\nparams": [count(c.encoder_parameters) for c in candidates],
         "heads": [f"{sum(c.heads):,}" for c in candidates],
         "neurons": [f"{sum(c.neurons):,}" for c in candidates],
+        "chosen\nin draws": [NOTHING if c.chosen_in is None else f"{c.chosen_in:.0%}" for c in candidates],
         "choice": [_choice(schedule, c) for c in candidates],
     }
     columns = {name: cells for name, cells in columns.items() if set(cells) - {NOTHING, ""}}
-    weight = "" if schedule.lam is None else f", lambda {schedule.lam:.4g}"
     return Grid(
-        title=f"{schedule.scheduler}{weight}: candidates for a student of scale {schedule.target_scale:.4g}",
+        title=f"{schedule.scheduler}{weight(schedule)}: candidates for a student of scale {schedule.target_scale:.4g}",
         header=tuple(columns),
         rows=tuple(zip(*columns.values(), strict=True)),
         words=0,
         strong=frozenset(place for place, c in enumerate(candidates) if c.selected),
-        notes=(sentence(f"Rule: {schedule.rule}"),),
+        notes=tuple(map(sentence, (f"Rule: {schedule.rule}", *_sureness(schedule)))),
     )
+
+
+def weight(schedule: ScheduleRecord, between: str = " ") -> str:
+    """The weight of the rule that chose, to be put behind the scheduler's name; empty where it has none."""
+    if schedule.lam is not None:
+        return f", lambda{between}{schedule.lam:.4g}"
+    return "" if schedule.gap_weight is None else f", gap weight{between}{schedule.gap_weight:.4g}"
+
+
+def _sureness(schedule: ScheduleRecord) -> list[str]:
+    """How far the choice depends on lambda, and on which examples it was made by."""
+    said = []
+    if schedule.lambda_range is not None and schedule.lambda_range[0] is not None:
+        low, high = schedule.lambda_range
+        said.append(
+            f"The choice is the same for any lambda from {low:.3g} on"
+            if high is None
+            else f"The choice is the same for lambda from {low:.3g} to {high:.3g}"
+        )
+    likely = sorted((c for c in schedule.candidates if c.chosen_in), key=lambda c: -(c.chosen_in or 0))
+    if len(likely) > len(schedule.assistants):
+        shares = ", ".join(f"{c.scale:.4g} in {c.chosen_in:.0%}" for c in likely[:_LIKELY])
+        said.append(f"Of other examples as many the choice would have been: {shares}")
+    return said
+
+
+def _interval(interval: tuple[float, float] | None) -> str:
+    return NOTHING if interval is None else f"{score(interval[0])} - {score(interval[1])}"
 
 
 def results_grid(results: Sequence[ResultsRecord], names: Sequence[str] | None = None) -> Grid:

@@ -1,0 +1,123 @@
+"""From what was measured of the candidates to a choice among them, and how sure it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from minidisc_plugin.contracts.records import Candidate
+from minidisc_plugin.foundation.errors import MetricError
+from minidisc_plugin.selection import Criterion, Scores, lambda_range, tradeoff
+
+
+def with_scores(
+    candidates: Sequence[Candidate], found: Sequence[Mapping[str, Any]], to_unit: Callable[[list[float]], list[float]]
+) -> list[Candidate]:
+    """Candidates with what was measured of them.
+
+    Args:
+        candidates: Without metrics.
+        found: Of each, `metric` as it is reported, and where it was examined `log_loss`, `gap` and `resampled`.
+        to_unit: Brings metrics to [0, 1], all as one set.
+    """
+    drawn = [[_known(value) for value in one.get("resampled", {}).get("metric", [])] for one in found]
+    units = iter(to_unit([one["metric"] for one in found] + [value for values in drawn for value in values]))
+    metrics = [next(units) for _ in found]
+    evaluated = []
+    for candidate, one, metric, values in zip(candidates, found, metrics, drawn, strict=True):
+        redrawn = [next(units) for _ in values]
+        changes = {"raw_metric": one["metric"], "metric": metric}
+        if "resampled" in one:
+            sides = {name: [_rounded(value) for value in one["resampled"][name]] for name in ("log_loss", "gap")}
+            resampled = {"metric": [_rounded(value) for value in redrawn], **sides}
+            changes |= {"log_loss": one["log_loss"], "gap": one["gap"], "resampled": resampled}
+            changes["metric_interval"] = interval(redrawn)
+        evaluated.append(Candidate.model_validate({**candidate.model_dump(), **changes}))
+    return evaluated
+
+
+def settle(candidates: Sequence[Candidate], criterion: Criterion, target: float, count: int) -> list[Candidate]:
+    """The candidates with what they are worth, which were chosen, and in how many draws each would have been.
+
+    Those that were dropped in training take no part.
+
+    Raises:
+        MetricError: fewer than `count` can be valued.
+        ConfigError: a weight or `count` is out of its range.
+    """
+    racing = [candidate for candidate in candidates if candidate.metric is not None and candidate.dropped_after is None]
+    scores = {one.scale: Scores(one.metric, one.log_loss, one.gap) for one in racing}
+    chosen = criterion.choose(scores, target, count)
+    shares = _shares(racing, criterion, target, count)
+    settled = []
+    for one in candidates:
+        worth = None
+        if criterion.rule == "lambda" and one.metric is not None:
+            worth = tradeoff(one.metric, one.scale, criterion.lam)
+        changes = {"tradeoff": worth, "selected": one.scale in chosen, "chosen_in": shares.get(one.scale)}
+        settled.append(one.model_copy(update=changes))
+    return settled
+
+
+def reasons(candidates: Sequence[Candidate], criterion: Criterion, metric: str) -> dict[str, Any]:
+    """How a choice was made, as the fields of a `ScheduleRecord`.
+
+    Args:
+        candidates: Settled.
+        criterion: By what.
+        metric: Name of the selection metric.
+    """
+    by_lambda = criterion.rule == "lambda"
+    metrics = {one.scale: one.metric for one in candidates if one.metric is not None and one.dropped_after is None}
+    chosen = [one.scale for one in candidates if one.selected]
+    return {
+        "rule": criterion.words(metric),
+        "chosen_by": criterion.rule,
+        "lam": criterion.lam if by_lambda else None,
+        "lambda_range": lambda_range(metrics, chosen) if by_lambda else None,
+        "gap_weight": criterion.gap_weight if criterion.rule == "gap" else None,
+    }
+
+
+def interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """The 2.5th and the 97.5th of a hundred sorted values; None where one is not known, or there are none."""
+    if not values or not all(map(math.isfinite, values)):
+        return None
+    ordered = sorted(values)
+    last = len(ordered) - 1
+    return _rounded(ordered[math.floor(0.025 * last)]), _rounded(ordered[math.ceil(0.975 * last)])
+
+
+def _shares(racing: Sequence[Candidate], criterion: Criterion, target: float, count: int) -> dict[float, float]:
+    """By scale, in which share of the draws a candidate is chosen; empty where draws do not tell."""
+    needed = ("metric",) if criterion.rule == "lambda" else ("log_loss", "gap")
+    columns = [one.resampled for one in racing if one.resampled is not None]
+    draws = min((len(getattr(one, name)) for one in columns for name in needed), default=0)
+    if len(columns) < len(racing) or not draws:
+        return {}
+    counts = dict.fromkeys((one.scale for one in racing), 0)
+    told = 0
+    for draw in range(draws):
+        scores = {
+            one.scale: Scores(*(_at(getattr(column, name), draw) for name in ("metric", "log_loss", "gap")))
+            for one, column in zip(racing, columns, strict=True)
+        }
+        with suppress(MetricError):
+            for scale in criterion.choose(scores, target, count):
+                counts[scale] += 1
+            told += 1
+    return {scale: number / told for scale, number in counts.items()} if told else {}
+
+
+def _at(values: Sequence[float | None], draw: int) -> float | None:
+    return values[draw] if draw < len(values) else None
+
+
+def _known(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _rounded(value: float | None) -> Any:
+    return value if value is None or not math.isfinite(value) else round(value, 6)

@@ -1,0 +1,93 @@
+"""By what an assistant is chosen: the published tradeoff, or what held-out labels and the student say of a teacher."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from minidisc_plugin.contracts.values import Rule
+from minidisc_plugin.foundation.errors import MetricError
+from minidisc_plugin.selection.tradeoff import check_candidates, choose, largest, tradeoff
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one candidate scored on the selection split; None, or a number that is not finite, is unknown.
+
+    Attributes:
+        metric: In [0, 1].
+        log_loss: Mean loss on labels, in nats; the squared error of a regression.
+        gap: Mean Kullback-Leibler divergence of the student's slice from it, in nats; the squared difference of a
+            regression.
+    """
+
+    metric: float | None
+    log_loss: float | None = None
+    gap: float | None = None
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A rule with its weights.
+
+    Attributes:
+        rule: `lambda` is metric + lambda * (1 - scale) (MiniDisc, arXiv 2205.14570, section 3). `log_loss` is the
+            lowest loss on labels: students learn from probabilities, of which it is a proper score (Menon et al.,
+            ICML 2021). `gap` is the lowest loss and divergence of the student's slice together.
+        lam: Of `lambda`, at least 0.
+        gap_weight: Of the divergence in `gap`, at least 0.
+    """
+
+    rule: Rule = "lambda"
+    lam: float = 0.2
+    gap_weight: float = 1.0
+
+    def value(self, scale: float, scores: Scores) -> float | None:
+        """What a candidate is worth, larger is better; None where it cannot be told."""
+        if self.rule == "lambda":
+            return None if _unknown(scores.metric) else tradeoff(float(scores.metric or 0.0), scale, self.lam)
+        if _unknown(scores.log_loss):
+            return None
+        loss = float(scores.log_loss or 0.0)
+        if self.rule == "log_loss":
+            return -loss
+        return None if _unknown(scores.gap) else -(loss + self.gap_weight * float(scores.gap or 0.0))
+
+    def choose(self, scores: Mapping[float, Scores], target: float, count: int = 1) -> tuple[float, ...]:
+        """The candidates that are worth most, from the largest scale to the smallest; a tie goes to the smallest.
+
+        Args:
+            scores: By scale, each strictly between the target and 1.
+            target: The student's scale.
+            count: How many.
+
+        Raises:
+            ConfigError: a scale, lambda or the count is out of its range.
+            MetricError: fewer than `count` can be valued, or a metric is outside [0, 1].
+        """
+        if self.rule == "lambda":
+            metrics = {scale: math.nan if found.metric is None else found.metric for scale, found in scores.items()}
+            return choose(metrics, self.lam, target, count)
+        check_candidates(list(scores), target)
+        values = {scale: self.value(scale, found) for scale, found in scores.items()}
+        known = {scale: value for scale, value in values.items() if value is not None}
+        if len(known) < count:
+            what = "log-loss" if self.rule == "log_loss" else "log-loss and divergence"
+            raise MetricError(
+                f"{count} candidates wanted, {len(known)} of {len(scores)} have a finite {what}; lower the learning "
+                "rate or give more candidates"
+            )
+        return largest(known, count)
+
+    def words(self, metric: str) -> str:
+        """The rule as a sentence has it."""
+        if self.rule == "lambda":
+            return f"largest {metric} + {self.lam:g} * (1 - scale)"
+        if self.rule == "log_loss":
+            return "lowest log-loss"
+        return f"lowest log-loss + {self.gap_weight:g} * divergence of the student's slice"
+
+
+def _unknown(value: float | None) -> bool:
+    return value is None or not math.isfinite(value)

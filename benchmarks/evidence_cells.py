@@ -14,6 +14,7 @@ DIRECT = "direct"
 # About minidisc's own time: on MRPC it takes 3.1 to 3.5 times a direct run (docs/performance.md).
 DIRECT_LONGER = "direct, 3 times the epochs"
 GUIDES = ("assistant", "teacher", "both")
+RULES = ("log_loss", "gap")
 SCALES = (0.1, 0.05)
 RATES = (2e-4, 6e-4, 1e-3)
 
@@ -25,10 +26,12 @@ def variants(epochs: int) -> Mapping[str, Overrides]:
         epochs: Of every training stage.
     """
     guided = {f"minidisc, guide {guide}": ("scheduler=minidisc", f"distillation.guide={guide}") for guide in GUIDES}
+    ruled = {f"minidisc, rule {rule}": ("scheduler=minidisc", f"scheduler_config.rule={rule}") for rule in RULES}
     return {
         DIRECT: ("scheduler=direct",),
         DIRECT_LONGER: ("scheduler=direct", f"training.num_train_epochs={3 * epochs}"),
         **guided,
+        **ruled,
     }
 
 

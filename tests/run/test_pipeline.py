@@ -19,11 +19,13 @@ from huggingface_hub import ModelCard
 from transformers import AutoTokenizer, TrainingArguments
 
 from minidisc_plugin import CompressionConfig, MiniDisc, compress, hookimpl, load
+from minidisc_plugin.contracts.values import Rule
 from minidisc_plugin.foundation.errors import RunDirectoryError
 from minidisc_plugin.metrics import build_compute_metrics
 from minidisc_plugin.plugins import host
 from minidisc_plugin.run.measuring.measure import count_parameters
 from minidisc_plugin.run.pipeline import Result
+from minidisc_plugin.run.reselection import select_again
 from minidisc_plugin.selection import choose
 from tests.builders.tiny import make_config, make_rows, make_run_files
 
@@ -131,6 +133,25 @@ def test_the_guide_is_recorded_and_changes_the_student_alone(
     assert all(torch.equal(value, others[name]) for name, value in theirs.items())
     student, other = result.student.state_dict(), finished.student.state_dict()
     assert any(not torch.equal(value, other[name]) for name, value in student.items())
+
+
+@pytest.mark.parametrize("rule", ["lambda", pytest.param("log_loss", marks=pytest.mark.slow), "gap"])
+def test_select_says_of_each_rule_what_a_run_by_it_chose(
+    rule: Rule, finished: Result, run_files: Path, tmp_path: Path
+) -> None:
+    settings = {"candidates": [0.6, 0.4], "rule": rule, "halving": False}
+    record = run(run_files, tmp_path / "out", scheduler_config=settings).schedule
+    assert (record.chosen_by, record.lam) == (rule, 0.2 if rule == "lambda" else None)
+    assert select_again(tmp_path / "out") == record.model_copy(update={"seconds": {}})
+    losses = {one.scale: (one.log_loss or 0) + (one.gap or 0) * (rule == "gap") for one in record.candidates}
+    if rule != "lambda":
+        assert record.assistants == [min(losses, key=lambda scale: losses[scale])]
+    shares = [one.chosen_in for one in record.candidates]
+    assert None not in shares and sum(share or 0 for share in shares) == pytest.approx(1)
+    # The other run trained the same network, and was asked by another rule.
+    again = select_again(finished.output_dir, rule=rule)
+    assert again.assistants == record.assistants
+    assert [one.gap for one in again.candidates] == pytest.approx([one.gap for one in record.candidates])
 
 
 @pytest.mark.parametrize(

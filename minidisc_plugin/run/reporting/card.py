@@ -176,7 +176,8 @@ def _folders(results: ResultsRecord) -> str:
 
 def _choosing(run_dir: Path, schedule: ScheduleRecord) -> list[str]:
     grid = schedule_grid(schedule)
-    lines = [f"Scheduler `{schedule.scheduler}`{weight(schedule, " = ")}: {choice(schedule)}.", *grid.notes]
+    how = f"`{schedule.scheduler}`" + weight(schedule, " = ")
+    lines = [f"Scheduler {how}: {choice(schedule)}.", *grid.notes]
     if grid.rows:
         lines.append(markdown_table(grid))
     if has_picture(schedule) and (run_dir / PLOT_FILE).is_file():

@@ -10,7 +10,7 @@ JOURNAL_FILE = "journal.json"
 REPLACEMENT = "replacement"
 FILES = {
     RESOLVED_CONFIG: "the config with every default, the versions and the seed; runs again as it stands",
-    "schedule.json": "scheduler, candidates with sizes, metric and its interval, loss and tradeoff; the choice, and how sure it is",
+    "schedule.json": "scheduler, candidates with sizes, metric, loss and tradeoff, the choice and how sure it is",
     "results.json": "test metric, parameters, MACs, bytes, latency and throughput of each model",
     "tradeoff.png": "scale against metric and tradeoff, the choice marked",
     "assistant/": "the teacher assistant (assistant-1/, assistant-2/ ... when there are several)",

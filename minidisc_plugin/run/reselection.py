@@ -8,7 +8,7 @@ from minidisc_plugin.contracts.records import ScheduleRecord, read_schedule
 from minidisc_plugin.contracts.values import Rule
 from minidisc_plugin.foundation.errors import ConfigError, RunDirectoryError
 from minidisc_plugin.schedulers.choosing import reasons, settle
-from minidisc_plugin.selection import Criterion
+from minidisc_plugin.selection import TEACHER, Criterion
 
 
 def select_again(
@@ -51,12 +51,14 @@ def select_again(
         next(weight for weight in (lam, record.lam, usual.lam) if weight is not None),
         next(weight for weight in (gap_weight, record.gap_weight, usual.gap_weight) if weight is not None),
     )
-    count = len(record.assistants) if assistants is None else assistants
+    count = max(1, len(record.assistants)) if assistants is None else assistants
     candidates = settle(record.candidates, criterion, record.target_scale, count)
     return record.model_copy(
         update={
             **reasons(candidates, criterion, record.metric),
-            "assistants": [candidate.scale for candidate in candidates if candidate.selected],
+            "assistants": [
+                candidate.scale for candidate in candidates if candidate.selected and candidate.scale != TEACHER
+            ],
             "candidates": candidates,
             "seconds": {},
         }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from minidisc_plugin.contracts.records import Candidate, ScheduleRecord
 from minidisc_plugin.contracts.scheduler import Schedule, Scheduler
 from minidisc_plugin.schedulers.choosing import reasons
-from minidisc_plugin.selection import Criterion, check_candidates
+from minidisc_plugin.selection import TEACHER, Criterion, check_candidates
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -51,7 +51,8 @@ def conclude(
         candidate.model_copy(update={"selected": True}) if candidate.scale in chosen else candidate
         for candidate in candidates
     ]
-    selected = [candidate for candidate in candidates if candidate.selected]
+    # The teacher is none of the assistants, though it may have been chosen among them.
+    selected = [candidate for candidate in candidates if candidate.selected and candidate.scale != TEACHER]
     bench.announce("minidisc_assistant_selected", scheduler=scheduler.name, assistants=selected)
     record = ScheduleRecord(
         scheduler=scheduler.name,

@@ -69,14 +69,15 @@ class Evaluator:
 
         Args:
             nested: The network.
-            scales: Which to evaluate.
+            scales: Which to evaluate; what is beyond the network's largest is the teacher.
             stage: Name of the stage.
             student: Scale of the student, whose slice is compared with the others; None compares with none.
             draws: How often to draw the examples anew, see `Examined`.
         """
         from minidisc_plugin.training.examination import Examination
 
-        make = partial(Examination, nested, scales, student, regression=self.task.regression(self.teacher.config))
+        regression = self.task.regression(self.teacher.config)
+        make = partial(Examination, nested, scales, student, teacher=self.teacher, regression=regression)
         trainer = self._trainer(make, stage, None)
         found = trainer.evaluate()
         metrics = [self._selecting(found, f"eval_{self.score.metric}@{scale:g}") for scale in scales]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -15,10 +15,12 @@ from minidisc_plugin.contracts.values import Rule
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.schedulers.candidates import candidate_scales, conclude
 from minidisc_plugin.schedulers.choosing import settle
-from minidisc_plugin.selection import Criterion
+from minidisc_plugin.selection import TEACHER, Criterion
 from minidisc_plugin.training.scale_sampler import ScaleSampler
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from minidisc_plugin.contracts.records import Candidate
     from minidisc_plugin.contracts.workbench import NestedNetwork, Workbench
 
@@ -43,6 +45,11 @@ class MiniDisc(Scheduler):
     gap_weight: float = Field(1.0, ge=0, description="Weight of the divergence against the loss in `gap`.")
     candidates: list[float] | None = Field(
         None, description="Scales to try. Default: tenths from 0.7 down, strictly above the student's scale."
+    )
+    include_teacher: bool = Field(
+        False,
+        description="The teacher takes part in the choice, at scale 1. Where it wins there is no assistant, and the "
+        "student is the one of `scheduler: direct`.",
     )
     assistants: int = Field(1, ge=1, description="Assistants in a row, from the largest to the smallest.")
     sampling: Literal["all", "sandwich", "cost_aware"] = Field(
@@ -116,7 +123,8 @@ class MiniDisc(Scheduler):
         targets = [scheduler.target_scale for scheduler in (self, *others)]
         scales = tuple(sorted(set().union(*all_scales), reverse=True))
         nested = bench.ranked_network()
-        candidates = bench.specify(self.name, nested, scales)
+        candidates = bench.specify(self.name, nested, (TEACHER, *scales) if self.include_teacher else scales)
+        untrained = {target: nested.extract(target) for target in targets} if self.include_teacher else {}
         nested.trim(scales[0])
         trained = sorted({*scales, *targets}, reverse=True)
         sampler = ScaleSampler(trained, self.sampling, self.random_candidates, bench.args.seed)
@@ -126,7 +134,7 @@ class MiniDisc(Scheduler):
         halving.replay()  # where the stage was finished by an earlier process
 
         left = [one.model_copy(update={"dropped_after": halving.dropped.get(one.scale)}) for one in candidates]
-        return Trained(nested, left, alone=not others)
+        return Trained(nested, left, untrained, alone=not others)
 
     def choose(self, bench: Workbench, trained: Trained) -> Schedule:
         """The assistants of this student, by the rule.
@@ -136,11 +144,17 @@ class MiniDisc(Scheduler):
             trained: Has this student and its candidates among its scales.
         """
         nested = trained.nested
-        mine = [candidate for candidate in trained.candidates if candidate.scale in self.candidate_scales()]
+        own = {TEACHER, *self.candidate_scales()}
+        mine = [candidate for candidate in trained.candidates if candidate.scale in own]
         stage = "selection" if trained.alone else f"selection-of-{self.target_scale:g}"
         evaluated = bench.evaluate(nested, mine, self.name, stage, self.target_scale)
         candidates = settle(evaluated, self.criterion, self.target_scale, self.assistants)
-        chosen = sorted((candidate.scale for candidate in candidates if candidate.selected), reverse=True)
+        chosen = [one.scale for one in candidates if one.selected and one.scale != TEACHER]
+        if not chosen:
+            student = trained.untrained[self.target_scale]
+            return conclude(
+                self, bench, candidates=candidates, assistants=[], student=student, criterion=self.criterion
+            )
 
         assistants = [nested.extract(chosen[0])]
         if len(chosen) > 1 and not trained.alone:
@@ -170,12 +184,14 @@ class Trained:
 
     Attributes:
         nested: The network; its scales are the candidates and the students.
-        candidates: All that were trained, not yet evaluated.
+        candidates: All that were trained, and the teacher where it takes part; not yet evaluated.
+        untrained: By scale, the students as slices of the teacher, where it takes part.
         alone: Whether it has one student.
     """
 
     nested: NestedNetwork
     candidates: Sequence[Candidate]
+    untrained: Mapping[float, PreTrainedModel]
     alone: bool
 
 

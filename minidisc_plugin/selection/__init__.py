@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from minidisc_plugin.selection.criterion import Criterion, Scores
+from minidisc_plugin.selection.criterion import TEACHER, Criterion, Scores
 from minidisc_plugin.selection.halving import losing, rungs
 from minidisc_plugin.selection.metric_range import MetricRange, known_range, to_unit
 from minidisc_plugin.selection.tradeoff import check_candidates, choose, lambda_range, largest, tradeoff
 
 __all__ = [
+    "TEACHER",
     "Criterion",
     "MetricRange",
     "Scores",

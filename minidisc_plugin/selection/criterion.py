@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from minidisc_plugin.contracts.values import Rule
-from minidisc_plugin.foundation.errors import MetricError
-from minidisc_plugin.selection.tradeoff import check_candidates, choose, largest, tradeoff
+from minidisc_plugin.foundation.errors import ConfigError, MetricError
+from minidisc_plugin.selection.tradeoff import check_candidates, check_count, largest, tradeoff
+
+TEACHER = 1.0
+"""The scale of the teacher among candidates: the student is then distilled from it, without an assistant."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Criterion:
         """What a candidate is worth, larger is better; None where it cannot be told."""
         if self.rule == "lambda":
             return None if _unknown(scores.metric) else tradeoff(float(scores.metric or 0.0), scale, self.lam)
+        if not 0 <= self.gap_weight < math.inf:
+            raise ConfigError(f"the gap weight is {self.gap_weight!r}, not a finite number >= 0")
         if _unknown(scores.log_loss):
             return None
         loss = float(scores.log_loss or 0.0)
@@ -58,22 +63,20 @@ class Criterion:
         """The candidates that are worth most, from the largest scale to the smallest; a tie goes to the smallest.
 
         Args:
-            scores: By scale, each strictly between the target and 1.
+            scores: By scale, each strictly between the target and 1; 1 is the teacher, where it takes part.
             target: The student's scale.
             count: How many.
 
         Raises:
-            ConfigError: a scale, lambda or the count is out of its range.
+            ConfigError: a scale, a weight or the count is out of its range.
             MetricError: fewer than `count` can be valued, or a metric is outside [0, 1].
         """
-        if self.rule == "lambda":
-            metrics = {scale: math.nan if found.metric is None else found.metric for scale, found in scores.items()}
-            return choose(metrics, self.lam, target, count)
-        check_candidates(list(scores), target)
+        check_candidates([scale for scale in scores if scale != TEACHER], target)
+        check_count(count)
         values = {scale: self.value(scale, found) for scale, found in scores.items()}
         known = {scale: value for scale, value in values.items() if value is not None}
         if len(known) < count:
-            what = "log-loss" if self.rule == "log_loss" else "log-loss and divergence"
+            what = {"lambda": "metric", "log_loss": "log-loss", "gap": "log-loss and divergence"}[self.rule]
             raise MetricError(
                 f"{count} candidates wanted, {len(known)} of {len(scores)} have a finite {what}; lower the learning "
                 "rate or give more candidates"

@@ -87,6 +87,16 @@ def check_candidates(scales: Sequence[float], target: float) -> tuple[float, ...
     return tuple(seen[key] for key in sorted(seen, reverse=True))
 
 
+def check_count(count: int) -> None:
+    """Refuse a number of assistants that is none.
+
+    Raises:
+        ConfigError: it is not a whole number, or below 1.
+    """
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise ConfigError(f"the number of assistants is {count!r}, not a whole number >= 1")
+
+
 def choose(metrics: Mapping[float, float], lam: float, target: float, count: int = 1) -> tuple[float, ...]:
     """Choose the teacher assistants: the candidates with the largest lambda-tradeoff.
 
@@ -108,8 +118,7 @@ def choose(metrics: Mapping[float, float], lam: float, target: float, count: int
     """
     scales = check_candidates(list(metrics), target)
     _check_lambda(lam)
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise ConfigError(f"the number of assistants is {count!r}, not a whole number >= 1")
+    check_count(count)
     values: dict[float, float] = {}
     for scale in scales:
         metric = metrics[scale]

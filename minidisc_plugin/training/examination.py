@@ -24,6 +24,7 @@ class Examination(ScalesEvaluator):
         nested: The network.
         scales: Which to evaluate.
         student: Scale of the student's slice; None compares with none.
+        teacher: What computes at scale 1, where the network was trimmed to less.
         regression: Whether logits are real numbers and not classes.
         **kwargs: As `Trainer`, without `model`.
 
@@ -40,9 +41,17 @@ class Examination(ScalesEvaluator):
     gaps: NDArray[Any]
 
     def __init__(
-        self, nested: NestedModel, scales: Sequence[float], student: float | None, *, regression: bool, **kwargs: Any
+        self,
+        nested: NestedModel,
+        scales: Sequence[float],
+        student: float | None,
+        *,
+        teacher: nn.Module,
+        regression: bool,
+        **kwargs: Any,
     ) -> None:
         super().__init__(nested, scales, **kwargs)
+        self.teacher = teacher
         self.student = student
         self.regression = regression
         self._output: Any = None
@@ -53,6 +62,12 @@ class Examination(ScalesEvaluator):
         wanted = bool(kwargs.pop("return_outputs", False))
         loss, self._output = super().compute_loss(model, inputs, *args, return_outputs=True, **kwargs)
         return (loss, self._output) if wanted else loss
+
+    def computing(self, scale: float, model: nn.Module) -> nn.Module:
+        """The network at that scale, or the teacher."""
+        if scale > self.nested.largest_scale:
+            return self.teacher.to(self.args.device).eval()
+        return super().computing(scale, model)
 
     def prediction_step(
         self, model: nn.Module, inputs: Any, prediction_loss_only: bool, ignore_keys: list[str] | None = None

@@ -37,14 +37,19 @@ class ScalesEvaluation(TaskTrainer):
         inputs = self._prepare_inputs(inputs)
         predictions, scores, labels = [], [], None
         for scale in self.evaluated:
-            self.nested.set_scale(scale)
-            loss, logits, labels = super().prediction_step(model, inputs, False, ignore_keys)
+            computing = self.computing(scale, model)
+            loss, logits, labels = super().prediction_step(computing, inputs, False, ignore_keys)
             reduce = self._reduce
             predictions.append(logits if reduce is None or logits is None else reduce(logits, labels))
             scores.append(self.scores(torch.full((), math.nan) if loss is None else loss.float(), inputs))
         self.nested.set_scale(self.nested.largest_scale)
         stacked = torch.stack(scores, dim=1)
         return stacked[..., 0].mean(), (*predictions, stacked), labels
+
+    def computing(self, scale: float, model: nn.Module) -> nn.Module:
+        """What computes at a scale: the network, set to it."""
+        self.nested.set_scale(scale)
+        return model
 
     def scores(self, loss: torch.Tensor, inputs: Any) -> torch.Tensor:
         """(examples, kinds) what to keep of a scale's pass over a batch; the first is the batch's mean loss."""

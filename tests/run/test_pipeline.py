@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -25,6 +26,8 @@ from minidisc_plugin.metrics import build_compute_metrics
 from minidisc_plugin.plugins import host
 from minidisc_plugin.run.measuring.measure import count_parameters
 from minidisc_plugin.run.pipeline import Result
+from minidisc_plugin.run.reporting.rows import schedule_grid
+from minidisc_plugin.run.reporting.tables import markdown_table
 from minidisc_plugin.run.reselection import select_again
 from minidisc_plugin.selection import choose
 from tests.builders.tiny import make_config, make_rows, make_run_files
@@ -152,6 +155,21 @@ def test_select_says_of_each_rule_what_a_run_by_it_chose(
     again = select_again(finished.output_dir, rule=rule)
     assert again.assistants == record.assistants
     assert [one.gap for one in again.candidates] == pytest.approx([one.gap for one in record.candidates])
+
+
+def test_where_the_teacher_wins_the_student_is_that_of_direct(run_files: Path, tmp_path: Path) -> None:
+    settings = {"candidates": [0.6, 0.4], "rule": "log_loss", "include_teacher": True}
+    result = run(run_files, tmp_path / "out", scheduler_config=settings)
+    record = result.schedule
+    assert [one.scale for one in record.candidates] == [1.0, 0.6, 0.4]
+    teacher = record.candidates[0]
+    assert teacher.log_loss == min(one.log_loss or math.inf for one in record.candidates) and teacher.selected
+    assert (record.assistants, result.assistant) == ([], None)
+    assert select_again(tmp_path / "out") == record.model_copy(update={"seconds": {}})
+    direct = run(run_files, tmp_path / "direct", scheduler="direct", scheduler_config={})
+    theirs = direct.student.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in result.student.state_dict().items())
+    assert "no assistant" in markdown_table(schedule_grid(record))
 
 
 @pytest.mark.parametrize(

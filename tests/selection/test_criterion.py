@@ -36,6 +36,12 @@ def test_each_rule(criterion: Criterion, chosen: float, said: str) -> None:
     assert max(values, key=lambda scale: values[scale] or -math.inf) == chosen
 
 
+def test_the_teacher_may_take_part() -> None:
+    assert Criterion("log_loss").choose({1.0: Scores(0.95, 0.1, 2.0), **FOUND}, 0.1) == (1.0,)
+    assert Criterion("gap").choose({1.0: Scores(0.95, 0.1, 2.0), **FOUND}, 0.1) == (0.3,)
+    assert Criterion("lambda").choose({1.0: Scores(0.95), **FOUND}, 0.1) == (0.3,)
+
+
 def test_a_tie_goes_to_the_smallest_and_two_come_from_the_largest() -> None:
     tied = {0.5: Scores(0.9, 0.3), 0.4: Scores(0.9, 0.3), 0.2: Scores(0.9, 0.4)}
     assert Criterion("log_loss").choose(tied, 0.1) == (0.4,)

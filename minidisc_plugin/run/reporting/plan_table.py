@@ -11,7 +11,11 @@ from minidisc_plugin.run.plan.stage_costs import PASSES_OF_A_TRAINED_EXAMPLE, St
 from minidisc_plugin.run.reporting.console import standard_output, text
 from minidisc_plugin.run.reporting.rows import count, duration, size
 
+FEW_STEPS = 200
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from minidisc_plugin.run.plan.space import Space
@@ -70,12 +74,28 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
         + _calibrated(plan)
         + "\n"
     )
+    _print_short_stages(plan.stages, console)
     _print_memory(plan.memory, console)
     _print_space(plan.space, plan.output_dir, console)
     console.print(text(f"would write into {plan.output_dir}:"))
     width = max(map(len, plan.writes))
     for name, content in plan.writes.items():
         console.print(text(f"  {name:<{width}}  {content}"))
+
+
+def _print_short_stages(stages: Sequence[StageCost], console: Console) -> None:
+    """Say which stages are over before a small student has learned what it can."""
+    short = [stage for stage in stages if stage.steps < FEW_STEPS]
+    if not short:
+        return
+    named = ", ".join(f"{stage.name} ({stage.steps:,})" for stage in short)
+    times = -(-FEW_STEPS // max(1, min(stage.steps for stage in short)))
+    console.print(
+        text(
+            f"Fewer than {FEW_STEPS} steps: {named}. A small student is better for more of them, or larger ones: try "
+            f"{times} times training.num_train_epochs, or a higher training.learning_rate, on validation data.\n"
+        )
+    )
 
 
 def _calibrated(plan: Plan) -> str:

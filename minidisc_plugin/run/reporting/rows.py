@@ -78,9 +78,13 @@ def _sureness(schedule: ScheduleRecord) -> list[str]:
         )
     likely = sorted((c for c in schedule.candidates if c.chosen_in), key=lambda c: -(c.chosen_in or 0))
     if len(likely) > len(schedule.assistants):
-        shares = ", ".join(f"{c.scale:.4g} in {c.chosen_in:.0%}" for c in likely[:_LIKELY])
+        shares = ", ".join(f"{_taken(c)} in {c.chosen_in:.0%}" for c in likely[:_LIKELY])
         said.append(f"Of other examples as many the choice would have been: {shares}")
     return said
+
+
+def _taken(candidate: Candidate) -> str:
+    return "no assistant" if candidate.scale == 1 else f"{candidate.scale:.4g}"
 
 
 def _interval(interval: tuple[float, float] | None) -> str:
@@ -193,6 +197,8 @@ def _metric_name(schedule: ScheduleRecord) -> str:
 def _choice(schedule: ScheduleRecord, candidate: Candidate) -> str:
     if not candidate.selected:
         return ""
+    if candidate.scale == 1:  # the teacher, that took part
+        return "no assistant"
     if len(schedule.assistants) < 2 or candidate.scale not in schedule.assistants:
         return "assistant"
     return f"assistant {schedule.assistants.index(candidate.scale) + 1}"

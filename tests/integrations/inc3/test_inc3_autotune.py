@@ -79,10 +79,12 @@ def test_it_picks_what_separate_runs_would_pick(
     assert seen == [size(teacher), *(size(model) for model in separate[:3])]
 
     (stages,) = stages_of(tmp_path / "out")
-    assert [name for name in stages if name in ("importance", "sandwich", "selection")] == [
+    assert [name for name in stages if name.startswith(("importance", "sandwich", "selection"))] == [
         "importance",
         "sandwich",
-        "selection",
+        "selection-of-0.05",
+        "selection-of-0.1",
+        "selection-of-0.2",
     ]
     assert [name for name in stages if name.startswith("student") and not name.endswith("-teacher")] == [
         "student-0.05",

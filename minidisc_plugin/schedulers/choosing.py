@@ -72,11 +72,12 @@ def reasons(candidates: Sequence[Candidate], criterion: Criterion, metric: str) 
     by_lambda = criterion.rule == "lambda"
     metrics = {one.scale: one.metric for one in candidates if one.metric is not None and one.dropped_after is None}
     chosen = [one.scale for one in candidates if one.selected]
+    low, high = lambda_range(metrics, chosen)
     return {
         "rule": criterion.words(metric),
         "chosen_by": criterion.rule,
         "lam": criterion.lam if by_lambda else None,
-        "lambda_range": lambda_range(metrics, chosen) if by_lambda else None,
+        "lambda_range": (low, None if math.isinf(high) else high) if by_lambda else None,
         "gap_weight": criterion.gap_weight if criterion.rule == "gap" else None,
     }
 

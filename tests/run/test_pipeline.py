@@ -159,14 +159,15 @@ def test_select_says_of_each_rule_what_a_run_by_it_chose(
 
 def test_where_the_teacher_wins_the_student_is_that_of_direct(run_files: Path, tmp_path: Path) -> None:
     settings = {"candidates": [0.6, 0.4], "rule": "log_loss", "include_teacher": True}
-    result = run(run_files, tmp_path / "out", scheduler_config=settings)
+    brief = {**make_config(run_files)["training"], "max_steps": 2, "learning_rate": 1e-6}  # nothing is learned
+    result = run(run_files, tmp_path / "out", scheduler_config=settings, training=brief)
     record = result.schedule
     assert [one.scale for one in record.candidates] == [1.0, 0.6, 0.4]
     teacher = record.candidates[0]
     assert teacher.log_loss == min(one.log_loss or math.inf for one in record.candidates) and teacher.selected
     assert (record.assistants, result.assistant) == ([], None)
     assert select_again(tmp_path / "out") == record.model_copy(update={"seconds": {}})
-    direct = run(run_files, tmp_path / "direct", scheduler="direct", scheduler_config={})
+    direct = run(run_files, tmp_path / "direct", scheduler="direct", scheduler_config={}, training=brief)
     theirs = direct.student.state_dict()
     assert all(torch.equal(value, theirs[name]) for name, value in result.student.state_dict().items())
     assert "no assistant" in markdown_table(schedule_grid(record))

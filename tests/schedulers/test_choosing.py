@@ -73,7 +73,7 @@ def test_a_dropped_candidate_is_not_chosen() -> None:
     assert [one.selected for one in settled] == [False, True]
     assert settled[0].tradeoff == pytest.approx(0.825)
     why = reasons(settled, Criterion("lambda", lam=0.0), "f1")
-    assert why["lambda_range"] == (0.0, math.inf)  # nothing else can win
+    assert why["lambda_range"] == (0.0, None)  # nothing else can win
     assert (why["chosen_by"], why["lam"], why["gap_weight"]) == ("lambda", 0.0, None)
 
 

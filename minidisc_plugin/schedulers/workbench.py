@@ -172,7 +172,10 @@ class Workbench:
                 scales = [candidate.scale for candidate in candidates]
                 examined = self._evaluator.examine(nested, scales, stage, student, DRAWS)
                 result.update({f"{scale:g}": found for scale, found in zip(scales, examined.by_scale(), strict=True)})
-        found = [self.journal.result(stage)[f"{candidate.scale:g}"] for candidate in candidates]
+        kept = self.journal.result(stage)
+        found = [kept[f"{candidate.scale:g}"] for candidate in candidates]
+        # A run that an earlier release began kept the metric alone.
+        found = [one if isinstance(one, dict) else {"metric": one} for one in found]
         return self._recorded(candidates, found, scheduler)
 
     def record_metrics(self, candidates: Sequence[Candidate], raw: Sequence[float], scheduler: str) -> list[Candidate]:

@@ -92,7 +92,7 @@ def _cases(work: Path, options: argparse.Namespace) -> Iterator[Case]:
         for case in _sample(found) if options.quick else found:
             number += 1
             shard, shards = options.shard
-            if number % shards == shard and number % options.every == 0 and _wanted(case, options):
+            if number % options.every == 0 and number // options.every % shards == shard and _wanted(case, options):
                 yield case
 
 

@@ -38,7 +38,12 @@ _NEUTRAL_TRAINING = frozenset(
 # What is made of the finished student; an unfinished run goes on with other values, as where an export has failed.
 AFTER_THE_STUDENT = frozenset({"steps", "export.formats", "quantization.schemes", "quantization.max_loss"})
 # Keys that records of earlier releases lack, and what a run did without them.
-_LATER_KEYS = {"quantization.max_loss": 0.02, "distillation.guide": "assistant"}
+_LATER_KEYS = {
+    "quantization.max_loss": 0.02,
+    "distillation.guide": "assistant",
+    "distillation.augment": 0,
+    "distillation.augment_share": 0.1,
+}
 _NEUTRAL_PREFIXES = ("logging_", "hub_", "push_to_hub")
 # Checksums of shipped metrics before and after a line of their imports changed; they compute what they did.
 SAME_METRIC = {

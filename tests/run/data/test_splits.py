@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from minidisc_plugin.contracts.config import DatasetConfig
+from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.run.data.splits import Chosen, choose_splits, warn_of_shared_files
 

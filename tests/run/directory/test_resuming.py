@@ -197,6 +197,7 @@ def killed_with(place: Path, monkeypatch: pytest.MonkeyPatch, unlabelled: Path |
     return config
 
 
+@pytest.mark.slow
 def test_further_texts_that_changed_are_named(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def write(seed: int) -> None:
         write_csv(place / "more.csv", [{"sentence": row["sentence"]} for row in make_rows(40, seed=seed)])

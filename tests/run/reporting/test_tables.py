@@ -239,4 +239,5 @@ def test_what_epochs_drew_from_is_said_of_the_run_that_did(make_results: RESULTS
     said = "Each epoch of training draws 1,200 of 33,600 examples: 1,200 labelled, 30,000 unlabelled, 2,400 altered."
     assert said in rows.results_grid([drew]).notes
     notes = rows.results_grid([make_results(), drew], ["alone", "further"]).notes
-    assert f"further: {said}" in notes and not any(note.startswith("alone: Each") for note in notes)
+    assert f"minidisc (further): {said}" in notes
+    assert sum("Each epoch of training" in note for note in notes) == 1

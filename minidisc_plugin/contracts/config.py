@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.contracts.values import (
     Distinct,
     FromList,
@@ -19,50 +20,6 @@ from minidisc_plugin.contracts.values import (
 )
 
 Protocol = Literal["fast", "published"]
-
-
-class DatasetConfig(Settings):
-    """What `datasets.load_dataset` takes, and which columns hold what."""
-
-    path: PathText = Field(description="A folder, a Hub name, or a format such as `csv`, `json`, `parquet`.")
-    name: str | None = Field(None, description="The dataset's configuration, such as `mrpc` of `glue`.")
-    data_dir: PathText | None = Field(None, description="Folder of the data files.")
-    data_files: PathText | list[PathText] | dict[str, PathText | list[PathText]] | None = Field(
-        None, description="Files by split, relative to the working directory."
-    )
-    revision: str | None = Field(None, description="Version of a dataset on the Hub.")
-    cache_dir: PathText | None = Field(None, description="Where datasets are cached.")
-    options: dict[str, Any] = Field(
-        default_factory=dict,
-        description="Further keys of the loader of `datasets`, such as `sep`, `quoting` and `encoding` of CSV, or "
-        "`field` of JSON.",
-    )
-    train_split: str = Field("train", description="Split to train on; the selection split is carved from it.")
-    validation_split: str | None = Field(
-        None, description="Split for early stopping. Default: `validation`, where the dataset has it."
-    )
-    test_split: str | None = Field(
-        None, description="Split for the report. Default: `test`, else the validation split."
-    )
-    text: Annotated[list[str], Distinct] = Field(
-        min_length=1,
-        max_length=2,
-        description="Columns of the sentence or the pair, of the words, of question and context, of the text, or of "
-        "the source, by task.",
-    )
-    label: str = Field(
-        "label",
-        description="Column of the label: an integer, a class name or a real number; a list of them, one a word, "
-        "or those of a text that may have several; answers as SQuAD has them; or the target text. Text generation "
-        "needs none.",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_text_column(cls, data: Any) -> Any:
-        if isinstance(data, dict) and isinstance(data.get("text"), str):
-            return {**data, "text": [data["text"]]}
-        return data
 
 
 class MetricConfig(Settings):
@@ -98,6 +55,17 @@ class DistillationConfig(Settings):
         "student only starts from the assistant's slices; or `both`, hidden states of the teacher and the mean of both "
         "models' probabilities. Without an assistant it is the teacher.",
     )
+    augment: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="Altered copies of each training text, made before training by `training.seed`: words are left "
+        "out, change places with their neighbours, or are replaced by words of the training texts. Copies have no "
+        "label, and are drawn from as `dataset.unlabelled_split` is.",
+    )
+    augment_share: float = Field(
+        0.1, gt=0, le=1, description="Share of the words of a text that are altered in a copy; at least one is."
+    )
     temperature: Positive = Field(1.0, description="Temperature of the logits on both sides.")
     loss_types: Annotated[tuple[str, str], FromList] | None = Field(
         None, description="Of `knowledge_distillation`: loss against labels (CE, MSE) and teacher (CE, KL, MSE)."
@@ -132,7 +100,8 @@ class EngineConfig(Settings):
     teacher_cache: Literal["auto"] | bool | None = Field(
         None,
         description="Compute a frozen teacher's outputs once per training example, and read them from disk from then "
-        "on. `auto`: where a stage takes more than one epoch and they fit into `teacher_cache_gib`.",
+        "on. `auto`: where a stage takes more than one epoch (beside further texts: more examples than there are) and "
+        "they fit into `teacher_cache_gib`.",
     )
     teacher_cache_gib: Positive = Field(
         8.0, description="Largest size on disk of one teacher's cached outputs, and of all in `teacher_cache_dir`."

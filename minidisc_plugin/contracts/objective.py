@@ -19,12 +19,19 @@ class Objective(ABC):
         settings: The section `distillation` of the compression config.
         regression: Whether the labels, and so the logits, are real numbers and not classes.
 
+    Attributes:
+        name: What `distillation.objective` may hold.
+        needs_hidden_states: Whether it is given those of student and teacher.
+        reads_labels: Whether the loss depends on `labels`; one that does not can be trained by on unlabelled texts,
+            whose `labels` are placeholders.
+
     Raises:
         ConfigError: a setting that this objective does not know.
     """
 
     name: ClassVar[str]
     needs_hidden_states: ClassVar[bool] = False
+    reads_labels: bool = True
 
     def __init__(self, settings: DistillationConfig, *, regression: bool) -> None:
         self.settings = settings

@@ -166,6 +166,11 @@ class ResultsRecord(_Record):
     half_precision: dict[str, float] = Field(
         default_factory=dict, description="seconds of a training step by precision, where they decided which to take"
     )
+    drawn_from: dict[str, Count] = Field(
+        default_factory=dict,
+        description="examples that each epoch drew as many from as there are labelled ones, by where they come from; "
+        "empty where labelled ones are all",
+    )
     versions: dict[str, str] = Field(default_factory=dict, description="library -> version")
     seed: int
     device: str

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -32,6 +33,8 @@ class Splits:
         validation: For early stopping, where there is one.
         report: What is reported; it never chose anything.
         report_name: What the dataset calls the reported split.
+        unlabelled: Further texts to train on, where there are any; their labels are placeholders.
+        altered: Altered copies of train, where there are any; likewise.
     """
 
     train: Dataset
@@ -39,6 +42,36 @@ class Splits:
     validation: Dataset | None
     report: Dataset
     report_name: str
+    unlabelled: Dataset | None = None
+    altered: Dataset | None = None
+
+    @cached_property
+    def further(self) -> Dataset | None:
+        """All whose labels are placeholders; None where there is nothing."""
+        from datasets import concatenate_datasets
+
+        found = [part for part in (self.unlabelled, self.altered) if part is not None]
+        return concatenate_datasets(found) if found else None
+
+    @cached_property
+    def pool(self) -> Dataset:
+        """All that an epoch's examples are drawn from."""
+        from datasets import concatenate_datasets
+
+        return self.train if self.further is None else concatenate_datasets([self.train, self.further])
+
+    @property
+    def drawn(self) -> int | None:
+        """Examples of an epoch, where they are not all of `pool`: as many as `train` has."""
+        return None if self.further is None else len(self.train)
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Examples of `pool` by where they come from; empty where `train` is all."""
+        if self.further is None:
+            return {}
+        parts = {"labelled": self.train, "unlabelled": self.unlabelled, "altered": self.altered}
+        return {name: len(part) for name, part in parts.items() if part is not None}
 
 
 @dataclass(frozen=True)

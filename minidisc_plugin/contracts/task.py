@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from minidisc_plugin.foundation.errors import DataError
+from minidisc_plugin.foundation.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import EvalPrediction, PretrainedConfig
 
-    from minidisc_plugin.contracts.config import DatasetConfig, MetricConfig
+    from minidisc_plugin.contracts.config import MetricConfig
+    from minidisc_plugin.contracts.dataset import DatasetConfig
 
 IGNORED = -100
 """The label of what does not count, as everywhere in transformers."""
@@ -81,6 +82,27 @@ class Task(ABC):
 
         Raises:
             DataError: a column is missing, or holds what the model cannot learn.
+        """
+
+    def unlabelled(self, split: Dataset, where: str, columns: DatasetConfig, config: PretrainedConfig) -> Dataset:
+        """As `check` gives it, of a split whose label is not read: what `features` needs of one is a placeholder.
+
+        Raises:
+            ConfigError: the task makes a model's inputs of labels.
+            DataError: a text column is missing, or holds what is no text.
+        """
+        raise ConfigError(
+            f"dataset.unlabelled_split: {where!r} has no labels that are read, and {self.said} makes a model's inputs "
+            "of them; leave the split out, and set distillation.augment for more examples"
+        )
+
+    @abstractmethod
+    def altered(self, examples: Dataset, alter: Callable[[Any], Any]) -> Dataset:
+        """Copies of checked examples with other texts; labels that fit nothing any more are placeholders.
+
+        Args:
+            examples: As `check` gives them.
+            alter: Makes another text of a text, and another list of words of such a list.
         """
 
     @abstractmethod

@@ -123,6 +123,8 @@ class GuardedObjective(Objective):
         self.name = registered.name  # type: ignore[misc]
         with registered.calling("needs_hidden_states"):
             self.needs_hidden_states = bool(objective.needs_hidden_states)  # type: ignore[misc]
+        with registered.calling("reads_labels"):
+            self.reads_labels = bool(objective.reads_labels)
 
     def compared_states(self, count: int) -> list[int]:
         """See Objective."""

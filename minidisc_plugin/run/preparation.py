@@ -85,6 +85,7 @@ def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:
     from minidisc_plugin.nested.teacher import read_teacher
     from minidisc_plugin.plugins import families
     from minidisc_plugin.run.checks.examples import check_lengths
+    from minidisc_plugin.run.checks.further import check_further
     from minidisc_plugin.run.checks.judged import check_judged
     from minidisc_plugin.run.checks.metric import rehearse_metric
     from minidisc_plugin.run.checks.trial import try_saving
@@ -107,6 +108,7 @@ def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:
     trainer = choose_trainer(config, task)
     tokenizer = load_tokenizer(config.tokenizer or config.model, teacher, config.trust_remote_code, task)
     splits = load_splits(config, task, tokenizer, teacher.config)
+    check_further(config, splits, task, teacher.config)
     check_judged(splits, task, teacher.config)
     check_lengths(config, splits, teacher)
     rehearse_metric(config, task, teacher.config, splits)

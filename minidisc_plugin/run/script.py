@@ -9,6 +9,7 @@ from minidisc_plugin.contracts.config import DistillationConfig, EngineConfig
 from minidisc_plugin.contracts.objective import Objective
 from minidisc_plugin.contracts.presets import FAST_ENGINE, engine_of
 from minidisc_plugin.contracts.scheduler import Schedule, Scheduler, ScriptInputs
+from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.nested.family import family_of
 from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.plugins import event, families
@@ -64,6 +65,11 @@ def workbench(
         MinidiscError: a setting, the data, the metric or the model cannot be used.
     """
     scales_of(scheduler)
+    if objective is not None and objective.settings.augment:
+        raise ConfigError(
+            f"distillation.augment: {objective.settings.augment}: a script's texts are tokenised already, and not "
+            "altered here; set it to 0"
+        )
     if selection_dataset is None:
         train_dataset, selection_dataset = carve(train_dataset, selection_size, args.seed)
     task = task_of_model(teacher)

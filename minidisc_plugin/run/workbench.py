@@ -35,7 +35,14 @@ def workbench_of(prepared: Prepared, resume: bool = False, callbacks: Sequence[A
         prepared.teacher,
         partial(NestedModel, family=prepared.family, allocation=prepared.scheduler.allocation),
         task,
-        Data(splits.train, splits.selection, splits.validation, collator_of(prepared), prepared.tokenizer),
+        Data(
+            splits.train,
+            splits.selection,
+            splits.validation,
+            collator_of(prepared),
+            prepared.tokenizer,
+            splits.further,
+        ),
         Score(
             result_key(metric.name),
             task.compute_metrics(metric, prepared.teacher.config),

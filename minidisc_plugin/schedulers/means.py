@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.training.arguments import evaluates, tokenizer_argument
@@ -28,6 +29,8 @@ class Data:
         validation: For early stopping, where there are any.
         collator: As `Trainer` takes it.
         tokenizer: Likewise.
+        further: Examples of the columns of `train` whose labels are placeholders, where there are any. An epoch draws
+            as many examples as `train` has from both together.
     """
 
     train: Dataset
@@ -35,10 +38,23 @@ class Data:
     validation: Dataset | None = None
     collator: Any = None
     tokenizer: Any = None
+    further: Dataset | None = None
 
     def __post_init__(self) -> None:
         # Its order is nobody's concern, and batches of similar length pad little.
         object.__setattr__(self, "selection", sorted_by_length(self.selection))
+
+    @cached_property
+    def pool(self) -> Dataset:
+        """All that an epoch's examples are drawn from."""
+        from datasets import concatenate_datasets
+
+        return self.train if self.further is None else concatenate_datasets([self.train, self.further])
+
+    @property
+    def drawn(self) -> int | None:
+        """Examples of an epoch, where they are not all of `pool`."""
+        return None if self.further is None else len(self.train)
 
 
 @dataclass(frozen=True)
@@ -86,7 +102,7 @@ def trainer_arguments(data: Data, score: Score, args: TrainingArguments) -> dict
     if validation is None and evaluates(args):
         validation = data.selection
     return {
-        "train_dataset": data.train,
+        "train_dataset": data.pool,
         "eval_dataset": validation,
         "compute_metrics": score.compute,
         tokenizer_argument(): data.tokenizer,

@@ -36,10 +36,11 @@ def rehearse(stages: Stages, stage: Stage) -> None:
     with tempfile.TemporaryDirectory() as folder:
         short.args.output_dir = folder  # a Trainer makes it at once
         trainer = short.trainer(stage)
-        _check_batches(trainer, len(examples))
+        an_epoch = len(examples) if stages.drawn is None else stages.drawn
+        _check_batches(trainer, an_epoch)
         trainer.get_train_dataloader()
         trainer.get_eval_dataloader(few if trainer.eval_dataset is None else trainer.eval_dataset)
-        steps = _steps(trainer, len(examples))
+        steps = _steps(trainer, an_epoch)
         trainer.create_optimizer_and_scheduler(steps)
         _check_schedule(trainer, steps)
         _check_optimizer(trainer)

@@ -77,15 +77,22 @@ class Stages:
         journal: Which of them are finished.
         trainer_arguments: See `means.trainer_arguments`.
         outputs: Gives the outputs of a teacher where keeping them pays.
+        drawn: See GlobalBatches.
     """
 
     def __init__(
-        self, training: Training, journal: Journal, trainer_arguments: Mapping[str, Any], outputs: TeacherOutputs
+        self,
+        training: Training,
+        journal: Journal,
+        trainer_arguments: Mapping[str, Any],
+        outputs: TeacherOutputs,
+        drawn: int | None = None,
     ) -> None:
         self.args = training.args
         self.training = training
         self.journal = journal
         self.trainer_arguments = trainer_arguments
+        self.drawn = drawn
         self._outputs = outputs
         self._names: set[str] = set()
 
@@ -130,6 +137,8 @@ class Stages:
             own = {"cache": cache, "tokens_per_batch": engine.tokens_per_batch, "compile": engine.compile or False}
         if stage.beside is not None:
             own |= {"beside": stage.beside, "beside_cache": beside_cache}
+        if self.drawn is not None:
+            own["drawn"] = self.drawn
         args = for_stage(self.args, stage.name)
         make_resumable(args)
         if checkpoint is not None:

@@ -77,8 +77,9 @@ class TeacherOutputs:
         """The training set as a teacher is given it, where its outputs are to be kept."""
         from minidisc_plugin.training.teacher_store import Examples, reads_cache
 
-        dataset = self._evaluator.data.train
-        if not reads_cache(self._engine.teacher_cache, self._args, len(dataset)):
+        data = self._evaluator.data
+        dataset = data.pool
+        if not reads_cache(self._engine.teacher_cache, self._args, len(data.train), len(dataset)):
             return None
         trainer = self._evaluator.trainer(teacher, stage, dataset)
         columns = trainer._remove_unused_columns(dataset, "training")

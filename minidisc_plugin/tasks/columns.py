@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.task import Task
 from minidisc_plugin.foundation.errors import ConfigError, DataError
@@ -10,7 +11,7 @@ from minidisc_plugin.foundation.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from minidisc_plugin.contracts.config import DatasetConfig
+    from minidisc_plugin.contracts.dataset import DatasetConfig
 
 
 def text_of(split: Dataset, where: str, task: Task, columns: DatasetConfig) -> tuple[str, ...]:
@@ -26,6 +27,16 @@ def text_of(split: Dataset, where: str, task: Task, columns: DatasetConfig) -> t
     for column in columns.text:
         require_column(split, where, "text", column)
     return tuple(columns.text)
+
+
+def with_columns(examples: Dataset, columns: Mapping[str, list[Any]]) -> Dataset:
+    """The dataset with other values in some of its columns, of the types that they have."""
+    from datasets import Dataset
+
+    return Dataset.from_dict(
+        {name: columns[name] if name in columns else list(examples[name]) for name in examples.column_names},
+        features=examples.features,
+    )
 
 
 def require_column(split: Dataset, where: str, key: str, column: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from minidisc_plugin.contracts.task import IGNORED, Outputs, Task
 from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.tasks.collator import PaddingCollator
-from minidisc_plugin.tasks.columns import require_column, require_text, text_of
+from minidisc_plugin.tasks.columns import require_column, require_text, text_of, with_columns
 from minidisc_plugin.tasks.counting import shuffled_where
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import EvalPrediction, PretrainedConfig
 
-    from minidisc_plugin.contracts.config import DatasetConfig, MetricConfig
+    from minidisc_plugin.contracts.config import MetricConfig
+    from minidisc_plugin.contracts.dataset import DatasetConfig
 
 logger = logging.getLogger(__name__)
 
@@ -118,6 +119,14 @@ class TextGeneration(_LanguageModelling):
         require_text(split, where, text)
         return split.select_columns([text])
 
+    def unlabelled(self, split: Dataset, where: str, columns: DatasetConfig, config: PretrainedConfig) -> Dataset:
+        """See Task; the text is all that any split has."""
+        return self.check(split, where, columns, config)
+
+    def altered(self, examples: Dataset, alter: Callable[[Any], Any]) -> Dataset:
+        """See Task."""
+        return with_columns(examples, {name: list(map(alter, examples[name])) for name in examples.column_names})
+
     def features(self, examples: Dataset, tokenizer: Any, max_length: int) -> Dataset:
         """See Task; texts of fewer than two tokens predict nothing and are left out."""
         (text,) = examples.column_names
@@ -165,6 +174,10 @@ class TextToText(_LanguageModelling):
                 "to learn or to judge a model by; give some, or another split"
             )
         return Dataset.from_dict({"source": sources, "target": targets})
+
+    def altered(self, examples: Dataset, alter: Callable[[Any], Any]) -> Dataset:
+        """See Task; the target stays, for the decoder reads it and the teacher says what it makes of it."""
+        return with_columns(examples, {"source": list(map(alter, examples["source"]))})
 
     def features(self, examples: Dataset, tokenizer: Any, max_length: int) -> Dataset:
         """See Task."""

@@ -53,6 +53,10 @@ class MultiLabelClassification(TextClassification):
         """See TextClassification."""
         return label_vectors(labels, config, where, names)
 
+    def placeholder(self, config: PretrainedConfig) -> Any:
+        """See TextClassification."""
+        return [0.0] * int(config.num_labels)
+
     def sole_label(self, features: Dataset, config: PretrainedConfig) -> str | None:
         """See Task; all the lists may be one, such as that of no label."""
         found = {tuple(vector) for vector in features["labels"]}

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import EvalPrediction, PretrainedConfig
 
-    from minidisc_plugin.contracts.config import DatasetConfig, MetricConfig
+    from minidisc_plugin.contracts.config import MetricConfig
+    from minidisc_plugin.contracts.dataset import DatasetConfig
 
 LONGEST_ANSWER = 30
 _SHORTEST = 32
+_NOWHERE = -1
 
 
 class QuestionAnswering(Task):
@@ -70,6 +72,17 @@ class QuestionAnswering(Task):
             self._examples.append((context, {"text": answers["text"], "answer_start": answers["answer_start"]}))
         found = {"question": questions, "context": contexts, "start": starts, "end": ends}
         return Dataset.from_dict({**found, "example": list(range(first, len(self._examples)))})
+
+    def unlabelled(self, split: Dataset, where: str, columns: DatasetConfig, config: PretrainedConfig) -> Dataset:
+        """See Task."""
+        texts = text_of(split, where, self, columns)
+        for column in texts:
+            require_text(split, where, column)
+        return _without_answers(*(list(split[column]) for column in texts))
+
+    def altered(self, examples: Dataset, alter: Callable[[Any], Any]) -> Dataset:
+        """See Task; an answer does not stand where it stood."""
+        return _without_answers(*(list(map(alter, examples[name])) for name in ("question", "context")))
 
     def features(self, examples: Dataset, tokenizer: Any, max_length: int) -> Dataset:
         """See Task."""
@@ -219,6 +232,16 @@ class QuestionAnswering(Task):
             for output in (student, teacher)
         )
         return mine, theirs, view
+
+
+def _without_answers(questions: list[str], contexts: list[str]) -> Dataset:
+    """Examples of which no feature holds an answer."""
+    from datasets import Dataset
+
+    nothing = [_NOWHERE] * len(questions)
+    return Dataset.from_dict(
+        {"question": questions, "context": contexts, "start": nothing, "end": nothing, "example": nothing}
+    )
 
 
 def answer_span(offsets: list[Any], in_context: list[bool], start: int, end: int) -> SimpleNamespace:

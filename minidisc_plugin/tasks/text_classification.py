@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from minidisc_plugin.contracts.task import Task
 from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.tasks.classes import Classes
-from minidisc_plugin.tasks.columns import require_column, require_text
+from minidisc_plugin.tasks.columns import require_column, require_text, with_columns
 from minidisc_plugin.tasks.counting import count_pairs, flat_values
 from minidisc_plugin.tasks.labels import declared_names, is_regression, label_ids, perfect_predictions
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import EvalPrediction, PretrainedConfig
 
-    from minidisc_plugin.contracts.config import DatasetConfig, MetricConfig
+    from minidisc_plugin.contracts.config import MetricConfig
+    from minidisc_plugin.contracts.dataset import DatasetConfig
 
 _LABELS = "minidisc labels"
 
@@ -41,14 +42,26 @@ class TextClassification(Task):
 
     def check(self, split: Dataset, where: str, columns: DatasetConfig, config: PretrainedConfig) -> Dataset:
         """See Task."""
-        for key, column in (*(("text", column) for column in columns.text), ("label", columns.label)):
-            require_column(split, where, key, column)
-        for column in columns.text:
-            require_text(split, where, column)
+        texts = _texts_of(split, where, columns)
+        require_column(split, where, "label", columns.label)
         names = declared_names(split.features[columns.label])
         place = f"column {columns.label!r} of split {where!r}"
         labels = self.read_labels(list(split[columns.label]), config, place, names)
-        return split.select_columns(columns.text).add_column(_LABELS, labels)
+        return texts.add_column(_LABELS, labels)
+
+    def unlabelled(self, split: Dataset, where: str, columns: DatasetConfig, config: PretrainedConfig) -> Dataset:
+        """See Task."""
+        texts = _texts_of(split, where, columns)
+        return texts.add_column(_LABELS, [self.placeholder(config)] * len(texts))
+
+    def placeholder(self, config: PretrainedConfig) -> Any:
+        """A label that a model takes, for examples without one."""
+        return 0.0 if is_regression(config) else 0
+
+    def altered(self, examples: Dataset, alter: Callable[[Any], Any]) -> Dataset:
+        """See Task."""
+        texts = [name for name in examples.column_names if name != _LABELS]
+        return with_columns(examples, {name: list(map(alter, examples[name])) for name in texts})
 
     def read_labels(
         self, labels: list[Any], config: PretrainedConfig, where: str, names: Sequence[str] | None
@@ -113,3 +126,12 @@ class TextClassification(Task):
             for part in (prediction.predictions, prediction.label_ids)
         )
         return count_pairs(labels, logits.argmax(-1), logits.shape[-1])
+
+
+def _texts_of(split: Dataset, where: str, columns: DatasetConfig) -> Dataset:
+    """The text columns of a split, checked."""
+    for column in columns.text:
+        require_column(split, where, "text", column)
+    for column in columns.text:
+        require_text(split, where, column)
+    return split.select_columns(columns.text)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import EvalPrediction, PretrainedConfig
 
-    from minidisc_plugin.contracts.config import DatasetConfig, MetricConfig
+    from minidisc_plugin.contracts.config import MetricConfig
+    from minidisc_plugin.contracts.dataset import DatasetConfig
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,22 @@ class TokenClassification(Task):
         from datasets import Dataset
 
         return Dataset.from_dict({"words": words, "tags": ids})
+
+    def unlabelled(self, split: Dataset, where: str, columns: DatasetConfig, config: PretrainedConfig) -> Dataset:
+        """See Task; every word has a placeholder, so that first pieces count and all else does not."""
+        (text,) = text_of(split, where, self, columns)
+        words = list(split[text])
+        for row, mine in enumerate(words):
+            if not isinstance(mine, list) or not all(isinstance(word, str) for word in mine):
+                raise DataError(
+                    f"dataset.text: row {row} (from 0) of split {where!r} needs a list of words in {text!r}; correct "
+                    "it, or leave the row out"
+                )
+        return _with_placeholders(words)
+
+    def altered(self, examples: Dataset, alter: Callable[[Any], Any]) -> Dataset:
+        """See Task; a copy may have fewer words, and so fewer labels."""
+        return _with_placeholders(list(map(alter, examples["words"])))
 
     def features(self, examples: Dataset, tokenizer: Any, max_length: int) -> Dataset:
         """See Task."""
@@ -172,6 +189,12 @@ class TokenClassification(Task):
         counted = batch["labels"] != IGNORED
         views = [Outputs(output.logits[counted], output.hidden_states) for output in (student, teacher)]
         return views[0], views[1], {**batch, "labels": batch["labels"][counted]}
+
+
+def _with_placeholders(words: list[list[str]]) -> Dataset:
+    from datasets import Dataset
+
+    return Dataset.from_dict({"words": words, "tags": [[0] * len(mine) for mine in words]})
 
 
 def word_labels(words: Sequence[int | None], tags: Sequence[int]) -> list[int]:

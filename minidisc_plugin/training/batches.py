@@ -56,7 +56,13 @@ class GlobalBatches(Sampler[list[int]]):
         drop_last: Leave out the batch that has fewer than `size` examples.
         step: How batches make optimizer steps.
         share: Of this process.
+
+    Attributes:
+        drawn: How many examples an epoch has, drawn from all without repetition and anew in each; None is all of them.
+            Not beside `tokens`, by which epochs of other examples have other numbers of batches.
     """
+
+    drawn: int | None = None
 
     def __init__(
         self,
@@ -89,7 +95,8 @@ class GlobalBatches(Sampler[list[int]]):
         if self.tokens is not None:
             count = sum(1 for _ in self._cut_by_tokens(sorted(range(len(self.lengths)), key=self.lengths.__getitem__)))
         else:
-            count = len(self.lengths) // self.size if self.drop_last else -(-len(self.lengths) // self.size)
+            examples = len(self.lengths) if self.drawn is None else min(self.drawn, len(self.lengths))
+            count = examples // self.size if self.drop_last else -(-examples // self.size)
         return count + (-count % self.step.batches if self.step.whole else 0)
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -102,6 +109,7 @@ class GlobalBatches(Sampler[list[int]]):
         chance = random.Random(self.seed * 1_000_003 + self.epoch)
         order = list(range(len(self.lengths)))
         chance.shuffle(order)
+        order = order[: self.drawn]
         if self.tokens is not None:
             order.sort(key=self.lengths.__getitem__)
             batches = list(self._cut_by_tokens(order))
@@ -147,13 +155,14 @@ def _cut(items: Sequence[Any], size: int) -> Iterator[Any]:
         yield items[start : start + size]
 
 
-def train_loader(trainer: Any, tokens: int | None = None, whole_steps: bool = False) -> Any:
+def train_loader(trainer: Any, tokens: int | None = None, whole_steps: bool = False, drawn: int | None = None) -> Any:
     """The loader of a `transformers.Trainer`'s training set, in global batches.
 
     Args:
         trainer: Of a dataset that has_lengths.
         tokens: See GlobalBatches.
         whole_steps: See OptimizerStep.
+        drawn: See GlobalBatches.
     """
     from accelerate.data_loader import DataLoaderShard
     from transformers.trainer_utils import seed_worker
@@ -161,7 +170,7 @@ def train_loader(trainer: Any, tokens: int | None = None, whole_steps: bool = Fa
     args, accelerator = trainer.args, trainer.accelerator
     dataset = trainer._remove_unused_columns(trainer.train_dataset, description="training")
     share = Share(accelerator.process_index, accelerator.num_processes)
-    batches = batches_of(example_lengths(dataset), args, trainer._train_batch_size, tokens, share, whole_steps)
+    batches = batches_of(example_lengths(dataset), args, trainer._train_batch_size, tokens, share, whole_steps, drawn)
     # Of newer releases.
     own = {name: getattr(args, f"dataloader_{name}", None) for name in ("multiprocessing_context", "in_order")}
     loader = DataLoaderShard(
@@ -189,6 +198,7 @@ def batches_of(
     tokens: int | None,
     share: Share,
     whole_steps: bool = False,
+    drawn: int | None = None,
 ) -> GlobalBatches:
     """The batches of a training stage.
 
@@ -199,8 +209,9 @@ def batches_of(
         tokens: See GlobalBatches; of a batch of one process.
         share: Of this process.
         whole_steps: See OptimizerStep.
+        drawn: See GlobalBatches.
     """
-    return GlobalBatches(
+    found = GlobalBatches(
         lengths,
         size * share.processes,
         args.seed if args.data_seed is None else args.data_seed,
@@ -210,6 +221,8 @@ def batches_of(
         step=OptimizerStep(args.gradient_accumulation_steps, whole_steps),
         share=share,
     )
+    found.drawn = drawn
+    return found
 
 
 def has_lengths(dataset: Any) -> bool:

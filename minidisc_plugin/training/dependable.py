@@ -21,6 +21,7 @@ class DependableTraining:
         label: What is trained, for messages: "student", or a scale.
         tokens_per_batch: See GlobalBatches; None makes batches of `per_device_train_batch_size` examples.
         whole_steps: See GlobalBatches.
+        drawn: See GlobalBatches.
 
     Raises:
         NonFiniteLossError: while training, when the loss is NaN or infinite; before the weights are touched.
@@ -29,6 +30,7 @@ class DependableTraining:
     label = "student"
     tokens_per_batch: int | None = None
     whole_steps = False
+    drawn: int | None = None
     args: Any
     state: Any
     train_dataset: Any
@@ -72,5 +74,5 @@ class DependableTraining:
     def get_train_dataloader(self) -> Any:
         """Batches that depend on seed and epoch alone, the same in any number of processes."""
         if has_lengths(self.train_dataset):
-            return train_loader(self, self.tokens_per_batch, self.whole_steps)
+            return train_loader(self, self.tokens_per_batch, self.whole_steps, self.drawn)
         return super().get_train_dataloader()  # type: ignore[misc]

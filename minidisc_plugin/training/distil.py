@@ -37,6 +37,7 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         beside_cache: The assistant's outputs, likewise; its logits are all that is read.
         tokens_per_batch: See GlobalBatches.
         compile: `engine.compile`: whether passes over batches of the full size are recorded.
+        drawn: See GlobalBatches.
         **kwargs: As `Trainer`.
 
     Raises:
@@ -55,12 +56,14 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         beside_cache: TeacherCache | None = None,
         tokens_per_batch: int | None = None,
         compile: Wanted = False,
+        drawn: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.cache = _nearest(cache, self.args.device)
         self.compile = compile
         self.tokens_per_batch = tokens_per_batch
+        self.drawn = drawn
         if cache is not None or beside_cache is not None:
             self.train_dataset = self.train_dataset.add_column(ROW, list(range(len(self.train_dataset))))
             self.data_collator = WithRows(self.data_collator)

@@ -37,7 +37,12 @@ class Epoch:
 
 
 def first_epoch(
-    dataset: Dataset, args: TrainingArguments, tokens: int | None, padded_to: int | None, whole_steps: bool = False
+    dataset: Dataset,
+    args: TrainingArguments,
+    tokens: int | None,
+    padded_to: int | None,
+    whole_steps: bool = False,
+    drawn: int | None = None,
 ) -> Epoch:
     """The batches that a stage begins with.
 
@@ -47,9 +52,10 @@ def first_epoch(
         tokens: See GlobalBatches.
         padded_to: Tokens that every example is padded to; None is the longest of its batch.
         whole_steps: See OptimizerStep.
+        drawn: See GlobalBatches.
     """
     lengths = example_lengths(dataset)
     size, share = args.train_batch_size, Share(args.process_index, args.world_size)
-    batches = list(batches_of(lengths, args, size, tokens, share, whole_steps))
+    batches = list(batches_of(lengths, args, size, tokens, share, whole_steps, drawn))
     sizes = [len(batch) * (padded_to or max(lengths[example] for example in batch)) for batch in batches]
     return Epoch(batches, sizes)

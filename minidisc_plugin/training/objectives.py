@@ -72,6 +72,7 @@ class MiniDiscObjective(Objective):
 
     name = "minidisc"
     needs_hidden_states = True
+    reads_labels = False
 
     def __init__(self, settings: DistillationConfig, *, regression: bool) -> None:
         super().__init__(settings, regression=regression)
@@ -120,6 +121,7 @@ class KnowledgeDistillation(Objective):
         usual = "MSE" if regression else "CE"
         self.label_type, self.teacher_type = settings.loss_types or (usual, usual)
         self.label_weight, self.teacher_weight = settings.loss_weights or (0.5, 0.5)
+        self.reads_labels = bool(self.label_weight)
         for value, known in ((self.label_type, self._label_types), (self.teacher_type, self._teacher_types)):
             if value not in known:
                 raise ConfigError(f"distillation.loss_types: {value!r} is not one of {', '.join(known)}")

@@ -44,12 +44,13 @@ _ATTEMPTS = 3
 _KEPT = ("logits", "start_logits", "end_logits", "hidden_states")
 
 
-def reads_cache(wanted: bool | str | None, args: TrainingArguments, examples: int) -> bool:
-    """Whether a stage should have a cache: `auto` means that it sees each of its examples more than once."""
+def reads_cache(wanted: bool | str | None, args: TrainingArguments, an_epoch: int, in_all: int) -> bool:
+    """Whether a stage has a cache of all examples that its epochs draw from; `auto`: where it takes more of them."""
     if wanted != "auto":
         return bool(wanted)
-    steps_an_epoch = examples / (args.train_batch_size * args.world_size * args.gradient_accumulation_steps)
-    return bool((args.max_steps / steps_an_epoch if args.max_steps > 0 else args.num_train_epochs) > 1)
+    steps_an_epoch = an_epoch / (args.train_batch_size * args.world_size * args.gradient_accumulation_steps)
+    epochs = args.max_steps / steps_an_epoch if args.max_steps > 0 else args.num_train_epochs
+    return bool(epochs > in_all / an_epoch)
 
 
 @dataclass(frozen=True)

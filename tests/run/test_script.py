@@ -9,10 +9,13 @@ import pytest
 
 import minidisc_plugin
 from minidisc_plugin import MiniDisc, NestedModel
+from minidisc_plugin.contracts.config import DistillationConfig
 from minidisc_plugin.contracts.scheduler import ScriptInputs
+from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.nested import model
 from minidisc_plugin.plugins import families
 from minidisc_plugin.run.script import workbench
+from minidisc_plugin.training.objectives import MiniDiscObjective
 from tests.builders.tiny import make_bert
 
 WHOLE: dict[str, Any] = {"train_dataset": [1], "args": None, "compute_metrics": None, "metric": "accuracy"}
@@ -34,6 +37,12 @@ def test_what_is_unknown_is_refused(name: str) -> None:
 def test_what_is_explained_is_what_is_taken() -> None:
     taken = inspect.signature(workbench).parameters.values()
     assert {one.name for one in taken if one.kind is one.KEYWORD_ONLY} == set(ScriptInputs.__annotations__)
+
+
+def test_texts_of_a_script_are_not_altered() -> None:
+    objective = MiniDiscObjective(DistillationConfig(augment=2), regression=False)
+    with pytest.raises(ConfigError, match=r"^distillation\.augment: 2: a script's texts are tokenised already"):
+        MiniDisc(target_sparsity=0.9).schedule(None, **WHOLE, objective=objective)
 
 
 def test_networks_of_a_run_are_nested_models() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import BertConfig
 
-from minidisc_plugin.contracts.config import DatasetConfig
+from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.foundation.errors import ConfigError, DataError
 from minidisc_plugin.tasks.labels import declared_names, label_ids
 from minidisc_plugin.tasks.registry import TASKS

@@ -20,7 +20,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Bert
 
 import minidisc_plugin
 from minidisc_plugin import CompressionConfig, NestedModel, compress
-from minidisc_plugin.contracts.config import DatasetConfig, DistillationConfig, MetricConfig
+from minidisc_plugin.contracts.config import DistillationConfig, MetricConfig
+from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.foundation.errors import ConfigError, DataError, HostError, MetricError, UnsupportedModelError
 from minidisc_plugin.integrations.hosts import available
 from minidisc_plugin.run.pipeline import Result

@@ -117,6 +117,7 @@ class Setting:
         scheduler: Chooses the assistant.
         distiller: Makes the student's Trainer.
         guide: What the student follows.
+        further: Whether epochs draw from 24 more examples.
     """
 
     training: Mapping[str, Any]
@@ -127,6 +128,7 @@ class Setting:
     )
     distiller: Callable[..., Trainer] | None = None
     guide: Guide = "assistant"
+    further: bool = False
 
     def run(self, folder: Path, dataset: Dataset, tokenizer: PreTrainedTokenizerFast, *, resume: bool) -> Outcome:
         """Choose the assistant, distil the student; 24 examples of `dataset` train."""
@@ -142,6 +144,7 @@ class Setting:
                 dataset.select(range(24, 48)),
                 dataset.select(range(36, 48)),
                 tokenizer=tokenizer,
+                further=dataset.select(range(24, 48)) if self.further else None,
             ),
             Score("accuracy", build_compute_metrics("accuracy", regression=False)),
             Training(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import chain, pairwise
 
 import pytest
@@ -81,3 +82,53 @@ def test_batches_come_in_no_order_of_length() -> None:
     widths = [max(lengths[example] for example in batch) for batch in GlobalBatches(lengths, 4, seed=2)][1:]
     falling = sum(later <= earlier for earlier, later in pairwise(widths))
     assert 0.3 < falling / len(widths) < 0.7
+
+
+@given(
+    lengths_of,
+    st.integers(1, 120),
+    st.integers(1, 9),
+    st.booleans(),
+    st.integers(1, 3),
+    st.integers(0, 5),
+    st.sampled_from([1, 2, 3]),
+)
+def test_an_epoch_draws_as_many_as_it_is_told_and_none_twice(
+    lengths: list[int], drawn: int, size: int, grouped: bool, together: int, epoch: int, processes: int
+) -> None:
+    def batches(share: Share) -> GlobalBatches:
+        made = GlobalBatches(
+            lengths, size * processes, 1, grouped=grouped, step=OptimizerStep(together, whole=True), share=share
+        )
+        made.drawn = drawn
+        made.set_epoch(epoch)
+        return made
+
+    whole = batches(Share())
+    examples = list(chain.from_iterable(whole.global_batches()))
+    assert len(examples) == len(set(examples)) == min(drawn, len(lengths))
+    assert set(examples) <= set(range(len(lengths)))
+    steps = math.ceil(math.ceil(len(examples) / (size * processes)) / together)
+    assert len(list(whole)) == len(whole) == steps * together
+    parts = [list(batches(Share(rank, processes))) for rank in range(processes)]
+    for batch, shares in zip(list(whole), zip(*parts, strict=True), strict=True):
+        assert set(batch) == set(chain.from_iterable(shares))
+
+
+def test_every_example_of_a_pool_is_drawn_sooner_or_later_and_each_epoch_draws_others() -> None:
+    batches = GlobalBatches([3] * 90, 4, seed=5)
+    batches.drawn = 30
+    epochs = []
+    for epoch in range(40):
+        batches.set_epoch(epoch)
+        epochs.append(frozenset(chain.from_iterable(batches)))
+    assert frozenset().union(*epochs) == frozenset(range(90))
+    assert len(set(epochs)) == 40
+    batches.set_epoch(7)  # as a run that is resumed there
+    assert frozenset(chain.from_iterable(batches)) == epochs[7]
+
+
+def test_the_order_of_all_examples_is_what_it_was_before_any_were_drawn() -> None:
+    some, every = GlobalBatches(list(range(1, 60)), 4, seed=2), GlobalBatches(list(range(1, 60)), 4, seed=2)
+    some.drawn = 59
+    assert list(some) == list(every)

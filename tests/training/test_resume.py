@@ -60,6 +60,9 @@ SETTINGS = {
     "two assistants": Setting({}, scheduler=MiniDisc(target_sparsity=0.7, candidates=[0.6, 0.5, 0.4], assistants=2)),
     "trials": Setting({**STEPS, "num_train_epochs": 1}, scheduler=MaxiDisc(target_sparsity=0.7, candidates=[0.6, 0.4])),
     "one assistant": Setting(STEPS, scheduler=Fixed(target_sparsity=0.7, scale=0.5)),
+    "further examples": Setting(STEPS, further=True, engine=DROPOUT),
+    "further examples in a teacher's cache": Setting(STEPS, further=True, engine={"teacher_cache": True}),
+    "further examples, half an epoch": Setting({**STEPS, "num_train_epochs": 2.5}, further=True, **DIRECT),
 }
 if available("host", "inc"):
     from minidisc_plugin.integrations.optimum.distiller import INCDistiller
@@ -72,6 +75,7 @@ if available("host", "inc"):
         "inc: patience": Setting({"num_train_epochs": 6}, patience=2, engine=DROPOUT, **HOSTED),
         "inc: patience in steps": Setting({**PATIENT_STEPS, "num_train_epochs": 4}, patience=3, **HOSTED),
         "inc: the rate follows the metric": Setting(PLATEAU, **HOSTED),
+        "inc: further examples": Setting({**STEPS, "num_train_epochs": 3}, further=True, **HOSTED),
     }
 
 
@@ -136,6 +140,10 @@ def test_stopped_anywhere(name: str, place: Place) -> None:
 
 def test_stopped_here_and_there(place: Place) -> None:
     check_every(place, "the end lies within an epoch", 11, 19)
+
+
+def test_further_examples_are_drawn_as_if_nothing_had_been_stopped(place: Place) -> None:
+    check_every(place, "further examples, half an epoch", 9, 23)
 
 
 @pytest.mark.parametrize("name", ["patience", *(["inc: patience"] if available("host", "inc") else [])])

@@ -31,6 +31,7 @@ class INCDistiller(DependableTraining, WholeEvaluation, ScheduledINCTrainer):
         teacher: The model to follow.
         objective: The objective of the config; one that Neural Compressor has as a loss.
         args: As `Trainer`.
+        drawn: See GlobalBatches.
         **kwargs: As `Trainer`.
 
     Raises:
@@ -47,11 +48,13 @@ class INCDistiller(DependableTraining, WholeEvaluation, ScheduledINCTrainer):
         teacher: PreTrainedModel,
         objective: Objective,
         args: TrainingArguments,
+        drawn: int | None = None,
         **kwargs: Any,
     ) -> None:
         args = copy.copy(args)
         args.do_train = True  # or INCTrainer leaves its configs aside
         self._noted = {name: getattr(student.config, name, None) for name in _NOTES}
+        self.drawn = drawn
         self._teacher = teacher.to(args.device).eval()
         super().__init__(
             student,

@@ -23,7 +23,8 @@ def check_lengths(config: CompressionConfig, splits: Splits, teacher: PreTrained
             f"max_length: batches would be padded to {config.max_length} tokens, and the model has {limit} positions; "
             f"set max_length: {limit}, or engine.padding: longest"
         )
-    parts = [split for split in (splits.train, splits.selection, splits.validation, splits.report) if split is not None]
+    given = (splits.train, splits.selection, splits.validation, splits.report, splits.further)
+    parts = [split for split in given if split is not None]
     columns = ["input_ids", *(["labels"] if config.task == "text2text-generation" else [])]
     longest = max(len(ids) for split in parts for name in columns for ids in split[name])
     if longest > limit:

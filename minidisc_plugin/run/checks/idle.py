@@ -154,6 +154,8 @@ def _said(config: CompressionConfig, training: Mapping[str, Any], settled: Mappi
         yield f"{name}: its settings do nothing with steps: []"
     if config.distillation.guide != "assistant" and config.scheduler == "direct":
         yield "distillation.guide does nothing with scheduler: direct, which has no assistant"
+    if "augment_share" in config.distillation.model_fields_set and not config.distillation.augment:
+        yield "distillation.augment_share does nothing without distillation.augment"
     if config.engine.teacher_cache is False and config.engine.teacher_cache_dir is not None:
         yield "engine.teacher_cache_dir does nothing with engine.teacher_cache: false"
     if config.scheduler_config.get("sampling") == "all" and config.scheduler_config.get("random_candidates", 1) != 1:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 
-from minidisc_plugin.contracts.config import DatasetConfig
+from minidisc_plugin.contracts.dataset import DatasetConfig
 
 
 def refused_of_dataset(settings: DatasetConfig) -> Iterator[str]:

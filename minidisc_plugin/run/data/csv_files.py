@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from minidisc_plugin.contracts.config import DatasetConfig
+from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.foundation.errors import ConfigError, DataError
 from minidisc_plugin.foundation.packed_files import DataFile
 from minidisc_plugin.run.data.columns import common_columns

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from itertools import chain, islice
 from typing import Any
 
-from minidisc_plugin.contracts.config import DatasetConfig
+from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.foundation.packed_files import DataFile
 from minidisc_plugin.foundation.text_files import encoding_of

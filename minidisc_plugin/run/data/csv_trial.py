@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from minidisc_plugin.contracts.config import DatasetConfig
+from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.foundation.packed_files import DataFile
 

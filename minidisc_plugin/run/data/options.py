@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from minidisc_plugin.contracts.config import DatasetConfig
+from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.contracts.validation import unknown_key, validate
 from minidisc_plugin.contracts.values import Distinct
 from minidisc_plugin.foundation.errors import ConfigError

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from minidisc_plugin.contracts.config import DatasetConfig
+from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.foundation.printable import shown
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.contracts.config import DatasetConfig
+from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.foundation.errors import DataError, MinidiscError
 from minidisc_plugin.foundation.printable import one_line, shortened
 from minidisc_plugin.foundation.storage import cache_error

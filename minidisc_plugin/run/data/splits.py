@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from minidisc_plugin.foundation.errors import DataError
+from minidisc_plugin.run.data.unlabelled import unlabelled_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from minidisc_plugin.contracts.config import DatasetConfig
+    from minidisc_plugin.contracts.dataset import DatasetConfig
 
 logger = logging.getLogger(__name__)
+
+_TOO_GOOD = "the metric will look better than it is"
+_SELECTING = "what is set apart of it to choose the assistant by is trained on"
 
 
 class Chosen(NamedTuple):
@@ -25,11 +29,13 @@ class Chosen(NamedTuple):
         train: Trained on; the selection split is carved from it.
         validation: For early stopping, where there is one.
         report: What is reported.
+        unlabelled: Trained on, too, whose label is not read, where there is one.
     """
 
     train: str
     validation: str | None
     report: str
+    unlabelled: str | None = None
 
 
 def choose_splits(settings: DatasetConfig, names: Sequence[str], patience: int | None) -> Chosen:
@@ -44,11 +50,11 @@ def choose_splits(settings: DatasetConfig, names: Sequence[str], patience: int |
         DataError: a split is not there, or would be trained on and judged by.
     """
     train = settings.train_split
-    for key in ("train_split", "validation_split", "test_split"):
+    for key in ("train_split", "validation_split", "test_split", "unlabelled_split"):
         name = getattr(settings, key)
         if name is not None and name not in names:
             raise DataError(f"dataset.{key}: {name!r} is not a split; splits: {', '.join(names)}")
-        if name == train and key != "train_split":
+        if name == train and key in ("validation_split", "test_split"):
             use = "reported" if key == "test_split" else "used to stop by"
             raise DataError(
                 f"dataset.{key}: {name!r} is the split that is trained on, and what is {use} must not be; give another "
@@ -59,13 +65,20 @@ def choose_splits(settings: DatasetConfig, names: Sequence[str], patience: int |
     report = settings.test_split or ("test" if "test" in held_out else validation)
     if report is None:
         raise DataError("dataset: neither a test nor a validation split to report on; add one to data_files")
+    unlabelled = unlabelled_of(settings, names)
+    uses = {validation: "used to stop by", report: "reported", train: "trained on with its labels"}
+    if unlabelled is not None and unlabelled in uses:
+        raise DataError(
+            f"dataset.unlabelled_split: {unlabelled!r} is the split that is {uses[unlabelled]}, and this must not be; "
+            "give another split, or remove the key"
+        )
     if validation == report:
         validation = None
     if patience is not None and validation is None:
         raise DataError(
             "early_stopping_patience: there is no validation split besides the reported one; add one, or remove the key"
         )
-    return Chosen(train, validation, report)
+    return Chosen(train, validation, report, unlabelled)
 
 
 def warn_of_shared_files(chosen: Chosen, files: Mapping[str, Sequence[str]]) -> None:
@@ -75,21 +88,26 @@ def warn_of_shared_files(chosen: Chosen, files: Mapping[str, Sequence[str]]) -> 
         chosen: Which split does what.
         files: Of each split.
     """
-    uses = [(chosen.train, "is trained on"), (chosen.validation, "stops training"), (chosen.report, "is reported")]
+    uses = [
+        (chosen.train, "is trained on"),
+        (chosen.unlabelled, "is trained on"),
+        (chosen.validation, "stops training"),
+        (chosen.report, "is reported"),
+    ]
     for place, (first, use) in enumerate(uses):
         for second, other_use in uses[place + 1 :]:
             for file in files.get(first or "", ()):
                 for other in files.get(second or "", ()):
                     if _same(str(file), str(other)):
                         logger.warning(
-                            "dataset.data_files: %s %s as split %r, and %s as split %r: the metric will look better "
-                            "than it is",
+                            "dataset.data_files: %s %s as split %r, and %s as split %r: %s",
                             *(
                                 file,
                                 use,
                                 first,
                                 other_use if file == other else f"a copy, {other}, {other_use}",
                                 second,
+                                _SELECTING if second == chosen.unlabelled else _TOO_GOOD,
                             ),
                         )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import IO, TYPE_CHECKING, Any
 
-from minidisc_plugin.contracts.config import DatasetConfig
+from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.foundation.packed_files import DataFile
 from minidisc_plugin.run.data.columns import common_columns, wanted_columns

@@ -31,7 +31,7 @@ def checksums(teacher: PreTrainedModel, tokenizer: Any, splits: Splits, metric: 
         splits: The tokenised dataset.
         metric: The module that `evaluate` loaded.
     """
-    return {
+    found = {
         "model": digest_of_model(teacher),
         "tokenizer": digest_of_tokenizer_before(tokenizer),
         SAVED_TOKENIZER: digest_of_tokenizer(tokenizer),
@@ -41,3 +41,6 @@ def checksums(teacher: PreTrainedModel, tokenizer: Any, splits: Splits, metric: 
         "metric": sha256_of(Path(inspect.getfile(type(metric)))),
         "number of processes": str(process_count()),
     }
+    if splits.unlabelled is not None:  # altered copies follow from train, the seed and the settings
+        found["dataset (unlabelled split)"] = digest_of_dataset(splits.unlabelled)
+    return found

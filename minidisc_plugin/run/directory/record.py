@@ -44,6 +44,8 @@ _LATER_KEYS = {
     "scheduler_config.rule": "lambda",
     "scheduler_config.gap_weight": 1.0,
     "scheduler_config.include_teacher": False,
+    "distillation.augment": 0,
+    "distillation.augment_share": 0.1,
 }
 _NEUTRAL_PREFIXES = ("logging_", "hub_", "push_to_hub")
 # Checksums of shipped metrics before and after a line of their imports changed; they compute what they did.

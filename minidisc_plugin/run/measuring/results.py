@@ -83,6 +83,7 @@ def measure(run: Run) -> ResultsRecord:
         sequence_length=batch["input_ids"].shape[1],
         rows=rows,
         half_precision=precision_of(run.bench.journal),
+        drawn_from=prepared.splits.rows,
         versions=prepared.config.versions or {},
         seed=prepared.config.seed,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,

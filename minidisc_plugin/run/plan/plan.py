@@ -44,6 +44,7 @@ class Plan:
         space: On disk while the run lasts.
         calibration: What passes take on this machine; None where it was not asked for.
         cached: Whether stages read their teacher's outputs from a cache.
+        rows: Examples that epochs draw theirs from, by where they come from; empty where labelled ones are all.
         stages: With steps and cost; stages after the choice are priced as if the largest candidate won.
         output_dir: Where a run would write.
         writes: Names there, and what each is.
@@ -59,6 +60,7 @@ class Plan:
     space: Space
     calibration: Calibration | None
     cached: bool
+    rows: dict[str, int]
     stages: list[StageCost]
     output_dir: Path
     writes: dict[str, str]
@@ -92,7 +94,8 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
     parameters = {record.scale: record.parameters for record in (*candidates, student, teacher)}
     macs = {scale: _macs(nested, scale, batch) for scale in {*scales, target, 1.0}}
     calibration = _calibration(prepared, nested) if calibrated else None
-    cached = reads_cache(prepared.config.engine.teacher_cache, prepared.args, len(prepared.splits.train))
+    splits = prepared.splits
+    cached = reads_cache(prepared.config.engine.teacher_cache, prepared.args, len(splits.train), len(splits.pool))
     return Plan(
         scheduler=prepared.config.scheduler,
         candidates=candidates,
@@ -104,6 +107,7 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
         space=space,
         calibration=calibration,
         cached=cached,
+        rows=splits.rows,
         stages=stage_costs(prepared, macs, parameters, calibration, cached),
         output_dir=RunDirectory(config.output_dir).root,
         writes=FILES | {name: what for step in prepared.steps for name, what in step.will_write(config).items()},
@@ -126,8 +130,8 @@ def _calibration(prepared: Prepared, nested: NestedModel) -> Calibration:
     from minidisc_plugin.run.data.collating import collator_of
     from minidisc_plugin.run.plan.calibration import calibrate
 
-    train = prepared.splits.train
-    batch = collator_of(prepared)([train[row] for row in epoch_of(prepared).usual])
+    examples = prepared.splits.pool
+    batch = collator_of(prepared)([examples[row] for row in epoch_of(prepared).usual])
     stages = planned_stages(prepared)
     nested.model.to(prepared.args.device)
     return calibrate(

@@ -64,7 +64,8 @@ def epoch_of(prepared: Prepared, by_inc: bool = False) -> Epoch:
     engine = prepared.config.engine
     padded_to = prepared.config.max_length if engine.padding == "max_length" else None
     tokens = None if by_inc else engine.tokens_per_batch
-    return first_epoch(prepared.splits.train, prepared.args, tokens, padded_to, whole_steps=by_inc)
+    splits = prepared.splits
+    return first_epoch(splits.pool, prepared.args, tokens, padded_to, whole_steps=by_inc, drawn=splits.drawn)
 
 
 def is_left_to_inc(prepared: Prepared, stage: PlannedStage) -> bool:
@@ -84,9 +85,10 @@ def _stage_cost(
     epoch = epoch_of(prepared, by_inc)
     accumulated = min(prepared.args.gradient_accumulation_steps, len(epoch.batches))
     steps = _steps(prepared, len(epoch.batches))
-    # A cache runs the teacher once for each example, and not in every epoch.
+    # A cache runs the teacher once for each example that may be drawn, and not in every epoch.
     epochs = max(1.0, steps * accumulated / len(epoch.batches))
-    share = 1 / epochs if cached and not by_inc else 1.0
+    in_all = len(prepared.splits.pool) / len(prepared.splits.train)
+    share = in_all / epochs if cached and not by_inc else 1.0
     trained = sum(PASSES_OF_A_TRAINED_EXAMPLE * macs[scale] * passes for scale, passes in stage.passes.items())
     followed = sum(macs[scale] for scale in stage.followed)
     cost = (followed * share + trained) / (PASSES_OF_A_TRAINED_EXAMPLE * macs[1.0])

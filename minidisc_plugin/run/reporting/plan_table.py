@@ -9,7 +9,7 @@ from minidisc_plugin.foundation.disks import free_bytes
 from minidisc_plugin.run.plan.plan import Plan
 from minidisc_plugin.run.plan.stage_costs import PASSES_OF_A_TRAINED_EXAMPLE, StageCost
 from minidisc_plugin.run.reporting.console import standard_output, text
-from minidisc_plugin.run.reporting.rows import count, duration, size
+from minidisc_plugin.run.reporting.rows import count, drawn_from, duration, sentence, size
 
 FEW_STEPS = 200
 
@@ -70,6 +70,7 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
         "Cost by MACs; 1 is fine-tuning the teacher for as many epochs, "
         f"{PASSES_OF_A_TRAINED_EXAMPLE} forward passes an example. An assistant that is not chosen yet "
         "is priced as the largest it can be. "
+        + (sentence(drawn_from(plan.rows)) + " " if plan.rows else "")
         + ("Teachers run once for each example. " if plan.cached else "")
         + _calibrated(plan)
         + "\n"

@@ -130,6 +130,16 @@ def results_grid(results: Sequence[ResultsRecord], names: Sequence[str] | None =
     )
 
 
+def drawn_from(rows: Mapping[str, int]) -> str:
+    """What the epochs of a training stage draw their examples from.
+
+    Args:
+        rows: Examples by where they come from, "labelled" among them.
+    """
+    parts = ", ".join(f"{number:,} {kind}" for kind, number in rows.items())
+    return f"Each epoch of training draws {rows['labelled']:,} of {sum(rows.values()):,} examples: {parts}"
+
+
 def score(value: float | None) -> str:
     """A metric with four decimals, or two if it is not of the kind that ends at 1."""
     if value is None:
@@ -257,7 +267,8 @@ def _notes(results: Sequence[ResultsRecord], labels: Sequence[str]) -> tuple[str
     else:
         notes += [f"{label}: {text}" for label, text in zip(labels, circumstances, strict=True)]
     for label, record in zip(labels, results, strict=True):
-        notes += [(f"{label}: " if len(results) > 1 else "") + text for text in _losses(record)]
+        told = [*_losses(record), *([drawn_from(record.drawn_from)] if record.drawn_from else [])]
+        notes += [(f"{label}: " if len(results) > 1 else "") + text for text in told]
     for label, record in zip(labels, results, strict=True):
         if taken := times(record.seconds):
             notes.append(f"Time: {taken}" if len(results) == 1 else f"Time of {label}: {taken}")

@@ -73,6 +73,7 @@ def test_a_run_that_would_not_be_the_one_meant_is_refused(
         ({"dataloader_drop_last": True}, {"engine": {"tokens_per_batch": 99}}, "training.dataloader_drop_last"),
         ({}, {"engine": {"teacher_cache": False, "teacher_cache_dir": "cache"}}, "engine.teacher_cache_dir"),
         ({"run_name": "first"}, {}, "training.run_name"),
+        ({}, {"distillation": {"augment_share": 0.2}}, "distillation.augment_share"),
         ({}, {"dataset": {**DATASET, "data_dir": "data"}}, "dataset.data_dir"),
         ({}, {"dataset": {**DATASET, "data_dir": "data", "data_files": ["/a.csv", "/b.csv"]}}, "dataset.data_dir"),
         ({"hub_token": "secret"}, {}, "training.hub_token"),

@@ -178,3 +178,47 @@ def test_a_run_whose_record_is_lost_is_refused_with_what_helps(place: Path, resu
     (place / "whole" / "run.json").unlink()
     with pytest.raises(RunDirectoryError, match=r"without run\.json.*restore that file, remove the folder"):
         compress(config_of(place, output_dir=str(place / "whole")), resume=resume)
+
+
+def killed_with(place: Path, monkeypatch: pytest.MonkeyPatch, unlabelled: Path | None, **changes: Any) -> Any:
+    """A run that is killed before its student's stage, and the config to go on with."""
+    data = make_config(place, trainer="transformers", output_dir=str(place / "further"), **changes)
+    if unlabelled is not None:
+        data["dataset"]["data_files"]["unlabelled"] = str(unlabelled)
+    config = CompressionConfig.model_validate(data)
+
+    def kill(*arguments: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Distil, "run", kill)
+        with pytest.raises(Killed):
+            compress(config)
+    return config
+
+
+@pytest.mark.slow
+def test_further_texts_that_changed_are_named(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(seed: int) -> None:
+        write_csv(place / "more.csv", [{"sentence": row["sentence"]} for row in make_rows(40, seed=seed)])
+
+    write(5)
+    config = killed_with(place, monkeypatch, place / "more.csv", distillation={"augment": 1})
+    write(6)
+    with pytest.raises(RunDirectoryError, match=r"begun with another dataset \(unlabelled split\);"):
+        compress(config, resume=True)
+    write(5)
+    other = config.model_copy(update={"distillation": config.distillation.model_copy(update={"augment": 2})})
+    with pytest.raises(RunDirectoryError, match=r"distillation\.augment"):
+        compress(other, resume=True)
+    resumed = compress(config, resume=True).student.state_dict()
+    whole = compress(config.model_copy(update={"output_dir": str(place / "again")})).student.state_dict()
+    assert all(torch.equal(value, whole[name]) for name, value in resumed.items())
+
+
+def test_further_texts_come_too_late_for_a_run_that_was_begun_without(place: Path) -> None:
+    data = make_config(place, trainer="transformers")
+    write_csv(place / "more.csv", [{"sentence": "good word1"}])
+    data["dataset"]["data_files"]["unlabelled"] = str(place / "more.csv")
+    with pytest.raises(RunDirectoryError, match=r"begun with another dataset \(unlabelled split\);"):
+        compress(CompressionConfig.model_validate(data), resume=True)

@@ -52,6 +52,16 @@ def test_a_cached_teacher_passes_once(run_files: Path, tmp_path: Path) -> None:
     assert stage.seconds == pytest.approx(stage.steps * 0.2 + EXAMPLES / 24 * 1.0)
 
 
+def test_a_cached_teacher_passes_once_over_all_that_may_be_drawn(run_files: Path, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"engine": {"padding": "max_length"}, "distillation": {"augment": 2}}
+    prepared = prepared_for(run_files, tmp_path, {"num_train_epochs": 4}, **changes)
+    assert sorted(len(batch) for batch in epoch_of(prepared).batches) == [24] * (EXAMPLES // 24)
+    alone = cost(prepared, 24, 32)
+    assert alone.steps == 4 * EXAMPLES / 24
+    assert alone.seconds == pytest.approx(alone.steps * 1.2)
+    assert cost(prepared, 24, 32, cached=True).seconds == pytest.approx(alone.steps * 0.2 + 3 * EXAMPLES / 24)
+
+
 def test_a_step_has_all_the_batches_that_it_accumulates(run_files: Path, tmp_path: Path) -> None:
     settings = {"num_train_epochs": 1, "gradient_accumulation_steps": 3, "per_device_train_batch_size": 8}
     prepared = prepared_for(run_files, tmp_path, settings, engine={"padding": "max_length"})

@@ -232,3 +232,12 @@ def test_piped_output_is_wide_enough(
     monkeypatch.setenv("COLUMNS", "40")
     print_report([_run(tmp_path / "a", make_schedule(), make_results())])
     assert any(line.startswith("student") and "(8.5x)" in line for line in capsys.readouterr().out.splitlines())
+
+
+def test_what_epochs_drew_from_is_said_of_the_run_that_did(make_results: RESULTS) -> None:
+    drew = make_results(drawn_from={"labelled": 1200, "unlabelled": 30_000, "altered": 2400})
+    said = "Each epoch of training draws 1,200 of 33,600 examples: 1,200 labelled, 30,000 unlabelled, 2,400 altered."
+    assert said in rows.results_grid([drew]).notes
+    notes = rows.results_grid([make_results(), drew], ["alone", "further"]).notes
+    assert f"minidisc (further): {said}" in notes
+    assert sum("Each epoch of training" in note for note in notes) == 1

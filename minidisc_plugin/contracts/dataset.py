@@ -1,0 +1,58 @@
+"""The section `dataset` of a compression config."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from minidisc_plugin.contracts.values import Distinct, PathText, Settings
+
+
+class DatasetConfig(Settings):
+    """What `datasets.load_dataset` takes, and which columns hold what."""
+
+    path: PathText = Field(description="A folder, a Hub name, or a format such as `csv`, `json`, `parquet`.")
+    name: str | None = Field(None, description="The dataset's configuration, such as `mrpc` of `glue`.")
+    data_dir: PathText | None = Field(None, description="Folder of the data files.")
+    data_files: PathText | list[PathText] | dict[str, PathText | list[PathText]] | None = Field(
+        None, description="Files by split, relative to the working directory."
+    )
+    revision: str | None = Field(None, description="Version of a dataset on the Hub.")
+    cache_dir: PathText | None = Field(None, description="Where datasets are cached.")
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Further keys of the loader of `datasets`, such as `sep`, `quoting` and `encoding` of CSV, or "
+        "`field` of JSON.",
+    )
+    train_split: str = Field("train", description="Split to train on; the selection split is carved from it.")
+    validation_split: str | None = Field(
+        None, description="Split for early stopping. Default: `validation`, where the dataset has it."
+    )
+    test_split: str | None = Field(
+        None, description="Split for the report. Default: `test`, else the validation split."
+    )
+    unlabelled_split: str | None = Field(
+        None,
+        description="Split of further texts to train on, whose label is not read and may be missing; `train_split` and "
+        "it are drawn from anew in each epoch. Default: `unlabelled`, where the dataset has it.",
+    )
+    text: Annotated[list[str], Distinct] = Field(
+        min_length=1,
+        max_length=2,
+        description="Columns of the sentence or the pair, of the words, of question and context, of the text, or of "
+        "the source, by task.",
+    )
+    label: str = Field(
+        "label",
+        description="Column of the label: an integer, a class name or a real number; a list of them, one a word, "
+        "or those of a text that may have several; answers as SQuAD has them; or the target text. Text generation "
+        "needs none.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_text_column(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("text"), str):
+            return {**data, "text": [data["text"]]}
+        return data

@@ -12,6 +12,7 @@ NOTHING = "-"
 MARK = " (!)"
 _TIMES = 5
 _LIKELY = 4
+_UNLIKELY = 0.005
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,10 @@ def _sureness(schedule: ScheduleRecord) -> list[str]:
             if high is None
             else f"The choice is the same for lambda from {low:.3g} to {high:.3g}"
         )
-    likely = sorted((c for c in schedule.candidates if c.chosen_in), key=lambda c: -(c.chosen_in or 0))
+    likely = sorted((c for c in schedule.candidates if (c.chosen_in or 0) >= _UNLIKELY), key=lambda c: -(c.chosen_in or 0))
     if len(likely) > len(schedule.assistants):
         shares = ", ".join(f"{_taken(c)} in {c.chosen_in:.0%}" for c in likely[:_LIKELY])
-        said.append(f"Of other examples as many the choice would have been: {shares}")
+        said.append(f"With other examples, as many, the choice would have been: {shares}")
     return said
 
 

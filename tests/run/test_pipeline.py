@@ -26,7 +26,7 @@ from minidisc_plugin.metrics import build_compute_metrics
 from minidisc_plugin.plugins import host
 from minidisc_plugin.run.measuring.measure import count_parameters
 from minidisc_plugin.run.pipeline import Result
-from minidisc_plugin.run.reporting.rows import schedule_grid
+from minidisc_plugin.run.reporting.schedule_rows import schedule_grid
 from minidisc_plugin.run.reporting.tables import markdown_table
 from minidisc_plugin.run.reselection import select_again
 from minidisc_plugin.selection import choose

@@ -12,7 +12,8 @@ from minidisc_plugin.foundation.atomic import write_text
 from minidisc_plugin.foundation.printable import printable
 from minidisc_plugin.foundation.redaction import masked
 from minidisc_plugin.run.reporting.plot import PLOT_FILE, has_picture
-from minidisc_plugin.run.reporting.rows import choice, count, results_grid, schedule_grid, score, size, weight
+from minidisc_plugin.run.reporting.rows import count, results_grid, score, size
+from minidisc_plugin.run.reporting.schedule_rows import choice, schedule_grid, weight
 from minidisc_plugin.run.reporting.tables import markdown_table
 from minidisc_plugin.tasks.registry import TASKS
 

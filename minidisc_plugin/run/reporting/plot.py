@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from minidisc_plugin.contracts.records import Candidate, ScheduleRecord
 from minidisc_plugin.foundation.atomic import atomic_path
 from minidisc_plugin.foundation.litter import plotting_beside
-from minidisc_plugin.run.reporting.rows import choice
+from minidisc_plugin.run.reporting.schedule_rows import choice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

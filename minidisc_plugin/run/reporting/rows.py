@@ -6,13 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from minidisc_plugin.contracts.records import Candidate, ModelRow, ResultsRecord, ScheduleRecord
+from minidisc_plugin.contracts.records import ModelRow, ResultsRecord
 
 NOTHING = "-"
 MARK = " (!)"
 _TIMES = 5
-_LIKELY = 4
-_UNLIKELY = 0.005
 
 
 @dataclass(frozen=True)
@@ -31,67 +29,6 @@ class Grid:
     notes: tuple[str, ...] = ()
 
 
-def schedule_grid(schedule: ScheduleRecord) -> Grid:
-    """One row per candidate, largest scale first; columns that hold nothing anywhere are left out."""
-    candidates = sorted(schedule.candidates, key=lambda candidate: -candidate.scale)
-    columns = {
-        "scale": [f"{c.scale:.4g}" for c in candidates],
-        _metric_name(schedule): [score(c.metric) for c in candidates],
-        "95%\ninterval": [_interval(c.metric_interval) for c in candidates],
-        "as\nreported": [score(c.raw_metric) if c.raw_metric != c.metric else NOTHING for c in candidates],
-        "tradeoff": [score(c.tradeoff) for c in candidates],
-        "log-loss": [score(c.log_loss) for c in candidates],
-        "gap to\nstudent": [score(c.gap) for c in candidates],
-        "params": [count(c.parameters) for c in candidates],
-        "encoder\nparams": [count(c.encoder_parameters) for c in candidates],
-        "heads": [f"{sum(c.heads):,}" for c in candidates],
-        "neurons": [f"{sum(c.neurons):,}" for c in candidates],
-        "chosen\nin draws": [NOTHING if c.chosen_in is None else f"{c.chosen_in:.0%}" for c in candidates],
-        "choice": [_choice(schedule, c) for c in candidates],
-    }
-    columns = {name: cells for name, cells in columns.items() if set(cells) - {NOTHING, ""}}
-    return Grid(
-        title=f"{schedule.scheduler}{weight(schedule)}: candidates for a student of scale {schedule.target_scale:.4g}",
-        header=tuple(columns),
-        rows=tuple(zip(*columns.values(), strict=True)),
-        words=0,
-        strong=frozenset(place for place, c in enumerate(candidates) if c.selected),
-        notes=tuple(map(sentence, (f"Rule: {schedule.rule}", *_sureness(schedule)))),
-    )
-
-
-def weight(schedule: ScheduleRecord, between: str = " ") -> str:
-    """The weight of the rule that chose, to be put behind the scheduler's name; empty where it has none."""
-    if schedule.lam is not None:
-        return f", lambda{between}{schedule.lam:.4g}"
-    return "" if schedule.gap_weight is None else f", gap weight{between}{schedule.gap_weight:.4g}"
-
-
-def _sureness(schedule: ScheduleRecord) -> list[str]:
-    """How far the choice depends on lambda, and on which examples it was made by."""
-    said = []
-    if schedule.lambda_range is not None and schedule.lambda_range[0] is not None:
-        low, high = schedule.lambda_range
-        said.append(
-            f"The choice is the same for any lambda from {low:.3g} on"
-            if high is None
-            else f"The choice is the same for lambda from {low:.3g} to {high:.3g}"
-        )
-    likely = sorted((c for c in schedule.candidates if (c.chosen_in or 0) >= _UNLIKELY), key=lambda c: -(c.chosen_in or 0))
-    if len(likely) > len(schedule.assistants):
-        shares = ", ".join(f"{_taken(c)} in {c.chosen_in:.0%}" for c in likely[:_LIKELY])
-        said.append(f"With other examples, as many, the choice would have been: {shares}")
-    return said
-
-
-def _taken(candidate: Candidate) -> str:
-    return "no assistant" if candidate.scale == 1 else f"{candidate.scale:.4g}"
-
-
-def _interval(interval: tuple[float, float] | None) -> str:
-    return NOTHING if interval is None else f"{score(interval[0])} - {score(interval[1])}"
-
-
 def results_grid(results: Sequence[ResultsRecord], names: Sequence[str] | None = None) -> Grid:
     """The models of one run, or of several below each other, each compared with the teacher of its run.
 
@@ -101,7 +38,7 @@ def results_grid(results: Sequence[ResultsRecord], names: Sequence[str] | None =
     """
     labels = _labels(results, names)
     one_metric = len({(r.metric, r.split) for r in results}) == 1
-    score_name = f"{results[0].split}\n{_plain(results[0].metric)}" if one_metric else "metric"
+    score_name = f"{results[0].split}\n{plain(results[0].metric)}" if one_metric else "metric"
     on_device = any(row.throughput_saturated is not None for record in results for row in record.rows)
     rows: list[tuple[str, ...]] = []
     strong, ends = set(), set()
@@ -110,7 +47,7 @@ def results_grid(results: Sequence[ResultsRecord], names: Sequence[str] | None =
         for row in record.rows:
             if row.role == "student":
                 strong.add(len(rows))
-            unit = "" if one_metric else f" {_plain(record.metric)} ({record.split})"
+            unit = "" if one_metric else f" {plain(record.metric)} ({record.split})"
             who = (_role(row),) if len(results) == 1 else (label, _role(row))
             rival = record.teacher_in(row.runtime)
             cells = (*_sizes(row, teacher, rival), *(_saturated(row, rival) if on_device else ()))
@@ -187,32 +124,9 @@ def times(seconds: Mapping[str, float]) -> str:
     return f"{duration(sum(seconds.values()))} ({', '.join(steps)})"
 
 
-def choice(schedule: ScheduleRecord) -> str:
-    """The outcome in a few words: "assistant of scale 0.2", "no assistant"."""
-    if not schedule.assistants:
-        return "no assistant"
-    noun = "assistant" if len(schedule.assistants) == 1 else "assistants"
-    return f"{noun} of scale {', '.join(f'{scale:.4g}' for scale in schedule.assistants)}"
-
-
 def sentence(text: str) -> str:
     """The text with a full stop."""
     return text if text.endswith(".") else f"{text}."
-
-
-def _metric_name(schedule: ScheduleRecord) -> str:
-    owner = "student's " if schedule.measured_on == "student" else ""
-    return owner + _plain(schedule.metric)
-
-
-def _choice(schedule: ScheduleRecord, candidate: Candidate) -> str:
-    if not candidate.selected:
-        return ""
-    if candidate.scale == 1:  # the teacher, that took part
-        return "no assistant"
-    if len(schedule.assistants) < 2 or candidate.scale not in schedule.assistants:
-        return "assistant"
-    return f"assistant {schedule.assistants.index(candidate.scale) + 1}"
 
 
 def _role(row: ModelRow) -> str:
@@ -279,7 +193,7 @@ def _notes(results: Sequence[ResultsRecord], labels: Sequence[str]) -> tuple[str
 def _losses(record: ResultsRecord) -> list[str]:
     """Of each quantized model that lost too much, how much."""
     return [
-        f"{MARK.strip()} {_role(row)}: {_plain(record.metric)} lost {100 * row.lost:.2g}% of its range, more than "
+        f"{MARK.strip()} {_role(row)}: {plain(record.metric)} lost {100 * row.lost:.2g}% of its range, more than "
         f"quantization.max_loss allows; it is kept in {row.path}"
         for row in record.rows
         if row.lost_too_much and row.lost is not None
@@ -299,5 +213,6 @@ def _circumstances(record: ResultsRecord) -> str:
     )
 
 
-def _plain(metric: str) -> str:
+def plain(metric: str) -> str:
+    """The name of a metric as words."""
     return metric.replace("_", " ")

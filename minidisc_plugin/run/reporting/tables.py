@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from minidisc_plugin.contracts.records import ResultsRecord, ScheduleRecord, read_results, read_schedule
 from minidisc_plugin.run.reporting.console import standard_output, text
-from minidisc_plugin.run.reporting.rows import Grid, choice, results_grid, schedule_grid
+from minidisc_plugin.run.reporting.rows import Grid, results_grid
+from minidisc_plugin.run.reporting.schedule_rows import choice, schedule_grid
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,7 +8,8 @@ import pytest
 from minidisc_plugin.contracts.records import ResultsRecord, ScheduleRecord
 from minidisc_plugin.run.reporting.card import write_model_card
 from minidisc_plugin.run.reporting.plot import plot_tradeoff
-from minidisc_plugin.run.reporting.rows import results_grid, schedule_grid
+from minidisc_plugin.run.reporting.rows import results_grid
+from minidisc_plugin.run.reporting.schedule_rows import schedule_grid
 from minidisc_plugin.run.reporting.tables import markdown_table
 
 hub = pytest.importorskip("huggingface_hub")

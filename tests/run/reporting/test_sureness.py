@@ -10,14 +10,16 @@ import pytest
 
 from minidisc_plugin.contracts.records import ScheduleRecord
 from minidisc_plugin.run.reporting.plot import plot_tradeoff
-from minidisc_plugin.run.reporting.rows import schedule_grid
+from minidisc_plugin.run.reporting.schedule_rows import schedule_grid
 
 SCHEDULE = Callable[..., ScheduleRecord]
 
 
 def sure(schedule: ScheduleRecord, shares: dict[float, float], **changes: Any) -> ScheduleRecord:
     candidates = [
-        one.model_copy(update={"chosen_in": shares.get(one.scale), "metric_interval": (0.7, 0.9), "log_loss": one.scale})
+        one.model_copy(
+            update={"chosen_in": shares.get(one.scale), "metric_interval": (0.7, 0.9), "log_loss": one.scale}
+        )
         for one in schedule.candidates
     ]
     return schedule.model_copy(update={"candidates": candidates, **changes})

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn, get_args
 
 from minidisc_plugin.cli.olive_package import olive_package_arguments, olive_package_command
-from minidisc_plugin.contracts.values import Rule
+from minidisc_plugin.contracts.rules import Rule
 from minidisc_plugin.foundation.errors import MinidiscError, StorageError
 from minidisc_plugin.foundation.printable import one_line, printable
 from minidisc_plugin.foundation.process_memory import restart_without_thread_cache

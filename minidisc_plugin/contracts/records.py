@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from minidisc_plugin.contracts.values import Guide, Rule
+from minidisc_plugin.contracts.rules import Rule
+from minidisc_plugin.contracts.values import Guide
 from minidisc_plugin.foundation import atomic
 from minidisc_plugin.foundation.errors import RunDirectoryError
 

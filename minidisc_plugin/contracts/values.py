@@ -23,8 +23,6 @@ _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
 Items = TypeVar("Items", bound=Sequence[Any])
 Guide = Literal["assistant", "teacher", "both"]
 """What a student follows once there is an assistant."""
-Rule = Literal["lambda", "log_loss", "gap"]
-"""By what the assistant is chosen among the candidates."""
 
 
 class Settings(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from minidisc_plugin.contracts.records import ScheduleRecord, read_schedule
-from minidisc_plugin.contracts.values import Rule
+from minidisc_plugin.contracts.rules import Rule
 from minidisc_plugin.foundation.errors import ConfigError, RunDirectoryError
 from minidisc_plugin.schedulers.choosing import reasons, settle
 from minidisc_plugin.selection import TEACHER, Criterion

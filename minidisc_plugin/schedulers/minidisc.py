@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from minidisc_plugin.contracts.hookspecs import hookimpl
+from minidisc_plugin.contracts.rules import Rule
 from minidisc_plugin.contracts.scheduler import PlannedStage, Schedule, Scheduler
-from minidisc_plugin.contracts.values import Rule
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.schedulers.candidates import candidate_scales, conclude
 from minidisc_plugin.schedulers.choosing import settle

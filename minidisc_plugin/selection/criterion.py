@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from minidisc_plugin.contracts.values import Rule
+from minidisc_plugin.contracts.rules import Rule
 from minidisc_plugin.foundation.errors import ConfigError, MetricError
 from minidisc_plugin.selection.tradeoff import check_candidates, check_count, largest, tradeoff
 

@@ -60,7 +60,10 @@ def state_of(model: PreTrainedModel) -> tuple[dict[str, Tensor], str]:
     return {name: value.clone() for name, value in model.state_dict().items()}, model.config.to_json_string()
 
 
-@pytest.mark.parametrize("call", [by_quantize, by_dictionary, by_data, by_prepare])
+@pytest.mark.parametrize(
+    "call",
+    [by_quantize, by_prepare, *(pytest.param(call, marks=pytest.mark.slow) for call in (by_dictionary, by_data))],
+)
 def test_each_call_gives_a_finished_student_and_leaves_the_teacher(
     call: Any, teacher: PreTrainedModel, trial: Trial, run_files: Path, tmp_path: Path
 ) -> None:

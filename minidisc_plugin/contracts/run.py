@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from minidisc_plugin.contracts.artefact import Artefact
+from minidisc_plugin.contracts.pool import Pool
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -54,16 +55,9 @@ class Splits:
         return concatenate_datasets(found) if found else None
 
     @cached_property
-    def pool(self) -> Dataset:
-        """All that an epoch's examples are drawn from."""
-        from datasets import concatenate_datasets
-
-        return self.train if self.further is None else concatenate_datasets([self.train, self.further])
-
-    @property
-    def drawn(self) -> int | None:
-        """Examples of an epoch, where they are not all of `pool`: as many as `train` has."""
-        return None if self.further is None else len(self.train)
+    def pool(self) -> Pool:
+        """What an epoch's examples are drawn from."""
+        return Pool(self.train, self.further)
 
     @property
     def rows(self) -> dict[str, int]:

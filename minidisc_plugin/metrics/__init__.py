@@ -110,7 +110,7 @@ class LoadedMetric:
         self.name, self.key = name, result_key(name)
         self._options = dict(options or {})
         self._module = load_metric(name, configuration)
-        # Of those that ship with this package nothing has to be checked by Arrow, which takes ten times as long.
+        # Of those that ship with this package nothing has to be checked by Arrow, which takes several times as long.
         self._compute = self._module._compute if name in shipped_metrics() else self._module.compute
 
     @property

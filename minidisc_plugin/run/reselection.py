@@ -7,7 +7,7 @@ import os
 from minidisc_plugin.contracts.records import ScheduleRecord, read_schedule
 from minidisc_plugin.contracts.rules import Rule
 from minidisc_plugin.foundation.errors import ConfigError, RunDirectoryError
-from minidisc_plugin.schedulers.choosing import reasons, settle
+from minidisc_plugin.schedulers.choosing import criterion_of, reasons, settle
 from minidisc_plugin.selection import TEACHER, Criterion
 
 
@@ -35,22 +35,17 @@ def select_again(
         MetricError: the run did not measure what the rule needs.
     """
     record = read_schedule(run_dir)
-    own = record.chosen_by or (None if record.lam is None else "lambda")
+    own = criterion_of(record)
     if own is None:
         raise RunDirectoryError(
             f"{os.fspath(run_dir)}: scheduler {record.scheduler!r} does not choose by a rule, "
             "so there is nothing to choose again; run with scheduler: minidisc"
         )
-    rule = rule or own
+    rule = rule or own.rule
     for weight, name, needed in ((lam, "lambda", "lambda"), (gap_weight, "gap weight", "gap")):
         if weight is not None and rule != needed:
             raise ConfigError(f"the {name} does nothing in the rule {rule!r}; leave it out, or choose by {needed!r}")
-    usual = Criterion(rule)
-    criterion = Criterion(
-        rule,
-        next(weight for weight in (lam, record.lam, usual.lam) if weight is not None),
-        next(weight for weight in (gap_weight, record.gap_weight, usual.gap_weight) if weight is not None),
-    )
+    criterion = Criterion(rule, own.lam if lam is None else lam, own.gap_weight if gap_weight is None else gap_weight)
     count = max(1, len(record.assistants)) if assistants is None else assistants
     candidates = settle(record.candidates, criterion, record.target_scale, count)
     return record.model_copy(

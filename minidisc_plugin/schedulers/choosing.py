@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from minidisc_plugin.contracts.records import Candidate
+from minidisc_plugin.contracts.records import Candidate, ScheduleRecord
 from minidisc_plugin.foundation.errors import MetricError
 from minidisc_plugin.selection import Criterion, Scores, lambda_range, tradeoff
 
@@ -48,7 +48,7 @@ def settle(candidates: Sequence[Candidate], criterion: Criterion, target: float,
         ConfigError: a weight or `count` is out of its range.
     """
     racing = [candidate for candidate in candidates if candidate.metric is not None and candidate.dropped_after is None]
-    scores = {one.scale: Scores(one.metric, one.log_loss, one.gap) for one in racing}
+    scores = {one.scale: scores_of(one) for one in racing}
     chosen = criterion.choose(scores, target, count)
     shares = _shares(racing, criterion, target, count)
     settled = []
@@ -59,6 +59,22 @@ def settle(candidates: Sequence[Candidate], criterion: Criterion, target: float,
         changes = {"tradeoff": worth, "selected": one.scale in chosen, "chosen_in": shares.get(one.scale)}
         settled.append(one.model_copy(update=changes))
     return settled
+
+
+def scores_of(candidate: Candidate) -> Scores:
+    """What a candidate scored."""
+    return Scores(candidate.metric, candidate.log_loss, candidate.gap)
+
+
+def criterion_of(record: ScheduleRecord) -> Criterion | None:
+    """By what a run chose; None where its scheduler has no such rule."""
+    rule, usual = record.chosen_by, Criterion()
+    if rule is None and record.lam is not None:  # of an earlier release
+        rule = "lambda"
+    if rule is None:
+        return None
+    lam, gap_weight = record.lam, record.gap_weight
+    return Criterion(rule, usual.lam if lam is None else lam, usual.gap_weight if gap_weight is None else gap_weight)
 
 
 def reasons(candidates: Sequence[Candidate], criterion: Criterion, metric: str) -> dict[str, Any]:
@@ -86,9 +102,10 @@ def interval(values: Sequence[float]) -> tuple[float, float] | None:
     """The 2.5th and the 97.5th of a hundred sorted values; None where one is not known, or there are none."""
     if not values or not all(map(math.isfinite, values)):
         return None
-    ordered = sorted(values)
-    last = len(ordered) - 1
-    return _rounded(ordered[math.floor(0.025 * last)]), _rounded(ordered[math.ceil(0.975 * last)])
+    import numpy as np  # tables and plots import this module, and are cheap
+
+    low, high = np.quantile(values, 0.025, method="lower"), np.quantile(values, 0.975, method="higher")
+    return _rounded(float(low)), _rounded(float(high))
 
 
 def _shares(racing: Sequence[Candidate], criterion: Criterion, target: float, count: int) -> dict[float, float]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from minidisc_plugin.contracts.pool import Pool
 from minidisc_plugin.training.arguments import evaluates, tokenizer_argument
 from minidisc_plugin.training.batches import sorted_by_length
 
@@ -29,8 +30,7 @@ class Data:
         validation: For early stopping, where there are any.
         collator: As `Trainer` takes it.
         tokenizer: Likewise.
-        further: Examples of the columns of `train` whose labels are placeholders, where there are any. An epoch draws
-            as many examples as `train` has from both together.
+        further: See Pool.
     """
 
     train: Dataset
@@ -45,16 +45,9 @@ class Data:
         object.__setattr__(self, "selection", sorted_by_length(self.selection))
 
     @cached_property
-    def pool(self) -> Dataset:
-        """All that an epoch's examples are drawn from."""
-        from datasets import concatenate_datasets
-
-        return self.train if self.further is None else concatenate_datasets([self.train, self.further])
-
-    @property
-    def drawn(self) -> int | None:
-        """Examples of an epoch, where they are not all of `pool`."""
-        return None if self.further is None else len(self.train)
+    def pool(self) -> Pool:
+        """What an epoch's examples are drawn from."""
+        return Pool(self.train, self.further)
 
 
 @dataclass(frozen=True)
@@ -102,7 +95,7 @@ def trainer_arguments(data: Data, score: Score, args: TrainingArguments) -> dict
     if validation is None and evaluates(args):
         validation = data.selection
     return {
-        "train_dataset": data.pool,
+        "train_dataset": data.pool.examples,
         "eval_dataset": validation,
         "compute_metrics": score.compute,
         tokenizer_argument(): data.tokenizer,

@@ -36,12 +36,13 @@ class Examined:
 
     def by_scale(self) -> list[dict[str, Any]]:
         """What there is to keep of each scale: means over the split, and the draws."""
-        losses, gaps = (_mean_of_known(values) for values in (self.losses, self.gaps))
+        once = np.arange(len(self.losses))[None]
+        losses, gaps = (_means(values, once) for values in (self.losses, self.gaps))
         return [
             {
                 "metric": metric,
-                "log_loss": losses[place],
-                "gap": gaps[place],
+                "log_loss": losses[place][0],
+                "gap": gaps[place][0],
                 "resampled": {
                     "metric": self.drawn_metrics[place] if self.drawn_metrics else [],
                     "log_loss": self.drawn_losses[place],
@@ -52,10 +53,15 @@ class Examined:
         ]
 
 
-def _mean_of_known(values: NDArray[Any]) -> list[float]:
-    """(scales,) means of (examples, scales) values, those that are NaN left out."""
-    counts = (~np.isnan(values)).sum(0)
-    return [float(part) for part in np.where(counts, np.nansum(values, 0) / np.maximum(counts, 1), np.nan)]
+def _means(values: NDArray[Any], rows: NDArray[Any]) -> list[list[float]]:
+    """(scales, draws) means of (examples, scales) values over (draws, examples) rows, those that are NaN left out."""
+    known = ~np.isnan(values)
+    found = []
+    for column, is_known in zip(np.where(known, values, 0.0).astype(np.float64).T, known.T, strict=True):
+        counts = is_known[rows].sum(1)
+        means = np.where(counts, column[rows].sum(1) / np.maximum(counts, 1), np.nan)
+        found.append([float(mean) for mean in means])
+    return found
 
 
 class Draws:
@@ -72,13 +78,7 @@ class Draws:
 
     def means(self, values: NDArray[Any]) -> list[list[float]]:
         """(scales, draws) means of (examples, scales) values, those that are NaN left out."""
-        found = []
-        for column in np.asarray(values, dtype=np.float64).T:
-            known = ~np.isnan(column)
-            counts = known[self.rows].sum(1)
-            sums = np.where(known, column, 0.0)[self.rows].sum(1)
-            found.append([float(part) for part in np.where(counts, sums / np.maximum(counts, 1), np.nan)])
-        return found
+        return _means(values, self.rows)
 
     def metrics(self, compute: Callable[[NDArray[Any]], float | None]) -> list[float] | None:
         """(draws,) what `compute` makes of the rows of each draw; None where it makes nothing of them."""

@@ -78,7 +78,7 @@ class TeacherOutputs:
         from minidisc_plugin.training.teacher_store import Examples, reads_cache
 
         data = self._evaluator.data
-        dataset = data.pool
+        dataset = data.pool.examples
         if not reads_cache(self._engine.teacher_cache, self._args, len(data.train), len(dataset)):
             return None
         trainer = self._evaluator.trainer(teacher, stage, dataset)

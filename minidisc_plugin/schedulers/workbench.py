@@ -66,7 +66,7 @@ class Workbench:
         self._evaluator = Evaluator(teacher, task, data, score, training.args, arguments)
         self._ranker = Ranker(network, self._evaluator, self.journal)
         self._outputs = TeacherOutputs(training, self._evaluator, self.journal)
-        self.stages = Stages(training, self.journal, arguments, self._outputs, data.drawn)
+        self.stages = Stages(training, self.journal, arguments, self._outputs, data.pool.drawn)
 
     @property
     def args(self) -> TrainingArguments:

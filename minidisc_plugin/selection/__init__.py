@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from minidisc_plugin.selection.criterion import TEACHER, Criterion, Scores
+from minidisc_plugin.selection.criterion import TEACHER, Criterion, Scores, choose
 from minidisc_plugin.selection.halving import losing, rungs
 from minidisc_plugin.selection.metric_range import MetricRange, known_range, to_unit
-from minidisc_plugin.selection.tradeoff import check_candidates, choose, lambda_range, largest, tradeoff
+from minidisc_plugin.selection.tradeoff import check_candidates, lambda_range, largest, tradeoff
 
 __all__ = [
     "TEACHER",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 
 from minidisc_plugin.contracts.rules import Rule
 from minidisc_plugin.foundation.errors import ConfigError, MetricError
-from minidisc_plugin.selection.tradeoff import check_candidates, check_count, largest, tradeoff
+from minidisc_plugin.selection.tradeoff import check_candidates, check_count, check_lambda, largest, tradeoff
 
 TEACHER = 1.0
 """The scale of the teacher among candidates: the student is then distilled from it, without an assistant."""
@@ -49,7 +50,9 @@ class Criterion:
     def value(self, scale: float, scores: Scores) -> float | None:
         """What a candidate is worth, larger is better; None where it cannot be told."""
         if self.rule == "lambda":
-            return None if _unknown(scores.metric) else tradeoff(float(scores.metric or 0.0), scale, self.lam)
+            check_lambda(self.lam)
+            metric = scores.metric
+            return None if metric is None or _unknown(metric) else tradeoff(metric, scale, self.lam)
         if not 0 <= self.gap_weight < math.inf:
             raise ConfigError(f"the gap weight is {self.gap_weight!r}, not a finite number >= 0")
         if _unknown(scores.log_loss):
@@ -78,10 +81,18 @@ class Criterion:
         if len(known) < count:
             what = {"lambda": "metric", "log_loss": "log-loss", "gap": "log-loss and divergence"}[self.rule]
             raise MetricError(
-                f"{count} candidates wanted, {len(known)} of {len(scores)} have a finite {what}; lower the learning "
-                "rate or give more candidates"
+                f"{count} candidates wanted, {len(known)} have a finite {what} ({self._listed(scores)}); lower the "
+                "learning rate or give more candidates"
             )
         return largest(known, count)
+
+    def _listed(self, scores: Mapping[float, Scores]) -> str:
+        """What was measured of each candidate, the largest first."""
+        measured = {scale: found.metric if self.rule == "lambda" else found.log_loss for scale, found in scores.items()}
+        return ", ".join(
+            f"{scale:g}: {math.nan if measured[scale] is None else measured[scale]:g}"
+            for scale in sorted(scores, reverse=True)
+        )
 
     def words(self, metric: str) -> str:
         """The rule as a sentence has it."""
@@ -92,5 +103,29 @@ class Criterion:
         return f"lowest log-loss + {self.gap_weight:g} * divergence of the student's slice"
 
 
-def _unknown(value: float | None) -> bool:
-    return value is None or not math.isfinite(value)
+def choose(metrics: Mapping[float, float], lam: float, target: float, count: int = 1) -> tuple[float, ...]:
+    """Choose the teacher assistants: the candidates with the largest lambda-tradeoff.
+
+    Tradeoffs within 1e-12 of the largest tie with it, and a tie goes to the smallest scale, the cheapest
+    assistant. A candidate whose metric is NaN or infinite is never chosen.
+
+    Args:
+        metrics: candidate scale -> its metric in [0, 1]; the order does not matter.
+        lam: lambda, finite and >= 0.
+        target: the student's scale; every candidate is strictly between it and 1.
+        count: how many assistants, >= 1.
+
+    Returns:
+        `count` keys of `metrics` from largest to smallest: teacher -> larger -> smaller -> student.
+
+    Raises:
+        ConfigError: a scale that `check_candidates` refuses, or lambda or count out of range.
+        MetricError: a finite metric outside [0, 1], or fewer finite metrics than `count`.
+    """
+    scales = check_candidates(list(metrics), target)
+    return Criterion(lam=lam).choose({scale: Scores(metrics[scale]) for scale in scales}, target, count)
+
+
+def _unknown(value: object) -> bool:
+    """Whether it is no finite number; what is no number at all is left for others to refuse."""
+    return value is None or (isinstance(value, Real) and not math.isfinite(value))

@@ -25,7 +25,7 @@ def _check_metric(metric: float, scale: float | None = None) -> float:
     return float(metric)
 
 
-def _check_lambda(lam: float) -> float:
+def check_lambda(lam: float) -> float:
     """Give lambda back as a finite float >= 0; ConfigError otherwise."""
     if not _is_number(lam) or not 0.0 <= lam < math.inf:
         raise ConfigError(f"lambda is {lam!r}, not a finite number >= 0; the published value is 0.2")
@@ -49,7 +49,7 @@ def tradeoff(metric: float, scale: float, lam: float = 0.2) -> float:
     """
     if not _is_number(scale) or not 0.0 < scale <= 1.0:
         raise ConfigError(f"scale is {scale!r}, not a number in (0, 1]")
-    return _check_metric(metric) + _check_lambda(lam) * (1.0 - float(scale))
+    return _check_metric(metric, scale) + check_lambda(lam) * (1.0 - float(scale))
 
 
 def check_candidates(scales: Sequence[float], target: float) -> tuple[float, ...]:
@@ -95,43 +95,6 @@ def check_count(count: int) -> None:
     """
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ConfigError(f"the number of assistants is {count!r}, not a whole number >= 1")
-
-
-def choose(metrics: Mapping[float, float], lam: float, target: float, count: int = 1) -> tuple[float, ...]:
-    """Choose the teacher assistants: the candidates with the largest lambda-tradeoff.
-
-    Tradeoffs within 1e-12 of the largest tie with it, and a tie goes to the smallest scale, the cheapest
-    assistant. A candidate whose metric is NaN or infinite is never chosen.
-
-    Args:
-        metrics: candidate scale -> its metric in [0, 1]; the order does not matter.
-        lam: lambda, finite and >= 0.
-        target: the student's scale; every candidate is strictly between it and 1.
-        count: how many assistants, >= 1.
-
-    Returns:
-        `count` keys of `metrics` from largest to smallest: teacher -> larger -> smaller -> student.
-
-    Raises:
-        ConfigError: a scale that `check_candidates` refuses, or lambda or count out of range.
-        MetricError: a finite metric outside [0, 1], or fewer finite metrics than `count`.
-    """
-    scales = check_candidates(list(metrics), target)
-    _check_lambda(lam)
-    check_count(count)
-    values: dict[float, float] = {}
-    for scale in scales:
-        metric = metrics[scale]
-        if _is_number(metric) and not math.isfinite(metric):
-            continue
-        values[scale] = tradeoff(_check_metric(metric, scale), scale, lam)
-    if len(values) < count:
-        listed = ", ".join(f"{scale:g}: {metrics[scale]:g}" for scale in scales)
-        raise MetricError(
-            f"{count} candidates wanted, {len(values)} have a finite metric ({listed}); lower the "
-            "learning rate or give more candidates"
-        )
-    return largest(values, count)
 
 
 def largest(values: Mapping[float, float], count: int = 1) -> tuple[float, ...]:

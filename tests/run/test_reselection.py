@@ -84,7 +84,7 @@ def test_two_assistants(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         (["--lambda", "nan"], "lambda"),
         (["--assistants", "0"], "assistants"),
         (["--assistants", "7"], "7 candidates wanted"),
-        (["--rule", "gap"], "1 candidates wanted, 0 of 6 have a finite log-loss and divergence"),
+        (["--rule", "gap"], "1 candidates wanted, 0 have a finite log-loss and divergence"),
         (["--rule", "log_loss", "--lambda", "0.1"], "lambda does nothing in the rule 'log_loss'"),
         (["--gap-weight", "2"], "gap weight does nothing in the rule 'lambda'"),
     ],

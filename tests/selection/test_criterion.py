@@ -53,7 +53,7 @@ def test_what_is_unknown_is_never_chosen(unknown: float | None) -> None:
     found = {**FOUND, 0.5: Scores(0.9, log_loss=unknown, gap=0.0), 0.3: Scores(0.9, log_loss=0.1, gap=unknown)}
     assert Criterion("log_loss").choose(found, 0.1) == (0.3,)
     assert Criterion("gap").choose(found, 0.1) == (0.2,)
-    with pytest.raises(MetricError, match="2 candidates wanted, 1 of 3 have a finite log-loss and divergence"):
+    with pytest.raises(MetricError, match="2 candidates wanted, 1 have a finite log-loss and divergence"):
         Criterion("gap").choose(found, 0.1, 2)
 
 

@@ -160,6 +160,8 @@ def _said(config: CompressionConfig, training: Mapping[str, Any], settled: Mappi
         yield "engine.teacher_cache_dir does nothing with engine.teacher_cache: false"
     if config.scheduler_config.get("sampling") == "all" and config.scheduler_config.get("random_candidates", 1) != 1:
         yield "scheduler_config.random_candidates does nothing with scheduler_config.sampling: all"
+    if config.scheduler_config.get("rule", "lambda") != "lambda" and config.scheduler_config.get("halving"):
+        yield f"scheduler_config.halving does nothing with scheduler_config.rule: {config.scheduler_config['rule']}"
     examples_given = config.quantization.calibration_examples != QuantizationConfig().calibration_examples
     if examples_given and not any(WAYS[scheme].calibrated for scheme in config.quantization.schemes):
         yield "quantization.calibration_examples does nothing with schemes that calibrate nothing"

@@ -95,7 +95,9 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
     macs = {scale: _macs(nested, scale, batch) for scale in {*scales, target, 1.0}}
     calibration = _calibration(prepared, nested) if calibrated else None
     splits = prepared.splits
-    cached = reads_cache(prepared.config.engine.teacher_cache, prepared.args, len(splits.train), len(splits.pool))
+    cached = reads_cache(
+        prepared.config.engine.teacher_cache, prepared.args, len(splits.train), len(splits.pool.examples)
+    )
     return Plan(
         scheduler=prepared.config.scheduler,
         candidates=candidates,
@@ -130,7 +132,7 @@ def _calibration(prepared: Prepared, nested: NestedModel) -> Calibration:
     from minidisc_plugin.run.data.collating import collator_of
     from minidisc_plugin.run.plan.calibration import calibrate
 
-    examples = prepared.splits.pool
+    examples = prepared.splits.pool.examples
     batch = collator_of(prepared)([examples[row] for row in epoch_of(prepared).usual])
     stages = planned_stages(prepared)
     nested.model.to(prepared.args.device)

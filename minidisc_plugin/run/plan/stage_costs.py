@@ -65,7 +65,9 @@ def epoch_of(prepared: Prepared, by_inc: bool = False) -> Epoch:
     padded_to = prepared.config.max_length if engine.padding == "max_length" else None
     tokens = None if by_inc else engine.tokens_per_batch
     splits = prepared.splits
-    return first_epoch(splits.pool, prepared.args, tokens, padded_to, whole_steps=by_inc, drawn=splits.drawn)
+    return first_epoch(
+        splits.pool.examples, prepared.args, tokens, padded_to, whole_steps=by_inc, drawn=splits.pool.drawn
+    )
 
 
 def is_left_to_inc(prepared: Prepared, stage: PlannedStage) -> bool:
@@ -87,7 +89,7 @@ def _stage_cost(
     steps = _steps(prepared, len(epoch.batches))
     # A cache runs the teacher once for each example that may be drawn, and not in every epoch.
     epochs = max(1.0, steps * accumulated / len(epoch.batches))
-    in_all = len(prepared.splits.pool) / len(prepared.splits.train)
+    in_all = len(prepared.splits.pool.examples) / len(prepared.splits.train)
     share = in_all / epochs if cached and not by_inc else 1.0
     trained = sum(PASSES_OF_A_TRAINED_EXAMPLE * macs[scale] * passes for scale, passes in stage.passes.items())
     followed = sum(macs[scale] for scale in stage.followed)

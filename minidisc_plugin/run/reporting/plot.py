@@ -13,6 +13,7 @@ from minidisc_plugin.contracts.records import Candidate, ScheduleRecord
 from minidisc_plugin.foundation.atomic import atomic_path
 from minidisc_plugin.foundation.litter import plotting_beside
 from minidisc_plugin.run.reporting.schedule_rows import choice
+from minidisc_plugin.schedulers.choosing import criterion_of, scores_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,11 +92,11 @@ def _plot(schedule: ScheduleRecord, path: str | os.PathLike[str]) -> None:
 
 def _worth(schedule: ScheduleRecord, candidate: Candidate) -> float | None:
     """What the rule compares: the tradeoff, of which the largest wins, or a loss, of which the lowest does."""
-    if schedule.chosen_by is None or schedule.lam is not None:
+    criterion = criterion_of(schedule)
+    if criterion is None or criterion.rule == "lambda":
         return candidate.tradeoff
-    if schedule.gap_weight is None or candidate.log_loss is None:
-        return candidate.log_loss
-    return None if candidate.gap is None else candidate.log_loss + schedule.gap_weight * candidate.gap
+    value = criterion.value(candidate.scale, scores_of(candidate))
+    return None if value is None else -value
 
 
 def _draw_intervals(axis: Axes, candidates: Sequence[Candidate]) -> None:

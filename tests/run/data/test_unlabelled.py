@@ -138,10 +138,12 @@ def test_labelled_splits_are_what_they_would_be_alone(run_files: Path, tmp_path:
     for name in ("train", "selection", "validation", "report"):
         mine, theirs = getattr(alone.splits, name), getattr(both.splits, name)
         assert mine.to_list() == theirs.to_list()
-    assert alone.splits.rows == {} and alone.splits.pool is alone.splits.train and alone.splits.drawn is None
+    assert (
+        alone.splits.rows == {} and alone.splits.pool.examples is alone.splits.train and alone.splits.pool.drawn is None
+    )
     assert both.splits.rows == {"labelled": 216, "unlabelled": 70, "altered": 432}
-    assert len(both.splits.pool) == 718 and both.splits.drawn == 216
-    assert both.splits.pool.features == alone.splits.train.features
+    assert len(both.splits.pool.examples) == 718 and both.splits.pool.drawn == 216
+    assert both.splits.pool.examples.features == alone.splits.train.features
     told = dict(both.inputs)
     assert told.pop("dataset (unlabelled split)")
     assert told == dict(alone.inputs)
@@ -168,4 +170,4 @@ def test_what_cannot_be_drawn_from_is_refused(run_files: Path, tmp_path: Path) -
 
 def test_an_objective_that_reads_no_labels_is_taken(run_files: Path, tmp_path: Path) -> None:
     of_teacher = {"augment": 1, "objective": "knowledge_distillation", "loss_weights": [0.0, 1.0]}
-    assert prepared(run_files, tmp_path, distillation=of_teacher).splits.drawn == 216
+    assert prepared(run_files, tmp_path, distillation=of_teacher).splits.pool.drawn == 216

@@ -110,6 +110,7 @@ def test_a_run_that_would_not_be_the_one_meant_is_refused(
         ({"save_strategy": "no", "save_total_limit": 3}, {}, "training.save_total_limit"),
         ({"dataloader_in_order": False}, {}, "training.dataloader_in_order"),
         ({}, {"scheduler_config": {"sampling": "all", "random_candidates": 2}}, "scheduler_config.random_candidates"),
+        ({}, {"scheduler_config": {"rule": "gap", "halving": True}}, "scheduler_config.halving does nothing"),
         ({}, {"scheduler": "direct", "distillation": {"guide": "both"}}, "distillation.guide does nothing"),
         (
             {},

@@ -55,3 +55,20 @@ def test_an_objective_of_logits_reads_a_cache_of_logits(task: str, kind: str, me
     data["training"]["max_steps"] = 2
     student = compress(CompressionConfig.model_validate(data)).results.row("student")
     assert student is not None and student.metric is not None
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "metric"),
+    [
+        ("token-classification", "token-classification", "seqeval"),
+        ("question-answering", "question-answering", "squad"),
+        ("text-generation", "gpt2", "bits_saved"),
+        ("text2text-generation", "t5", "bits_saved"),
+    ],
+)
+def test_a_student_follows_teacher_and_assistant(task: str, kind: str, metric: str, tmp_path: Path) -> None:
+    data = {**make_task_run(tmp_path, task, kind, metric, epochs=1), "distillation": {"guide": "both"}}
+    data["training"]["max_steps"] = 1
+    result = compress(CompressionConfig.model_validate(data))
+    student = result.results.row("student")
+    assert result.schedule.assistants and student is not None and student.metric is not None

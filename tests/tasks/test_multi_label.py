@@ -345,6 +345,16 @@ def test_the_other_objective_and_a_cache_work_too(objective: str, files: Path, t
     assert row is not None and row.metric is not None and row.metric > 0.7
 
 
+@pytest.mark.parametrize("objective", ["minidisc", "knowledge_distillation"])
+def test_a_student_follows_teacher_and_assistant(objective: str, files: Path, tmp_path: Path) -> None:
+    squared = {"loss_types": ["CE", "MSE"], "loss_weights": [0.0, 1.0]} if objective != "minidisc" else {}
+    distillation = {"objective": objective, "guide": "both", **squared}
+    data = settings(files, tmp_path / "out", distillation=distillation)
+    result = compress(CompressionConfig.model_validate(data))
+    row = result.results.row("student")
+    assert result.schedule.assistants and row is not None and row.metric is not None and row.metric > 0.7
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not available("openvino"), reason="OpenVINO is not installed")
 def test_exports_are_measured_alike(files: Path, tmp_path: Path) -> None:

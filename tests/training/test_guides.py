@@ -47,6 +47,25 @@ def test_classes_that_do_not_exist_take_no_share() -> None:
     torch.testing.assert_close(mixed.logits[:, :5].softmax(-1), fewer.logits.softmax(-1))
 
 
+def test_logits_themselves_keep_their_place() -> None:
+    # A model with itself is itself, which squared errors of logits see.
+    teacher = outputs(0, 6, 4)
+    torch.testing.assert_close(mean_of_guides(teacher, teacher, regression=False).logits, teacher.logits)
+    mask = torch.ones(6, 4).bool()
+    mask[:3, 0] = mask[3:, 3] = False
+    mixed = mean_of_guides(teacher, teacher, regression=False, mask=mask).logits
+    torch.testing.assert_close(mixed[mask], teacher.logits[mask])
+    assert torch.isfinite(mixed).all(), "where no class is, a squared error would spoil gradients"
+
+
+def test_labels_of_a_multi_label_model_stay_against_zero() -> None:
+    teacher, assistant = outputs(0, 9, 2), outputs(1, 9, 2)
+    teacher.logits[:, 0] = assistant.logits[:, 0] = 0.0
+    mixed = mean_of_guides(teacher, assistant, regression=False).logits
+    chance = (teacher.logits[:, 1].sigmoid() + assistant.logits[:, 1].sigmoid()) / 2
+    torch.testing.assert_close(mixed, torch.stack([torch.zeros(9), chance.logit()], dim=1), atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("cached", [(False, False), (True, True), (True, False), (False, True)])
 def test_a_step_follows_both(bench: Bench, tmp_path: Path, cached: tuple[bool, bool]) -> None:
     student, twin = make_nested(**STILL).extract(0.5), make_nested(**STILL).extract(0.5)

@@ -58,24 +58,32 @@ def try_teacher(prepared: Prepared) -> None:
 
 
 def try_objective(prepared: Prepared) -> None:
-    """Let a third party's objective compare a model with itself, on two examples.
+    """Let the objective compare a model with itself, and with what else is followed, on two examples.
 
     Raises:
-        PluginError: it cannot be trained by.
+        PluginError: a third party's cannot be trained by.
     """
     import torch
+
+    from minidisc_plugin.training.guides import mean_of_guides
 
     config, task, teacher = prepared.config, prepared.task, prepared.teacher
     registered = pick("objective", config.distillation.objective, "distillation.objective")
     objective = make_objective(registered, config.distillation, regression=task.regression(teacher.config))
-    if not isinstance(objective, GuardedObjective):
-        return
     batch = {name: value.to(teacher.device) for name, value in _batch(prepared).items()}
     given = {**task.inputs(batch, teacher), **task.options, "output_hidden_states": objective.needs_hidden_states}
     with torch.no_grad():
         output = teacher(**given)
-    with torch.enable_grad():
-        objective.rehearse(*task.compared(teacher(**given), output, batch))
+    guarded = isinstance(objective, GuardedObjective)
+    with torch.set_grad_enabled(guarded):
+        student, target, asked = task.compared(teacher(**given) if guarded else output, output, batch)
+    if config.distillation.guide == "both":
+        mask = asked.get("logits_mask")
+        target = mean_of_guides(target, target, regression=objective.regression, mask=mask)
+    if isinstance(objective, GuardedObjective):
+        objective.rehearse(student, target, asked)
+    else:
+        objective(student, target, asked)
 
 
 def try_saving(config: CompressionConfig, tokenizer: Any, teacher: PreTrainedModel) -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 class ScalesEvaluation(TaskTrainer):
     """A Trainer whose metrics come once per scale (`eval_accuracy@0.3`), and as their mean.
 
+    A scale that is evaluated no longer counts in the mean with the value that it had last: whoever follows the mean, as
+    early stopping does, compares like with like.
+
     Attributes:
         nested: The network; `Trainer` sees its inner model.
         evaluated: The scales; the network is left at its largest.
@@ -90,9 +93,18 @@ class ScalesEvaluation(TaskTrainer):
             of_scales.append({f"{metric_key_prefix}_{name}": value for name, value in values.items()})
             metrics |= {f"{name}@{scale:g}": value for name, value in of_scales[-1].items()}
         for name in of_scales[0]:
-            each = [values[name] for values in of_scales]
+            each = [values[name] for values in of_scales] + self._left_behind(name)
             metrics[name] = float(np.mean(each)) if all(map(math.isfinite, each)) else math.nan
         return EvalLoopOutput(predictions[-1], found.label_ids, metrics, found.num_samples)
+
+    def _left_behind(self, name: str) -> list[float]:
+        """A metric's last value of each scale that was evaluated earlier in this training, and is no longer."""
+        still = {f"{name}@{scale:g}" for scale in self.evaluated}
+        last: dict[str, float] = {}
+        for entry in self.state.log_history:
+            values = {key: value for key, value in entry.items() if key.startswith(f"{name}@") and key not in still}
+            last |= {key: value for key, value in values.items() if math.isfinite(value)}
+        return list(last.values())
 
 
 class ScalesEvaluator(ScalesEvaluation):

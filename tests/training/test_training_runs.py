@@ -76,6 +76,26 @@ def test_evaluation_measures_every_scale_and_their_mean(bench: Bench) -> None:
     assert {name for name in found if "@" in name and "accuracy" in name} == {f"eval_accuracy@{s:g}" for s in SCALES}
 
 
+def test_a_dropped_scale_counts_with_what_it_had_last(bench: Bench) -> None:
+    measured = {"eval_dataset": bench.dataset, "compute_metrics": build_compute_metrics("accuracy", regression=False)}
+    nested = make_nested()
+    trainer = bench.sandwich(nested, trainer=measured)
+    first = trainer.evaluate()
+    dropped, left = SCALES[0], SCALES[1:]
+    trainer.sampler.drop([dropped])
+    again = trainer.evaluate()
+    for name in ("eval_accuracy", "eval_loss"):
+        assert again[name] == pytest.approx(first[name], abs=1e-6), "nothing was trained, so nothing is better or worse"
+        assert f"{name}@{dropped:g}" not in again
+    with torch.no_grad():
+        nested.model.classifier.bias[1] += 9  # all are of one class now
+    changed = trainer.evaluate()
+    for name in ("eval_accuracy", "eval_loss"):
+        expected = [first[f"{name}@{dropped:g}"], *(changed[f"{name}@{scale:g}"] for scale in left)]
+        assert changed[name] == pytest.approx(sum(expected) / 4, abs=1e-6)
+        assert changed[name] != pytest.approx(first[name], abs=1e-6)
+
+
 def test_evaluation_of_a_student_is_that_of_a_plain_trainer(bench: Bench) -> None:
     measured = {"eval_dataset": bench.dataset, "compute_metrics": build_compute_metrics("accuracy", regression=False)}
     student = make_nested().extract(0.5)

@@ -9,26 +9,26 @@ from typing import Any
 
 from minidisc_plugin.contracts.records import Candidate, ScheduleRecord
 from minidisc_plugin.foundation.errors import MetricError
-from minidisc_plugin.selection import Criterion, Scores, lambda_range, tradeoff
+from minidisc_plugin.selection import Criterion, MetricRange, Scores, lambda_range, tradeoff
 
 
 def with_scores(
-    candidates: Sequence[Candidate], found: Sequence[Mapping[str, Any]], to_unit: Callable[[list[float]], list[float]]
+    candidates: Sequence[Candidate],
+    found: Sequence[Mapping[str, Any]],
+    range_of: Callable[[Sequence[float]], MetricRange],
 ) -> list[Candidate]:
     """Candidates with what was measured of them.
 
     Args:
         candidates: Without metrics.
         found: Of each, `metric` as it is reported, and where it was examined `log_loss`, `gap` and `resampled`.
-        to_unit: Brings metrics to [0, 1], all as one set.
+        range_of: Says which interval all metrics come from. Draws tell how sure a choice is, and have no say in it.
     """
-    drawn = [[_known(value) for value in one.get("resampled", {}).get("metric", [])] for one in found]
-    units = iter(to_unit([one["metric"] for one in found] + [value for values in drawn for value in values]))
-    metrics = [next(units) for _ in found]
+    source = range_of([one["metric"] for one in found])
     evaluated = []
-    for candidate, one, metric, values in zip(candidates, found, metrics, drawn, strict=True):
-        redrawn = [next(units) for _ in values]
-        changes = {"raw_metric": one["metric"], "metric": metric}
+    for candidate, one in zip(candidates, found, strict=True):
+        redrawn = [source.share(_known(value)) for value in one.get("resampled", {}).get("metric", [])]
+        changes = {"raw_metric": one["metric"], "metric": source.share(one["metric"])}
         if "resampled" in one:
             sides = {name: [_rounded(value) for value in one["resampled"][name]] for name in ("log_loss", "gap")}
             resampled = {"metric": [_rounded(value) for value in redrawn], **sides}
@@ -41,13 +41,13 @@ def with_scores(
 def settle(candidates: Sequence[Candidate], criterion: Criterion, target: float, count: int) -> list[Candidate]:
     """The candidates with what they are worth, which were chosen, and in how many draws each would have been.
 
-    Those that were dropped in training take no part.
+    Those that were dropped in training, or never measured, take no part.
 
     Raises:
         MetricError: fewer than `count` can be valued.
         ConfigError: a weight or `count` is out of its range.
     """
-    racing = [candidate for candidate in candidates if candidate.metric is not None and candidate.dropped_after is None]
+    racing = [one for one in candidates if one.dropped_after is None and (one.metric, one.log_loss) != (None, None)]
     scores = {one.scale: scores_of(one) for one in racing}
     chosen = criterion.choose(scores, target, count)
     shares = _shares(racing, criterion, target, count)

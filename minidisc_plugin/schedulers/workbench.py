@@ -17,7 +17,7 @@ from minidisc_plugin.schedulers.ranker import Ranker
 from minidisc_plugin.schedulers.resampling import DRAWS
 from minidisc_plugin.schedulers.stage import Stage, Stages
 from minidisc_plugin.schedulers.teacher_outputs import TeacherOutputs
-from minidisc_plugin.selection import MetricRange, to_unit
+from minidisc_plugin.selection import MetricRange, range_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -185,7 +185,7 @@ class Workbench:
     def _recorded(
         self, candidates: Sequence[Candidate], found: Sequence[Mapping[str, Any]], scheduler: str
     ) -> list[Candidate]:
-        evaluated = with_scores(candidates, found, lambda values: to_unit(values, self.metric, self.metric_range))
+        evaluated = with_scores(candidates, found, lambda metrics: range_of(metrics, self.metric, self.metric_range))
         for candidate in evaluated:
             self.announce("minidisc_candidate_evaluated", scheduler=scheduler, candidate=candidate)
         return evaluated

@@ -74,7 +74,8 @@ class Criterion:
             ConfigError: a scale, a weight or the count is out of its range.
             MetricError: fewer than `count` can be valued, or a metric is outside [0, 1].
         """
-        check_candidates([scale for scale in scores if scale != TEACHER], target)
+        if smaller := [scale for scale in scores if scale != TEACHER]:
+            check_candidates(smaller, target)
         check_count(count)
         values = {scale: self.value(scale, found) for scale, found in scores.items()}
         known = {scale: value for scale, value in values.items() if value is not None}

@@ -71,6 +71,12 @@ class MetricRange:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise MetricError(f"metric range [{self.low}, {self.high}] is not finite with low < high")
 
+    def share(self, value: float) -> float:
+        """Where a value lies, from 0 to 1; what lies outside is clamped, what is not finite is NaN."""
+        if not math.isfinite(value):
+            return math.nan
+        return min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
+
 
 _UNIT = MetricRange(0.0, 1.0)
 _SYMMETRIC = MetricRange(-1.0, 1.0)
@@ -93,13 +99,6 @@ def known_range(metric_name: str) -> MetricRange | None:
     return _SYMMETRIC if name in _SYMMETRIC_NAMES else None
 
 
-def _linear(value: float, source: MetricRange) -> float:
-    """Map a value from `source` to [0, 1]; a NaN stays one, an overshoot is clamped."""
-    if math.isnan(value):
-        return value
-    return min(1.0, max(0.0, (value - source.low) / (source.high - source.low)))
-
-
 def _as_float(value: object, metric: str) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise MetricError(f"metric {metric}: {value!r} is not a number")
@@ -107,8 +106,9 @@ def _as_float(value: object, metric: str) -> float:
     return number if math.isfinite(number) else math.nan
 
 
-def _source_range(numbers: Sequence[float], metric: str, declared: MetricRange | None) -> MetricRange:
-    """Decide once, for all values together, which interval they come from."""
+def range_of(values: Sequence[float], metric: str, declared: MetricRange | None = None) -> MetricRange:
+    """Decide once, for all values together, which interval they come from; arguments and errors as of `to_unit`."""
+    numbers = [_as_float(value, metric) for value in values]
     if set(_plain_name(metric).split("_")) & _LOWER_IS_BETTER:
         raise MetricError(
             f"metric {metric}: lower is better, and the lambda-tradeoff needs one where higher is better; "
@@ -159,8 +159,7 @@ def to_unit(
     """
     if isinstance(values, Mapping):
         numbers = {key: _as_float(value, metric) for key, value in values.items()}
-        source = _source_range(list(numbers.values()), metric, declared)
-        return {key: _linear(number, source) for key, number in numbers.items()}
-    listed = [_as_float(value, metric) for value in values]
-    source = _source_range(listed, metric, declared)
-    return [_linear(number, source) for number in listed]
+        source = range_of(list(numbers.values()), metric, declared)
+        return {key: source.share(number) for key, number in numbers.items()}
+    source = range_of(values, metric, declared)
+    return [source.share(_as_float(value, metric)) for value in values]

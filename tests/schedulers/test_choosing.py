@@ -7,8 +7,9 @@ import math
 import pytest
 
 from minidisc_plugin.contracts.records import Candidate
+from minidisc_plugin.foundation.errors import MetricError
 from minidisc_plugin.schedulers.choosing import interval, reasons, settle, with_scores
-from minidisc_plugin.selection import Criterion
+from minidisc_plugin.selection import Criterion, MetricRange, range_of
 
 DRAWS = {0.6: [0.9, 0.9, 0.8, 0.7], 0.3: [0.8, 0.8, 0.8, 0.8]}
 
@@ -34,9 +35,7 @@ def scored(percent: bool = False, losses: bool = True) -> list[Candidate]:
         }
         for scale, drawn in DRAWS.items()
     ]
-    return with_scores(
-        [candidate(scale) for scale in DRAWS], found, lambda values: [value / factor for value in values]
-    )
+    return with_scores([candidate(scale) for scale in DRAWS], found, lambda metrics: MetricRange(0, factor))
 
 
 @pytest.mark.parametrize("percent", [False, True])
@@ -80,3 +79,45 @@ def test_a_dropped_candidate_is_not_chosen() -> None:
 def test_intervals_need_every_draw() -> None:
     assert interval([]) is None and interval([0.1, math.nan]) is None
     assert interval([value / 1000 for value in range(1001)]) == (0.025, 0.975)
+
+
+@pytest.mark.parametrize(
+    ("metric", "drawn", "expected"),
+    [
+        ("r2", [0.4, -0.01], [0.4, 0.0]),  # an unknown metric is in [0, 1]
+        ("pearsonr", [0.9, -1.5], [0.95, 0.0]),
+        ("accuracy", [0.4, 1.2], [0.4, 1.0]),  # a draw does not say that the metrics are in percent
+    ],
+)
+def test_draws_do_not_decide_what_the_metrics_mean(metric: str, drawn: list[float], expected: list[float]) -> None:
+    found = {"metric": 0.3, "log_loss": 0.5, "gap": 0.1, "resampled": {"metric": drawn, "log_loss": [], "gap": []}}
+    (one,) = with_scores([candidate(0.5)], [found], lambda values: range_of(values, metric))
+    assert one.metric == pytest.approx(0.65 if metric == "pearsonr" else 0.3)
+    assert one.resampled is not None
+    assert one.resampled.metric == pytest.approx(expected)
+
+
+def unmeasured(metric: float | None, log_loss: float | None, scale: float = 0.5) -> Candidate:
+    return candidate(scale, metric=metric, log_loss=log_loss, gap=log_loss)
+
+
+def test_the_rule_s_own_quantity_decides_who_takes_part() -> None:
+    without_metric, worse, nothing = unmeasured(None, 0.2), unmeasured(0.9, 0.4, 0.3), unmeasured(None, None, 0.2)
+    for rule in ("log_loss", "gap"):
+        settled = settle([without_metric, worse, nothing], Criterion(rule), 0.1, 1)
+        assert [one.selected for one in settled] == [True, False, False]
+    settled = settle([without_metric, worse, nothing], Criterion("lambda"), 0.1, 1)
+    assert [one.selected for one in settled] == [False, True, False]
+
+
+def test_a_teacher_that_alone_can_be_valued_is_chosen() -> None:
+    settled = settle([unmeasured(0.9, 0.5, 1.0), unmeasured(None, math.nan)], Criterion("lambda"), 0.1, 1)
+    assert [one.selected for one in settled] == [True, False]
+
+
+def test_where_nothing_can_be_valued_it_is_not_the_candidates_that_are_blamed() -> None:
+    for rule in ("lambda", "log_loss", "gap"):
+        with pytest.raises(MetricError, match="1 candidates wanted, 0 have a finite"):
+            settle([unmeasured(None, None)], Criterion(rule), 0.1, 1)
+    with pytest.raises(MetricError, match=r"finite metric \(0.5: nan\); lower the learning rate"):
+        settle([unmeasured(None, 0.3)], Criterion("lambda"), 0.1, 1)

@@ -46,7 +46,8 @@ def select_again(
         if weight is not None and rule != needed:
             raise ConfigError(f"the {name} does nothing in the rule {rule!r}; leave it out, or choose by {needed!r}")
     criterion = Criterion(rule, own.lam if lam is None else lam, own.gap_weight if gap_weight is None else gap_weight)
-    count = max(1, len(record.assistants)) if assistants is None else assistants
+    teacher = any(candidate.selected and candidate.scale == TEACHER for candidate in record.candidates)
+    count = max(1, len(record.assistants) + teacher) if assistants is None else assistants
     candidates = settle(record.candidates, criterion, record.target_scale, count)
     return record.model_copy(
         update={

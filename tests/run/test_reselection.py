@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from minidisc_plugin.cli import main
-from minidisc_plugin.contracts.records import SCHEDULE_FILE, Candidate, ScheduleRecord, write_json
+from minidisc_plugin.contracts.records import SCHEDULE_FILE, Candidate, ScheduleRecord, read_schedule, write_json
+from minidisc_plugin.run.reselection import select_again
+from minidisc_plugin.schedulers.choosing import settle
+from minidisc_plugin.selection import Criterion
 from tests.cli.test_cli import contents, refused
 
 # MRPC, BERT-base, a student of 10%: assistant's metric by scale, as published.
@@ -95,3 +98,24 @@ def test_out_of_range(options: list[str], reason: str, tmp_path: Path, capsys: p
 
 def test_it_needs_a_scheduler_that_chooses_by_the_tradeoff(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "scheduler: minidisc" in refused(["select", str(published_run(tmp_path / "run", lam=None))], capsys)
+
+
+@pytest.mark.parametrize(
+    ("assistants", "lam", "chosen"), [(2, 0.02, [1.0, 0.5]), (3, 0.02, [1.0, 0.6, 0.5]), (1, 0.0, [1.0])]
+)
+def test_a_run_that_chose_the_teacher_among_others_is_chosen_alike(
+    assistants: int, lam: float, chosen: list[float], tmp_path: Path
+) -> None:
+    folder = published_run(tmp_path / "run", lam)
+    record = read_schedule(folder)
+    teacher = record.candidates[0].model_copy(update={"scale": 1.0, "sparsity": 0.0, "metric": 0.93})
+    settled = settle([teacher, *record.candidates], Criterion(lam=lam), 0.1, assistants)
+    assert [one.scale for one in settled if one.selected] == chosen
+    smaller = [scale for scale in chosen if scale != 1.0]
+    write_json(
+        folder / SCHEDULE_FILE,
+        record.model_copy(update={"candidates": settled, "assistants": smaller, "chosen_by": "lambda"}),
+    )
+    again = select_again(folder)
+    assert [one.scale for one in again.candidates if one.selected] == chosen
+    assert again.assistants == smaller

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import inspect
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from minidisc_plugin.foundation.errors import ConfigError, MinidiscError, PluginFailedError
 from minidisc_plugin.foundation.names import inside
 from minidisc_plugin.foundation.printable import one_line, shortened, shown
-from minidisc_plugin.foundation.processes import process_count
+from minidisc_plugin.foundation.processes import check_alone, check_joined, process_count
 from minidisc_plugin.foundation.redaction import MASK, names_secret
 from minidisc_plugin.training.keys import check_training
 from minidisc_plugin.training.sharding import with_sharding
@@ -37,6 +38,7 @@ DEFAULTS: Mapping[str, Any] = {
 # Names of transformers 5, and what transformers 4 calls them.
 _RENAMED = {"warmup_steps": "warmup_ratio", "train_sampling_strategy": "group_by_length"}
 _LONGEST_REASON = 300
+_CPU_BY_LAUNCHER = "ACCELERATE_USE_CPU"
 
 Result = TypeVar("Result")
 
@@ -54,14 +56,17 @@ def training_arguments(
         metric: The metric that early stopping follows.
 
     Raises:
-        ConfigError: a key that TrainingArguments does not have, one that the pipeline sets, or a bad value.
+        ConfigError: a key that TrainingArguments does not have, one that the pipeline sets, or a bad value; or
+            processes that were not started as we and accelerate both understand.
     """
     check_training(settings)
+    check_alone(on_cpu=bool(settings.get("use_cpu")) or os.environ.get(_CPU_BY_LAUNCHER, "").lower() == "true")
 
     def make(chosen: Mapping[str, Any]) -> TrainingArguments:
         return _arguments(chosen, output_dir, patience, metric)
 
     args = attempted(make, settings)
+    check_joined(args.process_index, args.world_size)
     if args.fp16 and args.device.type == "cpu":
         raise ConfigError("training.fp16: does nothing on a CPU; remove it, or set bf16 and use_cpu")
     return args

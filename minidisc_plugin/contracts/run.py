@@ -54,6 +54,12 @@ class Splits:
         found = [part for part in (self.unlabelled, self.altered) if part is not None]
         return concatenate_datasets(found) if found else None
 
+    @property
+    def all(self) -> list[Dataset]:
+        """Every split that there is."""
+        given = (self.train, self.selection, self.validation, self.report, self.further)
+        return [split for split in given if split is not None]
+
     @cached_property
     def pool(self) -> Pool:
         """What an epoch's examples are drawn from."""

@@ -165,7 +165,7 @@ def _arguments(
 
 
 def _try_out(prepared: Prepared, training: Mapping[str, Any]) -> None:
-    """Compute two examples, and make what training stages are made of.
+    """Compute a few examples, and make what training stages are made of.
 
     Args:
         prepared: The run.

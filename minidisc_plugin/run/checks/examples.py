@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.foundation.errors import ConfigError
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+    from numpy.typing import NDArray
     from transformers import PreTrainedModel
 
     from minidisc_plugin.contracts.run import Splits
 
 
 def check_lengths(config: CompressionConfig, splits: Splits, teacher: PreTrainedModel) -> None:
-    """Refuse examples that are longer than what the model has positions for."""
-    limit = getattr(teacher.config, "max_position_embeddings", None) or 0
+    """Refuse examples that are longer than what the model has positions for.
+
+    Args:
+        config: Says how long examples may be, and how they are padded.
+        splits: Tokenised.
+        teacher: The model.
+
+    Raises:
+        ConfigError: names the longest, and what to set.
+    """
+    limit = _positions(teacher)
     if not 0 < limit < config.max_length:
         return
     if config.engine.padding == "max_length":
@@ -23,12 +36,37 @@ def check_lengths(config: CompressionConfig, splits: Splits, teacher: PreTrained
             f"max_length: batches would be padded to {config.max_length} tokens, and the model has {limit} positions; "
             f"set max_length: {limit}, or engine.padding: longest"
         )
-    given = (splits.train, splits.selection, splits.validation, splits.report, splits.further)
-    parts = [split for split in given if split is not None]
-    columns = ["input_ids", *(["labels"] if config.task == "text2text-generation" else [])]
-    longest = max(len(ids) for split in parts for name in columns for ids in split[name])
+    longest = max(int(lengths(split, name).max(initial=0)) for split in splits.all for name in sequences(config))
     if longest > limit:
         raise ConfigError(
             f"max_length: {config.max_length} lets through examples of up to {longest} tokens, "
             f"and the model has {limit} positions; set max_length: {limit}"
         )
+
+
+def sequences(config: CompressionConfig) -> list[str]:
+    """Columns whose lists become sequences that the model computes: its inputs, and targets of a decoder."""
+    return ["input_ids", *(["labels"] if config.task == "text2text-generation" else [])]
+
+
+def lengths(split: Dataset, name: str) -> NDArray[Any]:
+    """How long the list in a column of each example is, without making lists of them."""
+    import pyarrow.compute as pc
+
+    column = split.select_columns([name]).with_format("arrow")[:][name]
+    return np.asarray(pc.list_value_length(column))
+
+
+def _positions(teacher: PreTrainedModel) -> int:
+    """How many tokens the model's positions reach for; 0 where nothing tells.
+
+    Models that came from fairseq number positions from behind the one that padding has.
+    """
+    from torch import nn
+
+    tables = [
+        module.num_embeddings - module.padding_idx - 1
+        for name, module in teacher.named_modules()
+        if isinstance(module, nn.Embedding) and module.padding_idx is not None and "position" in name.rpartition(".")[2]
+    ]
+    return min(tables) if tables else getattr(teacher.config, "max_position_embeddings", None) or 0

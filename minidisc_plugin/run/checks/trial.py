@@ -1,10 +1,10 @@
-"""Two examples through the teacher, and what goes beside its weights: what fails there would fail a run later on."""
+"""A few examples through the teacher, and what goes beside its weights: what fails there would fail a run later on."""
 
 from __future__ import annotations
 
 import inspect
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,11 @@ from minidisc_plugin.foundation.model_files.quiet import quiet
 from minidisc_plugin.foundation.model_files.tokenizer_saving import save_tokenizer
 from minidisc_plugin.plugins import pick
 from minidisc_plugin.plugins.guarded import GuardedObjective, make_objective
+from minidisc_plugin.run.checks.examples import lengths, sequences
 from minidisc_plugin.run.data.collating import collator_of
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from transformers import PreTrainedModel
 
     from minidisc_plugin.contracts.config import CompressionConfig
@@ -27,33 +29,50 @@ _EXAMPLES = 2
 
 
 def try_teacher(prepared: Prepared) -> None:
-    """Compute the loss and the outputs of two examples, as importance will of all, and find what can be sliced.
+    """Compute what importance will of all examples: of the first two, then of the longest; find what can be sliced.
 
     Raises:
         ConfigError: the teacher cannot compute them, or gives what is no number.
         UnsupportedModelError: its modules are not where its family says.
     """
+    _find_slices(prepared)
+    prepared.teacher.to(prepared.args.device).eval()
+    remedy = "correct its config.json, or give the config and the tokenizer that it was trained with"
+    _try_rows(prepared, _first(prepared), "the first examples of the data", remedy)
+    rows = _longest(prepared)
+    tokens = max(len(row[name]) for row in rows for name in sequences(prepared.config))
+    remedy = f"set a max_length below {prepared.config.max_length}, which the model can compute"
+    _try_rows(prepared, rows, f"the longest example of the data, of {tokens} tokens", remedy)
+
+
+def _try_rows(prepared: Prepared, rows: list[Any], said: str, remedy: str) -> None:
+    """Compute the loss and the outputs of a batch.
+
+    Args:
+        prepared: The run.
+        rows: Examples of the batch.
+        said: What they are, for messages.
+        remedy: What helps where they cannot be computed.
+
+    Raises:
+        ConfigError: they cannot, or what comes out is no number.
+    """
     import torch
 
-    _find_slices(prepared)
     task, teacher, where = prepared.task, prepared.teacher, f"model: {prepared.config.model!r}"
-    teacher.to(prepared.args.device).eval()
-    batch = {name: value.to(teacher.device) for name, value in _batch(prepared).items()}
     try:
+        batch = _batch(prepared, rows)
         with torch.no_grad():
             output = teacher(**task.labelled(batch), **task.options)
             found = _tensors(task.logits(output))
     except Exception as error:  # of any layer of the model
-        raise ConfigError(
-            f"{where} cannot compute the first examples of the data: {one_line(error)}; correct its config.json, or "
-            "give the config and the tokenizer that it was trained with"
-        ) from error
+        raise ConfigError(f"{where} cannot compute {said}: {one_line(error)}; {remedy}") from error
     if task.terms(batch):
         found.append(output["loss"])
     if not all(torch.isfinite(value).all() for value in found):
         raise ConfigError(
-            f"{where} gives outputs that are not finite (NaN or infinity) for the first examples of the data; correct "
-            "its config.json, or give a teacher that works"
+            f"{where} gives outputs that are not finite (NaN or infinity) for {said}; correct its config.json, or give "
+            "a teacher that works"
         )
 
 
@@ -70,7 +89,7 @@ def try_objective(prepared: Prepared) -> None:
     config, task, teacher = prepared.config, prepared.task, prepared.teacher
     registered = pick("objective", config.distillation.objective, "distillation.objective")
     objective = make_objective(registered, config.distillation, regression=task.regression(teacher.config))
-    batch = {name: value.to(teacher.device) for name, value in _batch(prepared).items()}
+    batch = _batch(prepared, _first(prepared))
     given = {**task.inputs(batch, teacher), **task.options, "output_hidden_states": objective.needs_hidden_states}
     with torch.no_grad():
         output = teacher(**given)
@@ -127,13 +146,32 @@ def _find_slices(prepared: Prepared) -> None:
         structure_of(described, prepared.family)
 
 
-def _batch(prepared: Prepared) -> dict[str, Any]:
-    """Two examples of the selection split, with the columns that a Trainer would leave."""
-    taken = {*inspect.signature(prepared.teacher.forward).parameters, *prepared.task.label_names}
+def _first(prepared: Prepared) -> list[Any]:
+    """Two examples of the selection split."""
     split = prepared.splits.selection
-    rows = split.select(range(min(_EXAMPLES, len(split))))
-    rows = rows.select_columns([name for name in rows.column_names if name in taken])
-    return dict(collator_of(prepared)(list(rows)))
+    return _rows(prepared, split, range(min(_EXAMPLES, len(split))))
+
+
+def _longest(prepared: Prepared) -> list[Any]:
+    """Of all splits, the example with the longest input; and the one with the longest target, where that is another."""
+    splits, found = prepared.splits.all, set()
+    for name in sequences(prepared.config):
+        each = [lengths(split, name) for split in splits]
+        place = max(range(len(splits)), key=lambda place: each[place].max(initial=0))
+        found.add((place, int(each[place].argmax())))
+    return [one for place, row in sorted(found) for one in _rows(prepared, splits[place], [row])]
+
+
+def _rows(prepared: Prepared, split: Dataset, indices: Iterable[int]) -> list[Any]:
+    """Examples with the columns that a Trainer would leave."""
+    taken = {*inspect.signature(prepared.teacher.forward).parameters, *prepared.task.label_names}
+    rows = split.select(indices)
+    return list(rows.select_columns([name for name in rows.column_names if name in taken]))
+
+
+def _batch(prepared: Prepared, rows: list[Any]) -> dict[str, Any]:
+    """Examples as the run makes batches of them, on the teacher's device."""
+    return {name: value.to(prepared.teacher.device) for name, value in dict(collator_of(prepared)(rows)).items()}
 
 
 def _tensors(found: Any) -> list[Any]:

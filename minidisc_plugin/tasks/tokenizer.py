@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.task import Task
-from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.foundation.errors import ConfigError, MinidiscError
 from minidisc_plugin.foundation.model_files.places import is_local
+from minidisc_plugin.foundation.printable import shown
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -22,7 +24,7 @@ def load_tokenizer(name: str, model: PreTrainedModel, trust_remote_code: bool, t
     """The tokenizer of a model.
 
     Raises:
-        ConfigError: none there, a broken one, or one that does not belong to the model.
+        ConfigError: none there, a broken one, one that does not belong to the model, or that does not tell padding.
     """
     from transformers import AutoTokenizer
 
@@ -39,7 +41,10 @@ def load_tokenizer(name: str, model: PreTrainedModel, trust_remote_code: bool, t
         with quiet(bars=not local):
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code, **options)
             remember_state(tokenizer)
+            _check_names(tokenizer, model, where)
             count, tried = len(tokenizer), tokenizer(_TRIED)["input_ids"]
+    except MinidiscError:
+        raise
     except (Exception, SystemExit) as error:  # each kind of tokenizer fails in a way of its own
         raise not_loaded(where, error, local=local, otherwise=", or give another in tokenizer:") from error
     rows = model.get_input_embeddings().num_embeddings
@@ -66,3 +71,19 @@ def load_tokenizer(name: str, model: PreTrainedModel, trust_remote_code: bool, t
     if padding is None:  # classifiers read the last token that is no padding, and so must know it
         model.config.pad_token_id = tokenizer.pad_token_id
     return tokenizer
+
+
+def _check_names(tokenizer: Any, model: PreTrainedModel, where: str) -> None:
+    """Refuse a tokenizer that does not name what it gives, or that gives no mask to a model that reads one."""
+    names = tokenizer.model_input_names
+    listed = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    if not listed or "input_ids" not in names:
+        raise ConfigError(
+            f"{where}: model_input_names is {shown(names)}, not a list of names with input_ids among them; correct it "
+            "in its tokenizer_config.json"
+        )
+    if "attention_mask" not in names and "attention_mask" in inspect.signature(model.forward).parameters:
+        raise ConfigError(
+            f"{where} gives no attention_mask, so padding would count as text; add it to model_input_names in its "
+            "tokenizer_config.json"
+        )

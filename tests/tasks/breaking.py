@@ -386,6 +386,8 @@ MODELS: dict[str, tuple[Break, tuple[str, ...]]] = {
     "a training state": (instead("optimizer.pt"), ("has no weights", "save_pretrained")),
 }
 
+MASKLESS = ("gives no attention_mask, so padding would count as text; add it to model_input_names in its",)
+
 TOKENIZERS: dict[str, tuple[Break, tuple[str, ...]]] = {
     "none": (no_tokenizer, ("has no tokenizer files", "set tokenizer: to a folder that has it")),
     "no vocabulary": (file(VOCABULARY, None), ("has no tokenizer files",)),
@@ -414,6 +416,13 @@ TOKENIZERS: dict[str, tuple[Break, tuple[str, ...]]] = {
     "a class in numbers": (settings(tokenizer_class=3), ("cannot be loaded",)),
     "padding in numbers": (settings(pad_token=3), ("cannot be loaded", "pad_token")),
     "no padding": (settings(pad_token=None), ("has no padding token",)),
+    "no mask": (settings(model_input_names=["input_ids", "token_type_ids"]), MASKLESS),
+    "input ids alone": (settings(model_input_names=["input_ids"]), MASKLESS),
+    "a mask of another name": (settings(model_input_names=["input_ids", "Attention_Mask"]), MASKLESS),
+    **{
+        f"names are {names!r}": (settings(model_input_names=names), ("model_input_names", "tokenizer_config.json"))
+        for names in ("x", "", [], {}, [1], {"a": None}, ["attention_mask"])
+    },
 }
 
 # What looks odd and works.

@@ -88,3 +88,22 @@ def test_a_tokenizer_that_cannot_be_saved_is_refused(run_files: Path, tmp_path: 
     with pytest.raises(ConfigError, match=r"tokenizer: .* cannot be saved beside a student"):
         try_saving(prepared.config, broken, prepared.teacher)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda _: 1 / 0,
+        lambda _: {"input_ids": [[1, 2], [3]]},
+        lambda _: None,
+    ],
+    ids=["raises", "gives no tensors", "gives nothing"],
+)
+def test_batches_that_cannot_be_made_are_refused(
+    made: Any, run_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a tokenizer's settings may have it, which nobody looks at before."""
+    monkeypatch.setattr("minidisc_plugin.run.checks.trial.collator_of", lambda prepared: made)
+    with pytest.raises(ConfigError, match=r"^model: '.*' cannot compute the first examples of the data: ") as caught:
+        prepare(CompressionConfig.model_validate(make_config(run_files)), tmp_path / "checkpoints")
+    assert "\n" not in str(caught.value)

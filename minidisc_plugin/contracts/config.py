@@ -17,6 +17,7 @@ from minidisc_plugin.contracts.values import (
     PathText,
     Positive,
     Settings,
+    Sparsity,
 )
 
 Protocol = Literal["fast", "published"]
@@ -38,7 +39,7 @@ class MetricConfig(Settings):
 class PruningConfig(Settings):
     """Keys of INC's `WeightPruningConfig`."""
 
-    target_sparsity: float = Field(
+    target_sparsity: Sparsity = Field(
         gt=0, lt=1, description="Share of heads and neurons that the student loses: 0.9 keeps a tenth."
     )
 

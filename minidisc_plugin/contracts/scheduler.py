@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Required, TypedDict, Unpack
 from pydantic import Field
 
 from minidisc_plugin.contracts.records import Candidate, ScheduleRecord
-from minidisc_plugin.contracts.values import Settings
+from minidisc_plugin.contracts.values import Settings, Sparsity
 from minidisc_plugin.contracts.workbench import Allocation
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Scheduler(Settings, ABC):
 
     name: ClassVar[str]
 
-    target_sparsity: float = Field(
+    target_sparsity: Sparsity = Field(
         gt=0, lt=1, description="Share of heads and neurons that the student loses; `pruning.target_sparsity`."
     )
     allocation: Allocation = Field(

@@ -16,6 +16,7 @@ from minidisc_plugin.foundation.printable import shown
 LARGEST_INTEGER = 2**32 - 1
 LARGEST_NUMBER = 10**12
 LONGEST_TEXT = 4096
+_DIGITS = 6  # of scales
 _LONGEST_NAME = 255  # bytes of a file's name, on every file system in use
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")  # pathlib makes one slash of two
 _VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
@@ -71,6 +72,21 @@ def check_options(options: dict[str, Any]) -> dict[str, Any]:
             except ValueError as error:
                 raise ValueError(f"of {key!r}: {error}") from error
     return options
+
+
+def check_sparsity(value: float) -> float:
+    """Refuse a share so near to 0 or 1 that no scale is left for the student, or none between it and the teacher.
+
+    Raises:
+        ValueError: says between which it has to be.
+    """
+    least, most = 2 / 10**_DIGITS, 1 - 1 / 10**_DIGITS
+    if not least <= round(value, _DIGITS) <= most:
+        raise ValueError(
+            f"scales are rounded to {_DIGITS} digits, which leaves none for the student, or for a candidate above it; "
+            f"give a number from {least:f} to {most:f}"
+        )
+    return value
 
 
 def check_text(value: str) -> str:
@@ -150,6 +166,7 @@ PathText = Annotated[str, AfterValidator(check_path)]
 Options = Annotated[dict[str, Any], AfterValidator(check_options)]
 LocalFolder = Annotated[str, AfterValidator(check_local)]
 OutputPath = Annotated[str, AfterValidator(check_output)]
+Sparsity = Annotated[float, AfterValidator(check_sparsity)]
 Distinct = AfterValidator(check_distinct)
 # YAML and JSON know lists only; what a tuple holds is read as strictly as everything else.
 FromList = Field(strict=False)

@@ -168,3 +168,18 @@ def test_a_third_partys_settings_are_strict_too() -> None:
 
     assert issubclass(Scheduler, Settings) and issubclass(Settings, BaseModel)
     assert Scheduler.model_config["strict"] and not Scheduler.model_config["allow_inf_nan"]
+
+
+@pytest.mark.parametrize("value", [0.9999999999, 0.9999996, 1e-9, 1e-6])
+def test_a_sparsity_whose_scale_is_rounded_away_is_refused_by_its_key(value: float) -> None:
+    line = refused("pruning.target_sparsity", value)
+    assert line.startswith(f"pruning.target_sparsity: {value!r}") and "from 0.000002 to 0.999999" in line
+    with pytest.raises(ConfigError, match=r"target_sparsity: .* from 0\.000002 to 0\.999999"):
+        make_scheduler("minidisc", {}, value)
+
+
+@pytest.mark.parametrize("value", [0.000002, 0.999999])
+@pytest.mark.parametrize("scheduler", ["minidisc", "maxidisc", "direct"])
+def test_the_outermost_sparsities_have_a_scale(scheduler: str, value: float) -> None:
+    validate(CompressionConfig, with_value("pruning.target_sparsity", value))
+    assert make_scheduler(scheduler, {}, value).target_scale == pytest.approx(1 - value)

@@ -27,11 +27,20 @@ def olive_package_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def olive_package_command(options: argparse.Namespace) -> None:
-    """`minidisc olive-package`."""
+    """`minidisc olive-package`.
+
+    Raises:
+        ConfigError: `--out` is a folder.
+        StorageError: it cannot be written.
+    """
+    from minidisc_plugin.foundation.errors import ConfigError
     from minidisc_plugin.foundation.atomic import write_text
+    from minidisc_plugin.foundation.printable import printable
     from minidisc_plugin.foundation.storage import storage_errors
     from minidisc_plugin.olive.package import package_table
 
+    if options.out is not None and options.out.is_dir():
+        raise ConfigError(f"--out: {printable(str(options.out))} is a folder; give a file")
     table = package_table()
     if options.out is None:
         print(table, end="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -22,8 +23,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Raises:
         FileNotFoundError: the folder does not exist, or the block wrote nothing to the path it was given.
+        IsADirectoryError: the path ends in no name, as `.` and `/` do.
     """
-    target = Path(path)
+    target = _named(path)
     temporary = target.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{target.name}")
     try:
         yield temporary
@@ -42,8 +44,11 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a new folder to fill; on leaving the block it takes the place of ``path`` and what that held.
 
     When the block raises, or the folder cannot take its place, ``path`` is left as it was.
+
+    Raises:
+        IsADirectoryError: the path ends in no name, as `.` and `/` do.
     """
-    target = Path(path)
+    target = _named(path)
     token = secrets.token_hex(4)
     temporary = target.with_name(f"{TEMPORARY}{token}-{target.name}")
     aside = target.with_name(f"{TEMPORARY}{token}-old-{target.name}")
@@ -89,3 +94,11 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _named(path: str | os.PathLike[str]) -> Path:
+    """A path whose last part can be given to something else."""
+    target = Path(path)
+    if target.name in ("", ".."):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    return target

@@ -42,7 +42,7 @@ _REMEDIES: Mapping[int, str] = {
     errno.ENOTCONN: "the network folder went away: mount it again",
     errno.ENOENT: "was it removed meanwhile?",
     errno.ENOTDIR: "a part of the path is a file: remove it",
-    errno.EISDIR: "a folder is where a file should be: remove it",
+    errno.EISDIR: "a folder is where a file should be: give another path, or remove it",
     errno.EEXIST: "remove it",
     errno.ENOTEMPTY: "does another process write there?",
     errno.ELOOP: "symbolic links go in a circle: mend them",
@@ -54,7 +54,7 @@ _REMEDIES: Mapping[int, str] = {
     errno.EINVAL: "the filesystem cannot do it",
     errno.EOPNOTSUPP: "the filesystem cannot do it",
 }
-_NOT_ELSEWHERE = (errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.ENOENT)
+_NOT_ELSEWHERE = (errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.ENOENT, errno.EISDIR)
 _OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OF_WRITING = (*_OF_ROOM, errno.EROFS, errno.EIO)
 # Not of a disk: the network's and other processes' errors are OSErrors too.

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from minidisc_plugin.foundation import atomic
+from minidisc_plugin.foundation.storage import storage_error
 
 
 def test_replaces_what_was_there_and_leaves_nothing_else(tmp_path: Path) -> None:
@@ -95,6 +96,20 @@ def test_a_folder_that_fails_leaves_the_old_one(moment: str, tmp_path: Path, mon
         if moment == "within":
             raise OSError("no room")
     assert os.listdir(target) == ["old"] and os.listdir(tmp_path) == ["model"]
+
+
+@pytest.mark.parametrize("path", [".", "", "/", "..", "deep/.."])
+def test_what_has_no_name_of_its_own_is_a_folder(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for begin in (atomic.atomic_path, atomic.atomic_folder):
+        with pytest.raises(IsADirectoryError) as caught, begin(path):
+            pytest.fail("the block was begun")
+        refused = storage_error(caught.value)
+        assert str(refused).endswith(
+            "Is a directory; a folder is where a file should be: give another path, or remove it"
+        )
+        assert str(Path(path)) in str(refused)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")

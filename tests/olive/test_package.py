@@ -52,6 +52,17 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, capsys: pytest.C
     assert "missing" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("out", [".", "", "/", "deep"])
+def test_a_folder_is_no_file_to_write_to(
+    out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "deep").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["olive-package", "--out", out]) == 2
+    assert capsys.readouterr().err == f"minidisc: --out: {out or '.'} is a folder; give a file\n"
+    assert [path.name for path in tmp_path.rglob("*")] == ["deep"]
+
+
 def test_help_shows_the_two_commands(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["olive-package", "--help"])

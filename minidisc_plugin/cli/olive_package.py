@@ -33,8 +33,8 @@ def olive_package_command(options: argparse.Namespace) -> None:
         ConfigError: `--out` is a folder.
         StorageError: it cannot be written.
     """
-    from minidisc_plugin.foundation.errors import ConfigError
     from minidisc_plugin.foundation.atomic import write_text
+    from minidisc_plugin.foundation.errors import ConfigError
     from minidisc_plugin.foundation.printable import printable
     from minidisc_plugin.foundation.storage import storage_errors
     from minidisc_plugin.olive.package import package_table

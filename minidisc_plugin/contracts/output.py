@@ -7,6 +7,7 @@ RECORD_FILE = "run.json"
 LOCK_FILE = ".lock"
 CHECKPOINTS = "checkpoints"
 JOURNAL_FILE = "journal.json"
+SCRIPT_RECORD = "made-from.json"
 REPLACEMENT = "replacement"
 FILES = {
     RESOLVED_CONFIG: "the config with every default, the versions and the seed; runs again as it stands",

@@ -45,15 +45,25 @@ def damage_of(file: Path, digest: str) -> str | None:
 
 def digest_of_model(model: PreTrainedModel) -> str:
     """Of a model's weights, its class and its config; not of the folder that it came from."""
+    digest = _weights_of(model)
+    config = {name: value for name, value in model.config.to_dict().items() if name not in _NOT_OF_THE_MODEL}
+    digest.update(json.dumps([type(model).__name__, config], sort_keys=True, default=str).encode())
+    return digest.hexdigest()
+
+
+def digest_of_weights(model: PreTrainedModel) -> str:
+    """Of a model's weights alone: its config takes notes of what the model was used for."""
+    return _weights_of(model).hexdigest()
+
+
+def _weights_of(model: PreTrainedModel) -> hashlib._Hash:
     import torch
 
     digest = hashlib.sha256()
     for name, value in model.state_dict().items():
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    config = {name: value for name, value in model.config.to_dict().items() if name not in _NOT_OF_THE_MODEL}
-    digest.update(json.dumps([type(model).__name__, config], sort_keys=True, default=str).encode())
-    return digest.hexdigest()
+    return digest
 
 
 def digest_of_dataset(*datasets: Dataset | None) -> str:

@@ -15,6 +15,7 @@ from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.plugins import event, families
 from minidisc_plugin.plugins.schedulers import decide, scales_of
 from minidisc_plugin.run.data.splits import carve
+from minidisc_plugin.run.directory.script_record import begin
 from minidisc_plugin.schedulers.means import Data, Score, Training
 from minidisc_plugin.schedulers.workbench import Workbench
 from minidisc_plugin.selection import MetricRange
@@ -78,17 +79,9 @@ def workbench(
         return NestedModel(model, family_of(model.config, families()), scheduler.allocation)
 
     paper = MiniDiscObjective(DistillationConfig(), regression=task.regression(teacher.config))
-    return Workbench(
-        teacher,
-        network,
-        task,
-        Data(train_dataset, selection_dataset, eval_dataset, data_collator, processing_class),
-        Score(
-            metric,
-            compute_metrics,
-            preprocess_logits_for_metrics,
-            MetricRange(*metric_range) if metric_range else None,
-        ),
-        Training(args, objective or paper, engine_of(engine, "fast") if engine else FAST_ENGINE, resume=resume),
-        event,
-    )
+    data = Data(train_dataset, selection_dataset, eval_dataset, data_collator, processing_class)
+    known = MetricRange(*metric_range) if metric_range else None
+    score = Score(metric, compute_metrics, preprocess_logits_for_metrics, known)
+    training = Training(args, objective or paper, engine_of(engine, "fast") if engine else FAST_ENGINE, resume=resume)
+    begin(scheduler, teacher, data, score, training)
+    return Workbench(teacher, network, task, data, score, training, event)

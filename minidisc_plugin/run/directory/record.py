@@ -106,23 +106,32 @@ def deciding_settings(config: CompressionConfig) -> dict[str, Any]:
     data = without_secrets(config.model_dump(mode="json", by_alias=True, exclude_none=True), marked=False)
     for key in _PLACES:
         data.pop(key, None)
-    for key in _NEUTRAL_ENGINE:
-        data["engine"].pop(key, None)
-    data["training"] = {
+    data["engine"] = deciding_engine(data["engine"])
+    data["training"] = deciding_training(data["training"])
+    return dict(dotted(data))
+
+
+def deciding_engine(engine: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the section `engine`, the keys that decide what is computed."""
+    return {key: value for key, value in engine.items() if key not in _NEUTRAL_ENGINE}
+
+
+def deciding_training(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Of training arguments, those that decide what is computed."""
+    return {
         key: value
-        for key, value in data["training"].items()
+        for key, value in training.items()
         if key not in _NEUTRAL_TRAINING and not key.startswith(_NEUTRAL_PREFIXES)
     }
-    return dict(_dotted(data))
 
 
-def read_record(folder: Path) -> RunRecord | None:
+def read_record(folder: Path, name: str = RECORD_FILE) -> RunRecord | None:
     """The record in a folder; None where there is none.
 
     Raises:
         RunDirectoryError: it cannot be understood.
     """
-    file = folder / RECORD_FILE
+    file = folder / name
     try:
         return RunRecord.model_validate_json(file.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
@@ -135,9 +144,9 @@ def read_record(folder: Path) -> RunRecord | None:
         ) from error
 
 
-def write_record(folder: Path, record: RunRecord) -> None:
+def write_record(folder: Path, record: RunRecord, name: str = RECORD_FILE) -> None:
     """Replace the record of a folder, whole or not at all."""
-    write_text(folder / RECORD_FILE, record.model_dump_json(indent=2) + "\n")
+    write_text(folder / name, record.model_dump_json(indent=2) + "\n")
 
 
 def _comparable(mine: Mapping[str, str], theirs: Mapping[str, str]) -> list[dict[str, str]]:
@@ -155,11 +164,12 @@ def _of_today(inputs: Mapping[str, str]) -> dict[str, str]:
     return {name: SAME_METRIC.get(digest, digest) for name, digest in inputs.items()}
 
 
-def _dotted(data: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def dotted(data: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Keys and values of nested mappings, each by its dotted name."""
     found: list[tuple[str, Any]] = []
     for key, value in data.items():
         if isinstance(value, Mapping):
-            found += _dotted(value, f"{prefix}{key}.")
+            found += dotted(value, f"{prefix}{key}.")
         else:
             found.append((f"{prefix}{key}", value))
     return found

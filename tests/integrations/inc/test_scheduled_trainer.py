@@ -17,7 +17,7 @@ from transformers import AutoModelForSequenceClassification, TrainerCallback
 
 import minidisc_plugin
 from minidisc_plugin.contracts.config import DistillationConfig as Objectives
-from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.foundation.errors import ConfigError, RunDirectoryError
 from minidisc_plugin.integrations.inc import MiniDiscLossConfig
 from minidisc_plugin.integrations.optimum import ScheduledINCTrainer, trainer_arguments
 from minidisc_plugin.training.objectives import MiniDiscObjective, soft_cross_entropy
@@ -265,3 +265,9 @@ def test_the_users_teacher_is_left_as_it_was(run_files: Path, tmp_path: Path) ->
     trainer.train()
     assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
     assert all(parameter.requires_grad for parameter in teacher.parameters())
+
+
+def test_a_schedule_is_not_resumed_with_other_arguments(run_files: Path, tmp_path: Path) -> None:
+    scheduled(run_files, tmp_path).train()
+    with pytest.raises(RunDirectoryError, match=r"^resume: .*schedule holds stages .* another args\.learning_rate; give"):
+        scheduled(run_files, tmp_path, learning_rate=1e-2).train(resume_from_checkpoint=True)

@@ -14,10 +14,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from minidisc_plugin import load
-from minidisc_plugin.foundation.errors import ConfigError, UnsupportedModelError
+from minidisc_plugin.foundation.errors import ConfigError, RunDirectoryError, UnsupportedModelError
 from minidisc_plugin.integrations.inc3 import MiniDiscConfig, Trial
 from minidisc_plugin.schedulers.minidisc import MiniDisc
-from tests.builders.script import teacher_of
+from tests.builders.script import arguments, teacher_of
 from tests.integrations.inc3.making import inputs, logits, size
 
 SETTINGS: dict[str, Any] = {"target_sparsity": 0.8, "candidates": [0.6, 0.4]}
@@ -159,3 +159,18 @@ def test_any_installed_scheduler(scheduler: str, teacher: PreTrainedModel, trial
     settings = {} if scheduler == "direct" else {"assistants": [0.5]}
     student = quantize(teacher, MiniDiscConfig(0.8, scheduler=scheduler, data=trial, **settings))
     assert size(student) < 0.7 * size(teacher)
+
+
+def test_a_trial_is_not_resumed_over_other_data(teacher: PreTrainedModel, run_files: Path, tmp_path: Path) -> None:
+    first = inputs(run_files, tmp_path / "out", args=arguments(tmp_path / "out"))
+    made = by_quantize(teacher, Trial(**first))
+    flipped = first["train_dataset"].map(lambda row: {"labels": 1 - row["labels"]})
+    other = arguments(tmp_path / "out", learning_rate=1e-2, num_train_epochs=5)
+    with pytest.raises(
+        RunDirectoryError,
+        match="another args.learning_rate, args.num_train_epochs, selection_dataset, train_dataset; give what",
+    ):
+        by_quantize(teacher_of(run_files), Trial(**first | {"train_dataset": flipped, "args": other, "resume": True}))
+    again = by_quantize(teacher_of(run_files), Trial(**first, resume=True))
+    assert state_of(again)[0].keys() == state_of(made)[0].keys()
+    assert all(torch.equal(state_of(again)[0][name], weight) for name, weight in state_of(made)[0].items())

@@ -87,13 +87,13 @@ def mover(path: str | os.PathLike[str] | None) -> str | None:
     if path is None:
         return None
     inside = Path(path).absolute()
-    for name, folder in _caches().items():
+    for name, folder in hugging_face_caches().items():
         if inside.is_relative_to(folder):
             return name
     return None
 
 
-def _caches() -> dict[str, Path]:
+def hugging_face_caches() -> dict[str, Path]:
     """Folders that Hugging Face's libraries write to, by the variable that moves them."""
     names = ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_MODULES_CACHE", "HF_EVALUATE_CACHE", "HF_METRICS_CACHE")
     own = {name: Path(os.environ[name]).expanduser().absolute() for name in names if os.environ.get(name)}

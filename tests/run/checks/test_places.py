@@ -39,6 +39,37 @@ def test_a_cache_folder_that_cannot_be_made_is_refused_and_one_that_is_there_is_
         check_places(config_of(tmp_path, tmp_path, engine={"teacher_cache_dir": str(tmp_path / "there")}))
 
 
+@pytest.mark.parametrize(
+    ("key", "changes"),
+    [
+        ("dataset.cache_dir", {"dataset": {"cache_dir": "out/cache"}}),
+        ("dataset.cache_dir", {"dataset": {"cache_dir": "link/deep"}}),
+        ("engine.teacher_cache_dir", {"engine": {"teacher_cache_dir": "out"}}),
+        ("HF_HOME", {}),
+        ("HF_DATASETS_CACHE", {}),
+    ],
+)
+def test_a_cache_in_the_output_directory_is_refused_and_nothing_is_written(
+    key: str, changes: dict[str, Any], run_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "out", target_is_directory=True)
+    data = make_config(run_files, output_dir=str(tmp_path / "out"))
+    for section, keys in changes.items():
+        data[section] = {**data.get(section, {}), **{name: str(tmp_path / value) for name, value in keys.items()}}
+    if not changes:
+        monkeypatch.setenv(key, str(tmp_path / "out" / "hf"))
+    with pytest.raises(ConfigError, match=rf"^{key}: .* lies in output_dir \(.*out\).*; give a folder outside of it$"):
+        compress(CompressionConfig.model_validate(data))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cache_beside_the_output_directory_is_none_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "out-cache"))
+    check_places(config_of(tmp_path, tmp_path, engine={"teacher_cache_dir": str(tmp_path)}))
+    unused = {"teacher_cache_dir": str(tmp_path / "out" / "cache"), "teacher_cache": False}
+    check_places(config_of(tmp_path, tmp_path, engine=unused))
+
+
 def test_paths_that_would_become_too_long_are_refused(tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*["d" * 200] * 20)
     with pytest.raises(ConfigError, match=r"^output_dir: .* would have paths of more than 4096; give a shorter one"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from pathlib import Path
 
 TEMPORARY = ".tmp-"
 """What the names of files and folders begin with that are not whole yet."""
+
+# Made here; and, for what matplotlib and Neural Compressor keep meanwhile, by tempfile.
+_MADE = re.compile(rf"{re.escape(TEMPORARY)}([0-9a-f]{{8}}-.+|(plot|inc)-[a-z0-9_]{{8}})")
 
 
 @contextmanager
@@ -74,6 +78,16 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
     with suppress(OSError):
         flush(target.parent)
+
+
+def temporaries_in(folder: Path) -> list[Path]:
+    """What was left in a folder by a process that was killed; other names that begin alike are somebody's."""
+    return [path for path in folder.glob(f"{TEMPORARY}*") if is_temporary(path.name)]
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file or folder of this name was made here, or by tempfile for a library."""
+    return _MADE.fullmatch(name) is not None
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:

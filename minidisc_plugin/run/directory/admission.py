@@ -6,7 +6,7 @@ from pathlib import Path
 
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.output import LOCK_FILE, RECORD_FILE, REPLACEMENT, RESOLVED_CONFIG
-from minidisc_plugin.foundation.atomic import TEMPORARY
+from minidisc_plugin.foundation.atomic import is_temporary
 from minidisc_plugin.foundation.errors import RunDirectoryError
 from minidisc_plugin.run.directory.record import read_record
 
@@ -75,7 +75,7 @@ def _strangers(folder: Path) -> list[str]:
     """Names in a folder without a record, but for what a run leaves that was killed as it began."""
     if not folder.is_dir():
         return []
-    return [path.name for path in folder.iterdir() if not path.name.startswith(TEMPORARY) and path.name != LOCK_FILE]
+    return [path.name for path in folder.iterdir() if not is_temporary(path.name) and path.name != LOCK_FILE]
 
 
 def _refuse_strangers(folder: Path) -> None:

@@ -16,7 +16,7 @@ from minidisc_plugin.contracts.output import (
     REPLACEMENT,
     RESOLVED_CONFIG,
 )
-from minidisc_plugin.foundation.atomic import TEMPORARY, flush, write_text
+from minidisc_plugin.foundation.atomic import flush, temporaries_in, write_text
 from minidisc_plugin.foundation.digests import damage_of, sha256_of
 from minidisc_plugin.foundation.errors import RunDirectoryError
 from minidisc_plugin.foundation.processes import is_writer
@@ -186,7 +186,7 @@ class RunDirectory:
         Args:
             config: With every default; written again where it is gone.
         """
-        left = [self.place / CHECKPOINTS, self.place / REPLACEMENT, self._lock.file, *self.place.glob(f"{TEMPORARY}*")]
+        left = [self.place / CHECKPOINTS, self.place / REPLACEMENT, self._lock.file, *temporaries_in(self.place)]
         self.root, written = self.place, self.place / RESOLVED_CONFIG
         # Else nothing is written: the folder may be an archive.
         if any(map(os.path.lexists, left)) or not written.exists():
@@ -253,7 +253,7 @@ class RunDirectory:
 
     def _leave_no_temporary(self) -> None:
         for folder in (self.place, self.root):
-            for leftover in folder.glob(f"{TEMPORARY}*"):
+            for leftover in temporaries_in(folder):
                 remove_tree(leftover)
 
     def _record(self) -> RunRecord:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+
+from minidisc_plugin.foundation.digests import damage_of
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +37,23 @@ def install(source: Path, target: Path, files: Iterable[str], ours: Collection[s
         os.replace(source / name, destination)
 
 
+def unchanged(folder: Path, files: Mapping[str, str]) -> set[str]:
+    """Paths whose files have the SHA-256 they were recorded with, or are gone; what a link leads to is not read."""
+    return {name for name, digest in files.items() if _behind_link(folder, name) or _is(folder / name, digest)}
+
+
+def keep(folder: Path, files: Iterable[str]) -> None:
+    """Keep files under other names, where they are there; nothing behind a link."""
+    for name in files:
+        if not _behind_link(folder, name) and (folder / name).is_file():
+            _keep(folder / name)
+
+
 def remove(folder: Path, files: Iterable[str]) -> None:
     """Remove files, and the folders that are empty then; nothing behind a link."""
     gone = list(files)
     for name in gone:
-        if any((folder / parent).is_symlink() for parent in _parents(name)):
+        if _behind_link(folder, name):
             continue
         with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
             (folder / name).unlink()
@@ -86,12 +100,24 @@ def _clear_for_folder(target: Path, name: str, ours: Collection[str]) -> None:
 
 
 def _keep(path: Path) -> None:
-    """Move what no run wrote out of the way."""
+    """Move what no run wrote, or what was changed since, out of the way."""
     number = 1
     while os.path.lexists(aside := path.with_name(f"{path.name}.kept-{number}")):
         number += 1
-    logger.warning("%s was not written by a run, and is in the way; it is kept as %s", path, aside.name)
+    logger.warning("%s is not what a run wrote there, and would be in the way; it is kept as %s", path, aside.name)
     os.replace(path, aside)
+
+
+def _is(path: Path, digest: str) -> bool:
+    """Whether a file is the recorded one, or none is there; a link is no content of anybody's."""
+    try:
+        return path.is_symlink() or damage_of(path, digest) != "damaged"
+    except PermissionError:  # a run can read what it wrote
+        return False
+
+
+def _behind_link(folder: Path, name: str) -> bool:
+    return any((folder / parent).is_symlink() for parent in _parents(name))
 
 
 def _parents(name: str) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from minidisc_plugin.contracts.output import CHECKPOINTS, JOURNAL_FILE, RECORD_FILE, REPLACEMENT
 from minidisc_plugin.foundation.atomic import flush
-from minidisc_plugin.run.directory.installing import empty_folder, install, remove, remove_tree
+from minidisc_plugin.run.directory.installing import empty_folder, install, keep, remove, remove_tree, unchanged
 from minidisc_plugin.run.directory.record import read_record
 
 
@@ -19,10 +19,10 @@ def settle(place: Path) -> None:
     if new is not None and new.finished:
         _drop_checkpoints(replacement)
         _drop_checkpoints(place)
-        old = read_record(place)
-        ours = old.files if old else {}
+        ours, changed = _recorded(place)
         install(replacement, place, new.files, ours)
-        remove(place, ours.keys() - new.files.keys())
+        keep(place, changed - new.files.keys())
+        remove(place, ours - new.files.keys())
         flush(place)
         empty_folder(replacement, but=RECORD_FILE)
         os.replace(replacement / RECORD_FILE, place / RECORD_FILE)
@@ -31,6 +31,18 @@ def settle(place: Path) -> None:
     held = read_record(place)
     if held is not None and held.finished:
         _drop_checkpoints(place)
+
+
+def _recorded(place: Path) -> tuple[set[str], set[str]]:
+    """Files of the run that is replaced: those that are as it left them, and those that somebody changed.
+
+    One that was cut off may have recorded a file that it did not put there any more, so its files go by name.
+    """
+    old = read_record(place)
+    if old is None:
+        return set(), set()
+    ours = unchanged(place, old.files) if old.finished else set(old.files)
+    return ours, old.files.keys() - ours
 
 
 def _drop_checkpoints(folder: Path) -> None:

@@ -269,5 +269,7 @@ def test_the_users_teacher_is_left_as_it_was(run_files: Path, tmp_path: Path) ->
 
 def test_a_schedule_is_not_resumed_with_other_arguments(run_files: Path, tmp_path: Path) -> None:
     scheduled(run_files, tmp_path).train()
-    with pytest.raises(RunDirectoryError, match=r"^resume: .*schedule holds stages .* another args\.learning_rate; give"):
+    with pytest.raises(
+        RunDirectoryError, match=r"^resume: .*schedule holds stages .* another args\.learning_rate; give"
+    ):
         scheduled(run_files, tmp_path, learning_rate=1e-2).train(resume_from_checkpoint=True)

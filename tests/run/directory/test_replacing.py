@@ -50,6 +50,8 @@ def test_a_swap_that_is_cut_off_anywhere_is_finished_by_the_next_run(
         place = tmp_path / str(tried)
         begin(place, OLD)
         (place / "student" / "mine").write_text("mine")
+        (place / "student" / "model").write_text("tuned")
+        (place / "assistant" / "model").write_text("tuned")
         left = [tried]
 
         def stop(real, left=left):
@@ -79,15 +81,18 @@ def test_a_swap_that_is_cut_off_anywhere_is_finished_by_the_next_run(
         if again.same_run(config, INPUTS):
             again.settle(config)
             RunDirectory(place).verify()
-            assert content(place) == {**NEW, "student/mine": "mine"}, tried
+            mine = {"student/mine": "mine", "student/model.kept-1": "tuned", "assistant/model.kept-1": "tuned"}
+            assert content(place) == {**NEW, **mine}, tried
             assert sorted(path.name for path in place.iterdir()) == [
+                "assistant",
                 "config.resolved.yaml",
                 "results.json",
                 "run.json",
                 "student",
             ]
         else:
-            assert {name: text for name, text in content(place).items() if name in OLD} == OLD, tried
+            old = {**OLD, "student/model": "tuned", "assistant/model": "tuned"}
+            assert {name: text for name, text in content(place).items() if name in OLD} == old, tried
         if left[0] >= 0:
             break
         tried += 1
@@ -109,6 +114,43 @@ def test_a_file_of_nobody_in_the_way_is_kept_under_another_name(tmp_path: Path) 
     (tmp_path / "out" / "student").write_text("mine")
     begin(tmp_path / "out", {"results.json": "new", "student/model": "new"}, overwrite=True)
     assert content(tmp_path / "out") == {"results.json": "new", "student/model": "new", "student.kept-1": "mine"}
+
+
+@pytest.mark.parametrize("name", ["README.md", "student/model", "student/old only", "assistant/model"])
+def test_what_somebody_changed_in_a_finished_run_is_kept_under_another_name(name: str, tmp_path: Path) -> None:
+    begin(tmp_path / "out", {**OLD, "README.md": "old"})
+    (tmp_path / "out" / name).write_text("mine")
+    begin(tmp_path / "out", {**NEW, "README.md": "new"}, overwrite=True)
+    assert content(tmp_path / "out") == {**NEW, "README.md": "new", f"{name}.kept-1": "mine"}
+
+
+def test_what_the_run_itself_wrote_again_is_replaced(tmp_path: Path) -> None:
+    directory = begin(tmp_path / "out", {"README.md": "old", "student/model": "old"}, finish=False)
+    write(directory, {"README.md": "a better card"})
+    directory.finish()
+    begin(tmp_path / "out", {"README.md": "new"}, overwrite=True)
+    assert content(tmp_path / "out") == {"README.md": "new"}
+
+
+def test_a_file_of_a_run_that_was_cut_off_is_nobodys(tmp_path: Path) -> None:
+    begin(tmp_path / "out", OLD, finish=False)
+    (tmp_path / "out" / "results.json").write_text("ol")
+    begin(tmp_path / "out", NEW, overwrite=True)
+    assert content(tmp_path / "out") == NEW
+
+
+@pytest.mark.parametrize("name", [".tmp-notes", ".tmp-0123-notes", ".tmp-plot-mine-too"])
+def test_a_temporary_file_of_somebody_stays(name: str, tmp_path: Path) -> None:
+    begin(tmp_path / "out", OLD)
+    left = (".tmp-0123abcd-run.json", ".tmp-plot-ab_12345", ".tmp-inc-ab_12345")
+    for one in (name, *left):
+        (tmp_path / "out" / one).write_text("mine")
+    begin(tmp_path / "out", NEW, overwrite=True)
+    assert content(tmp_path / "out") == {**NEW, name: "mine"}
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / name).write_text("mine")
+    with pytest.raises(RunDirectoryError, match="files that no run wrote"):
+        begin(tmp_path / "other", OLD)
 
 
 @pytest.mark.parametrize("what", ["student", "student/model", "checkpoints", "replacement"])

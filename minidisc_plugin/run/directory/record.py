@@ -17,7 +17,7 @@ from minidisc_plugin.foundation.redaction import without_secrets
 # Where things lie, and what is known by checksums instead of by name.
 _PLACES = ("model", "tokenizer", "dataset", "output_dir", "versions", "trust_remote_code")
 # Of the section `engine`: where a cache lies, and how kernels are launched.
-_NEUTRAL_ENGINE = ("teacher_cache_dir", "teacher_cache_gib", "compile")
+_NEUTRAL_ENGINE = frozenset({"teacher_cache_dir", "compile"})
 # What training tells, keeps and fetches, and how fast; never what it computes.
 _NEUTRAL_TRAINING = frozenset(
     {
@@ -47,6 +47,8 @@ _LATER_KEYS = {
     "distillation.augment": 0,
     "distillation.augment_share": 0.1,
 }
+# Keys that earlier releases did not record, whatever they were: compared where both records tell them.
+_UNTOLD_KEYS = ("engine.teacher_cache_gib",)
 _NEUTRAL_PREFIXES = ("logging_", "hub_", "push_to_hub")
 # Checksums of shipped metrics before and after a line of their imports changed; they compute what they did.
 SAME_METRIC = {
@@ -95,6 +97,9 @@ class RunRecord(BaseModel):
     def differences(self, other: RunRecord) -> tuple[list[str], list[str]]:
         """Settings whose values differ, and inputs whose content does, by name."""
         settings = [{**_LATER_KEYS, **record.settings} for record in (self, other)]
+        for key in _UNTOLD_KEYS:
+            if not all(key in record for record in settings):
+                settings = [{name: value for name, value in record.items() if name != key} for record in settings]
         return _different(*settings), _different(*_comparable(self.inputs, other.inputs))
 
 
@@ -112,8 +117,12 @@ def deciding_settings(config: CompressionConfig) -> dict[str, Any]:
 
 
 def deciding_engine(engine: Mapping[str, Any]) -> dict[str, Any]:
-    """Of the section `engine`, the keys that decide what is computed."""
-    return {key: value for key, value in engine.items() if key not in _NEUTRAL_ENGINE}
+    """Of the section `engine`, the keys that decide what is computed.
+
+    A stage follows kept outputs, in half precision, or its teacher: by their size only where that is left to it.
+    """
+    neutral = _NEUTRAL_ENGINE if engine.get("teacher_cache") == "auto" else _NEUTRAL_ENGINE | {"teacher_cache_gib"}
+    return {key: value for key, value in engine.items() if key not in neutral}
 
 
 def deciding_training(training: Mapping[str, Any]) -> dict[str, Any]:

@@ -168,7 +168,7 @@ def test_a_trial_is_not_resumed_over_other_data(teacher: PreTrainedModel, run_fi
     other = arguments(tmp_path / "out", learning_rate=1e-2, num_train_epochs=5)
     with pytest.raises(
         RunDirectoryError,
-        match="another args.learning_rate, args.num_train_epochs, selection_dataset, train_dataset; give what",
+        match=r"another args\.learning_rate, args\.num_train_epochs, selection_dataset, train_dataset; give what",
     ):
         by_quantize(teacher_of(run_files), Trial(**first | {"train_dataset": flipped, "args": other, "resume": True}))
     again = by_quantize(teacher_of(run_files), Trial(**first, resume=True))

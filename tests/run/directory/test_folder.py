@@ -12,7 +12,7 @@ from minidisc_plugin import CompressionConfig, compress
 from minidisc_plugin.foundation.errors import RunDirectoryError
 from minidisc_plugin.run.config.file import read_config
 from minidisc_plugin.run.directory.folder import RunDirectory
-from minidisc_plugin.run.directory.record import deciding_settings
+from minidisc_plugin.run.directory.record import RunRecord, deciding_settings
 from minidisc_plugin.run.preparation import prepare
 from tests.builders.tiny import make_config
 from tests.run.test_bad_input import files
@@ -75,6 +75,27 @@ def test_a_key_that_changes_no_result_forbids_nothing(training: dict[str, Any], 
     directory = RunDirectory(begun.output_dir)
     prepared = prepare(changed, directory.checkpoints)
     assert not directory.same_run(prepared.config, prepared.inputs)
+
+
+@pytest.mark.parametrize(
+    ("engine", "named"),
+    [
+        ({"teacher_cache": "auto", "teacher_cache_gib": 1e-6}, ["engine.teacher_cache_gib"]),
+        ({"teacher_cache": "auto", "teacher_cache_gib": 9.0}, ["engine.teacher_cache_gib"]),
+        ({"teacher_cache": True, "teacher_cache_gib": 1e-6}, []),
+        ({"teacher_cache": False, "teacher_cache_gib": 1e-6}, []),
+        ({"teacher_cache": "auto", "teacher_cache_dir": "elsewhere"}, []),
+    ],
+)
+def test_the_size_of_a_cache_decides_where_it_decides_whether_there_is_one(
+    engine: dict[str, Any], named: list[str]
+) -> None:
+    kind = {"teacher_cache": engine["teacher_cache"]}
+    configs = [CompressionConfig.model_validate(make_config(Path(), engine=keys)) for keys in (kind, engine)]
+    held, wanted = (RunRecord(settings=deciding_settings(config), inputs={}) for config in configs)
+    assert held.differences(wanted) == (named, [])
+    before = {key: value for key, value in held.settings.items() if key != "engine.teacher_cache_gib"}
+    assert RunRecord(settings=before, inputs={}).differences(wanted) == ([], []), "of an earlier release"
 
 
 def test_the_output_directory_is_a_file(run_files: Path, tmp_path: Path) -> None:

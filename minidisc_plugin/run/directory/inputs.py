@@ -14,7 +14,7 @@ from minidisc_plugin.foundation.digests import (
     sha256_of,
 )
 from minidisc_plugin.foundation.processes import process_count
-from minidisc_plugin.run.directory.record import SAVED_TOKENIZER
+from minidisc_plugin.run.directory.record import ALTERED, SAVED_TOKENIZER
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -41,6 +41,8 @@ def checksums(teacher: PreTrainedModel, tokenizer: Any, splits: Splits, metric: 
         "metric": sha256_of(Path(inspect.getfile(type(metric)))),
         "number of processes": str(process_count()),
     }
-    if splits.unlabelled is not None:  # altered copies follow from train, the seed and the settings
+    if splits.unlabelled is not None:
         found["dataset (unlabelled split)"] = digest_of_dataset(splits.unlabelled)
+    if splits.altered is not None:  # made of texts, of which tokens do not tell all
+        found[ALTERED] = digest_of_dataset(splits.altered)
     return found

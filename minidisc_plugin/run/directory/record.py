@@ -61,6 +61,8 @@ SAME_METRIC = {
 }
 # A checksum of all that is saved of the tokenizer; earlier releases wrote one of its vocabulary only, as "tokenizer".
 SAVED_TOKENIZER = "saved tokenizer"
+# Altered copies of texts; earlier releases wrote none, and compared the tokens that the texts became.
+ALTERED = "dataset (altered copies)"
 
 
 class RunRecord(BaseModel):
@@ -162,7 +164,10 @@ def _comparable(mine: Mapping[str, str], theirs: Mapping[str, str]) -> list[dict
     """Inputs as both can tell them: where one was written by an earlier release, its tokenizer is compared as then."""
     told = SAVED_TOKENIZER in mine and SAVED_TOKENIZER in theirs
     found = [_of_today(inputs) for inputs in (mine, theirs)]
+    altered = ALTERED in mine and ALTERED in theirs
     for inputs in found:
+        if not altered:  # whether there are any is a setting
+            inputs.pop(ALTERED, None)
         saved = inputs.pop(SAVED_TOKENIZER, "")
         if told:
             inputs["tokenizer"] = saved

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 
 from minidisc_plugin.contracts.dataset import DatasetConfig
+from minidisc_plugin.run.data.folders import is_format
 
 
 def refused_of_dataset(settings: DatasetConfig) -> Iterator[str]:
     """Keys of data sets on the Hub, beside a format or a folder: another data set than was meant would be read."""
     if settings.revision is None and settings.name is None:
         return
-    kind = f"the format {settings.path}" if _is_format(settings.path) else "a folder"
+    kind = f"the format {settings.path}" if is_format(settings.path) else "a folder"
     if settings.revision is not None and (kind != "a folder" or Path(settings.path).is_dir()):
         yield f"dataset.revision: does nothing beside {kind}, which has no versions; remove it"
     if settings.name is not None and kind != "a folder":
@@ -24,7 +24,7 @@ def refused_of_dataset(settings: DatasetConfig) -> Iterator[str]:
 def said_of_dataset(settings: DatasetConfig) -> Iterator[str]:
     """Keys that change nothing."""
     given = settings.data_files
-    if settings.data_dir is None or given is None or not _is_format(settings.path):
+    if settings.data_dir is None or given is None or not is_format(settings.path):
         return
     listed = chain.from_iterable(
         [files] if isinstance(files, str) else files
@@ -32,8 +32,3 @@ def said_of_dataset(settings: DatasetConfig) -> Iterator[str]:
     )
     if all(Path(file).is_absolute() or "://" in file for file in listed):
         yield "dataset.data_dir does nothing beside dataset.data_files whose paths are absolute"
-
-
-def _is_format(path: str) -> bool:
-    """Whether `datasets` takes a path for one of its own loaders."""
-    return path.isidentifier() and find_spec(f"datasets.packaged_modules.{path}") is not None

@@ -32,13 +32,13 @@ def read_dataset(settings: DatasetConfig) -> tuple[DatasetDict, Mapping[str, Seq
     from datasets import DatasetDict
 
     from minidisc_plugin.run.data.options import checked_options
-    from minidisc_plugin.run.data.patterns import refuse_unmatched
+    from minidisc_plugin.run.data.patterns import refuse_strays, refuse_unmatched
 
     try:
         builder = _builder(settings, {})
         refuse_unmatched(settings, builder.config.data_files or {})
-        options = checked_options(settings, builder)
-        builder, found = _read(settings, builder, options)
+        refuse_strays(settings, builder.config)
+        builder, found = _read(settings, builder, checked_options(settings, builder))
     except MinidiscError:
         raise
     except Exception as error:  # datasets raises many kinds; each means the same to the user
@@ -89,13 +89,9 @@ def _read(
 def _builder(settings: DatasetConfig, options: Mapping[str, Any]) -> DatasetBuilder:
     from datasets import load_dataset_builder
 
-    from minidisc_plugin.run.data.patterns import literally
+    from minidisc_plugin.run.data.patterns import loader_arguments
 
-    keys = ("name", "data_dir", "data_files", "revision", "cache_dir")
-    arguments = {key: getattr(settings, key) for key in keys if getattr(settings, key) is not None}
-    if settings.data_files is not None:
-        arguments["data_files"] = literally(settings.data_files, settings.data_dir)
-    return load_dataset_builder(settings.path, **arguments, **options)
+    return load_dataset_builder(**loader_arguments(settings), **options)
 
 
 def _first_cause(error: BaseException) -> str:

@@ -47,3 +47,61 @@ def test_a_missing_file_is_named_whole(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_dataset(section("csv", {"train": str(tmp_path / "x\ny.csv"), "test": str(tmp_path / "x\ny.csv")}))
     assert "\n" not in str(caught.value) and "y.csv" in str(caught.value)
+
+
+WAYS = ["path", "path and names", "data_dir", "data_dir and names", "path and data_dir", "pattern", "working directory"]
+
+
+@pytest.mark.parametrize(
+    ("name", "alike", "way"),
+    [
+        *(("data[1]", "data1", way) for way in WAYS),
+        *(("da?ta", "daxta", way) for way in ("path", "pattern")),
+        *(("d*", "data", way) for way in ("data_dir", "pattern")),
+        ("d{a}", "da", "path"),
+    ],
+)
+def test_a_folder_of_that_very_name_goes_before_a_pattern(
+    name: str, alike: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, content in ((tmp_path / name, MINE), (tmp_path / alike, OTHER)):
+        folder.mkdir()
+        for split in ("train", "test"):
+            (folder / f"{split}.csv").write_text(content, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    files = {split: f"{split}.csv" for split in ("train", "test")}
+    if way == "working directory":
+        monkeypatch.chdir(name)
+    settings = {
+        "path": section(name),
+        "path and names": section(name, files),
+        "data_dir": section("csv", data_dir=name),
+        "data_dir and names": section("csv", files, data_dir=name),
+        "path and data_dir": section(str(tmp_path), data_dir=name),
+        "pattern": section("csv", {split: f"{name}/{split[:2]}*.csv" for split in files}),
+        "working directory": section("csv", {split: f"{split[:2]}*.csv" for split in files}),
+    }[way]
+    assert [read_dataset(settings)[0][split]["text"] for split in files] == [["mine"], ["mine"]]
+
+
+def test_a_card_in_a_folder_that_is_taken_for_a_pattern(tmp_path: Path) -> None:
+    folder = tmp_path / "data[1]"
+    folder.mkdir()
+    for name, content in (("train.csv", MINE), ("test.csv", MINE), ("README.md", "Some data.\n")):
+        (folder / name).write_text(content, encoding="utf-8")
+    assert read_dataset(section(str(folder)))[0]["train"]["text"] == ["mine"]
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"^dataset.path: '.*data\[1\]' has one of the signs .*; rename the folder$"):
+        read_dataset(section(str(folder)))
+
+
+def test_files_outside_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "test.csv").write_text(MINE, encoding="utf-8")
+    (tmp_path / "train.csv").write_text(OTHER, encoding="utf-8")
+    configs = "configs:\n- config_name: default\n  data_files:\n"
+    configs += "  - {split: train, path: ../train.csv}\n  - {split: test, path: test.csv}\n"
+    (folder / "README.md").write_text(f"---\n{configs}---\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"^dataset.path: .*train.csv would be read, which is not in .*data; name the"):
+        read_dataset(section(str(folder)))

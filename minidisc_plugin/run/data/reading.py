@@ -33,12 +33,16 @@ def read_dataset(settings: DatasetConfig) -> tuple[DatasetDict, Mapping[str, Seq
 
     from minidisc_plugin.run.data.options import checked_options
     from minidisc_plugin.run.data.patterns import refuse_strays, refuse_unmatched
+    from minidisc_plugin.run.data.saved import as_saved, refuse_left_over
 
     try:
-        builder = _builder(settings, {})
-        refuse_unmatched(settings, builder.config.data_files or {})
-        refuse_strays(settings, builder.config)
-        builder, found = _read(settings, builder, checked_options(settings, builder))
+        told = as_saved(settings)
+        builder = _builder(told, {})
+        refuse_unmatched(told, builder.config.data_files or {})
+        refuse_strays(told, builder.config)
+        if builder.name == "arrow":
+            refuse_left_over(builder.config)
+        builder, found = _read(told, builder, checked_options(told, builder))
     except MinidiscError:
         raise
     except Exception as error:  # datasets raises many kinds; each means the same to the user

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.task import Task
@@ -27,6 +27,13 @@ def text_of(split: Dataset, where: str, task: Task, columns: DatasetConfig) -> t
     for column in columns.text:
         require_column(split, where, "text", column)
     return tuple(columns.text)
+
+
+def texts_alone(split: Dataset, columns: Sequence[str]) -> Dataset:
+    """Text columns under names of our own: one called `labels`, as features are, would give these its type."""
+    return split.select_columns(list(columns)).rename_columns(
+        {column: f"text {place}" for place, column in enumerate(columns)}
+    )
 
 
 def with_columns(examples: Dataset, columns: Mapping[str, list[Any]]) -> Dataset:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from minidisc_plugin.contracts.task import IGNORED, Outputs, Task
 from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.tasks.collator import PaddingCollator
-from minidisc_plugin.tasks.columns import require_column, require_text, text_of, with_columns
+from minidisc_plugin.tasks.columns import require_column, require_text, text_of, texts_alone, with_columns
 from minidisc_plugin.tasks.counting import shuffled_where
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class TextGeneration(_LanguageModelling):
         """See Task."""
         (text,) = text_of(split, where, self, columns)
         require_text(split, where, text)
-        return split.select_columns([text])
+        return texts_alone(split, [text])
 
     def unlabelled(self, split: Dataset, where: str, columns: DatasetConfig, config: PretrainedConfig) -> Dataset:
         """See Task; the text is all that any split has."""
@@ -141,7 +141,7 @@ class TextGeneration(_LanguageModelling):
         if len(features) < len(examples):
             logger.info("%d texts of fewer than two tokens left out", len(examples) - len(features))
         if not len(features):
-            raise DataError(f"dataset.text: column {text!r} has no text of at least two tokens; add some")
+            raise DataError("dataset.text: a split has no text of at least two tokens; add some")
         return features
 
     def compared(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> tuple[Any, Any, Any]:

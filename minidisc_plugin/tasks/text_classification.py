@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from minidisc_plugin.contracts.task import Task
 from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.tasks.classes import Classes
-from minidisc_plugin.tasks.columns import require_column, require_text, with_columns
+from minidisc_plugin.tasks.columns import require_column, require_text, texts_alone, with_columns
 from minidisc_plugin.tasks.counting import count_pairs, flat_values
 from minidisc_plugin.tasks.labels import declared_names, is_regression, label_ids, perfect_predictions
 
@@ -134,4 +134,4 @@ def _texts_of(split: Dataset, where: str, columns: DatasetConfig) -> Dataset:
         require_column(split, where, "text", column)
     for column in columns.text:
         require_text(split, where, column)
-    return split.select_columns(columns.text)
+    return texts_alone(split, columns.text)

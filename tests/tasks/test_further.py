@@ -87,7 +87,7 @@ def test_placeholders_have_the_type_of_labels(labels: str) -> None:
     columns = DatasetConfig.model_validate({"path": "json", "text": "text"})
     expected = made.check(split, "train", columns, config)
     found = made.unlabelled(split.remove_columns("label"), "more", columns, config)
-    assert found.features == expected.features and list(found["text"]) == ["a", "b"]
+    assert found.features == expected.features and list(found["text 0"]) == ["a", "b"]
     assert not any(torch.tensor(label).any() for label in found[expected.column_names[-1]])
 
 

@@ -61,7 +61,7 @@ def test_a_column_of_numbers_is_text_too(tmp_path: Path) -> None:
     numbers = ["007", "1.50", "2e3", "-0"]
     found = read(tmp_path, {"a.csv": as_csv([["text", "label"], *[[number, "1"] for number in numbers]])})
     checked = TASKS["text-classification"]().check(found["train"], "train", section("csv"), nameless(2))
-    assert checked["text"] == numbers
+    assert checked["text 0"] == numbers
 
 
 @given(
@@ -230,7 +230,7 @@ def test_kinds_of_text_in_parquet(kind: str, tmp_path: Path) -> None:
     pyarrow.parquet.write_table(pa.table({"text": column, "label": column}), tmp_path / "a.parquet")
     found = read_dataset(section("parquet", {"train": str(tmp_path / "a.parquet")}))[0]["train"]
     checked = TASKS["text-classification"]().check(found, "train", section("parquet"), model("null", "a"))
-    assert checked.to_list() == [{"text": "a", "minidisc labels": 1}, {"text": "null", "minidisc labels": 0}]
+    assert checked.to_list() == [{"text 0": "a", "minidisc labels": 1}, {"text 0": "null", "minidisc labels": 0}]
 
 
 @pytest.mark.parametrize("form", ["parquet", "arrow", "saved"])

@@ -48,11 +48,32 @@ def refuse_unmatched(settings: DatasetConfig, found: Mapping[str, Sequence[str]]
     Raises:
         DataError: names the key, the name and the split.
     """
-    given = settings.data_files
     for split in (split for split, files in found.items() if not files):
-        names = given.get(str(split)) if isinstance(given, Mapping) else given
-        key = f"dataset.data_files.{split}" if isinstance(given, Mapping) else "dataset.data_files"
+        key, names = _given(settings, split)
         raise DataError(f"{key}: {shown(names)} matches no file; give the path of one, or a pattern that does")
+
+
+def refuse_repeated(settings: DatasetConfig, found: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a file that stands in a split twice, by whatever names: its examples would count twice.
+
+    Args:
+        settings: The config's section.
+        found: The files of each split.
+
+    Raises:
+        DataError: names the key, the file and the split.
+    """
+    for split, files in found.items():
+        names: dict[str, str] = {}
+        for name in map(str, files):
+            file = os.path.realpath(name) if Path(name).is_file() else name
+            if file in names:
+                alias = "" if names[file] == name else f", the second time as {name}"
+                raise DataError(
+                    f"{_given(settings, split)[0]}: {names[file]} stands in split {str(split)!r} twice{alias}; give "
+                    "each file once"
+                )
+            names[file] = name
 
 
 def refuse_strays(settings: DatasetConfig, config: Any) -> None:
@@ -85,6 +106,14 @@ def _of_odd_folder(settings: DatasetConfig, folder: Path) -> dict[str, str]:
             "a pattern where there is a card beside the data, or no folder above; rename the folder"
         )
     return {"path": str(above), "data_dir": glob.escape(str(folder.relative_to(above)))}
+
+
+def _given(settings: DatasetConfig, split: str) -> tuple[str, Any]:
+    """The key that says what a split is made of, and its value."""
+    given = settings.data_files
+    if isinstance(given, Mapping):
+        return f"dataset.data_files.{split}", given.get(str(split))
+    return "dataset.data_files", given
 
 
 def _literally(given: Given, folder: Path) -> Any:

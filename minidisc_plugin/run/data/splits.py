@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import filecmp
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -82,7 +83,7 @@ def choose_splits(settings: DatasetConfig, names: Sequence[str], patience: int |
 
 
 def warn_of_shared_files(chosen: Chosen, files: Mapping[str, Sequence[str]]) -> None:
-    """Say so where splits that should have nothing in common are made of the same file, or of copies of one.
+    """Say so where splits that should have nothing in common share a file or copies of one, and where one has copies.
 
     Args:
         chosen: Which split does what.
@@ -95,6 +96,11 @@ def warn_of_shared_files(chosen: Chosen, files: Mapping[str, Sequence[str]]) -> 
         (chosen.report, "is reported"),
     ]
     for place, (first, use) in enumerate(uses):
+        for file, other in _copies(files.get(first or "", ())):
+            logger.warning(
+                "dataset.data_files: %s and its copy %s are both of split %r, which %s: each example counts twice%s",
+                *(file, other, first, use, f", and {_SELECTING}" if first == chosen.train else ""),
+            )
         for second, other_use in uses[place + 1 :]:
             for file in files.get(first or "", ()):
                 for other in files.get(second or "", ()):
@@ -110,6 +116,16 @@ def warn_of_shared_files(chosen: Chosen, files: Mapping[str, Sequence[str]]) -> 
                                 _SELECTING if second == chosen.unlabelled else _TOO_GOOD,
                             ),
                         )
+
+
+def _copies(files: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of equal files; those of other sizes are not compared, for there may be thousands."""
+    sizes: dict[int, list[str]] = {}
+    for file in map(str, files):
+        if Path(file).is_file():
+            sizes.setdefault(Path(file).stat().st_size, []).append(file)
+    pairs = chain.from_iterable(combinations(alike, 2) for alike in sizes.values())
+    return (pair for pair in pairs if _same(*pair))
 
 
 def _same(first: str, second: str) -> bool:

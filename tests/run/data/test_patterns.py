@@ -105,3 +105,16 @@ def test_files_outside_the_folder(tmp_path: Path) -> None:
     (folder / "README.md").write_text(f"---\n{configs}---\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"^dataset.path: .*train.csv would be read, which is not in .*data; name the"):
         read_dataset(section(str(folder)))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["train.csv", "tr*n.csv"], ["train.csv", "./train.csv"], ["train.csv", "link.csv"], ["*n.csv", "t*.csv"]],
+)
+def test_a_file_stands_in_a_split_once(names: list[str], tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(MINE, encoding="utf-8")
+    (tmp_path / "link.csv").symlink_to("train.csv")
+    for files in ({"train": names, "test": "train.csv"}, names):
+        key = r"dataset.data_files.train" if isinstance(files, dict) else "dataset.data_files"
+        with pytest.raises(DataError, match=rf"^{key}: .*csv stands in split 'train' twice.*; give each file once$"):
+            read_dataset(section("csv", files, data_dir=str(tmp_path)))

@@ -74,3 +74,20 @@ def test_a_file_of_two_splits_is_named(kind: str, tmp_path: Path, caplog: pytest
     assert len(caplog.messages) == (kind != "another")
     for message in caplog.messages:
         assert str(train) in message and str(test) in message and "'train'" in message and "'test'" in message
+
+
+@pytest.mark.parametrize("kind", ["a hard link", "a copy", "another"])
+def test_a_file_and_its_copy_in_one_split_are_named(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second, test = (tmp_path / name for name in ("a.csv", "b.csv", "test.csv"))
+    first.write_text("text,label\na,1\n")
+    test.write_text("text,label\nt,1\n")
+    if kind == "a hard link":
+        second.hardlink_to(first)
+    else:
+        second.write_text("text,label\na,1\n" if kind == "a copy" else "text,label\nb,1\n")
+    warn_of_shared_files(Chosen("train", None, "test"), {"train": [str(first), str(second)], "test": [str(test)]})
+    assert len(caplog.messages) == (kind != "another")
+    for message in caplog.messages:
+        assert str(first) in message and str(second) in message and "'train'" in message and "counts twice" in message

@@ -100,7 +100,13 @@ def _schema(files: Sequence[DataFile], form: Any, wanted: Sequence[str]) -> pa.S
             start += len(chunk)
         if not start:
             raise DataError(f"dataset.data_files: {file.shown} has no rows; add some, or leave the file out")
-    return pa.schema([(name, kind) for name, kind in found.items() if kind is not None])
+    schema = pa.schema([(name, kind) for name, kind in found.items() if kind is not None])
+    if not len(schema):
+        raise DataError(
+            f"dataset.data_files: {files[0].shown} has no column that can be read; give objects with the keys "
+            f"{', '.join(wanted)}"
+        )
+    return schema
 
 
 def _merged(first: pa.DataType, second: pa.DataType) -> pa.DataType:

@@ -89,6 +89,14 @@ class _JsonOptions(_Kinds):
     field: str | None = None
 
 
+class _TextOptions(_Kinds):
+    """Of the loader of plain text."""
+
+    chunksize: Annotated[int, Field(ge=1)] = 1
+    keep_linebreaks: bool = False
+    sample_by: Literal["line", "paragraph", "document"] = "line"
+
+
 def checked_options(settings: DatasetConfig, builder: DatasetBuilder) -> dict[str, Any]:
     """The section, if the loader knows all of its keys and takes their values, over what a data set's card says.
 
@@ -119,7 +127,9 @@ def checked_options(settings: DatasetConfig, builder: DatasetBuilder) -> dict[st
 def _kinds(builder: DatasetBuilder) -> type[_Kinds] | None:
     if is_csv(builder.config):
         return _CsvOptions
-    return _JsonOptions if is_json(builder.config) else None
+    if is_json(builder.config):
+        return _JsonOptions
+    return _TextOptions if builder.name == "text" else None
 
 
 def _of_the_card(given: Mapping[str, Any], config: Any, readers: set[str]) -> dict[str, Any]:

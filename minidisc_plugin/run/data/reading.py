@@ -31,11 +31,13 @@ def read_dataset(settings: DatasetConfig) -> tuple[DatasetDict, Mapping[str, Seq
     """
     from datasets import DatasetDict
 
+    from minidisc_plugin.run.data.folders import refuse_file
     from minidisc_plugin.run.data.options import checked_options
     from minidisc_plugin.run.data.patterns import refuse_repeated, refuse_strays, refuse_unmatched
     from minidisc_plugin.run.data.saved import as_saved, refuse_left_over
 
     try:
+        refuse_file(settings)
         told = as_saved(settings)
         builder = _builder(told, {})
         refuse_unmatched(told, builder.config.data_files or {})

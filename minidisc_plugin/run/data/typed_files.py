@@ -35,20 +35,48 @@ def typed_options(
 
     Raises:
         DataError: two files disagree on what the integers of a column are called, one lacks a column of the other, or
-            one cannot be read; the message names the files.
+            one cannot be read or held; the message names the files.
     """
     from datasets import Features
 
     skipped = getattr(builder.config, "on_bad_files", "error") != "error"
+    selects = hasattr(builder.config, "columns")
     found: dict[str, Features] = {}
+    narrowed = False
     for file in chain.from_iterable(files.values()):
         schema = _schema(file, builder.name, skipped)
         if schema is not None:
-            found[file.shown] = Features.from_arrow_schema(schema)
-    for column in wanted_columns(settings, found.values()):
-        _check_names(column, found, builder.info.features or {})
+            found[file.shown] = _held(schema, file.shown, () if selects else schema.names, settings)
+            narrowed |= len(found[file.shown]) < len(schema.names)
+    card = builder.info.features or {}
+    wanted = wanted_columns(settings, found.values())
+    for column in wanted:
+        _check_names(column, found, card)
     common = common_columns(settings, found)
-    return {"columns": common} if common is not None and hasattr(builder.config, "columns") else {}
+    if narrowed:  # the loader would look at the type of every column, were it not told those of some
+        kinds = {name: kind for features in reversed(found.values()) for name, kind in features.items()} | {**card}
+        return {"columns": wanted, "features": Features({name: kinds[name] for name in wanted})}
+    return {"columns": common} if common is not None and selects else {}
+
+
+def _held(schema: pa.Schema, file: str, needed: Sequence[str], settings: DatasetConfig) -> Features:
+    """Features of the columns of a file, without those that `datasets` cannot hold and that nobody needs."""
+    import pyarrow as pa
+    from datasets import Features
+
+    kept = []
+    for field in schema:
+        try:
+            Features.from_arrow_schema(pa.schema([field]))
+        except (ValueError, TypeError, NotImplementedError) as error:
+            if field.name in (*needed, *settings.text, settings.label):
+                raise DataError(
+                    f"dataset.data_files: {file} has {field.type} in column {field.name!r}, which `datasets` cannot "
+                    "hold; write it in another form, or leave the column out"
+                ) from error
+        else:
+            kept.append(field)
+    return Features.from_arrow_schema(pa.schema(kept, metadata=schema.metadata))
 
 
 def _schema(file: DataFile, form: str, skipped: bool) -> pa.Schema | None:

@@ -103,3 +103,10 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
     packed = gzip.compress(lines([{"text": "a", "label": 1}] * 1000).encode())
     message = refused(tmp_path, {"a.jsonl.gz": packed[: len(packed) // 2]}, path="json")
     assert "a.jsonl.gz is damaged" in message
+
+
+@pytest.mark.parametrize("content", ["{}", "{}\n{}\n", "[{}, {}]", '{"x": 1}\n{"x": "a"}\n'])
+def test_objects_without_a_column(content: str, tmp_path: Path) -> None:
+    message = refused(tmp_path, {"a.json": content}, path="json")
+    assert message.startswith("dataset.data_files: ") and "a.json has no column that can be read" in message
+    assert message.endswith("give objects with the keys text, label")

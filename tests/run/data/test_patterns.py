@@ -118,3 +118,27 @@ def test_a_file_stands_in_a_split_once(names: list[str], tmp_path: Path) -> None
         key = r"dataset.data_files.train" if isinstance(files, dict) else "dataset.data_files"
         with pytest.raises(DataError, match=rf"^{key}: .*csv stands in split 'train' twice.*; give each file once$"):
             read_dataset(section("csv", files, data_dir=str(tmp_path)))
+
+
+@pytest.mark.parametrize("path", [".", "./", "../data"])
+def test_the_folder_of_the_data_is_the_working_directory(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for split in ("train", "test"):
+        (folder / f"{split}.csv").write_text(MINE, encoding="utf-8")
+    monkeypatch.chdir(folder)
+    assert read_dataset(section(path))[0]["train"]["text"] == ["mine"]
+    assert read_dataset(section(path, {"train": "train.csv", "test": "t*t.csv"}))[0]["test"]["text"] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a.csv", "csv"), ("a.tsv", "csv"), ("a.jsonl.gz", "json"), ("a", "its format, such as csv")]
+)
+def test_a_file_in_place_of_a_folder(name: str, kind: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(MINE, encoding="utf-8")
+    with pytest.raises(
+        DataError, match=rf"^dataset.path: '.*' is a file; set path to {kind}, and data_files to .*{name}"
+    ):
+        read_dataset(section(str(tmp_path / name)))

@@ -200,6 +200,16 @@ def test_options_of_a_wrong_kind(options: dict[str, Any], tmp_path: Path) -> Non
     assert "dataset" in refused(tmp_path, {"a.csv": "text,label\na,1\n"}, MinidiscError, options=options)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("sample_by", "foo"), ("chunksize", 0), ("keep_linebreaks", "yes"), ("encoding_errors", "omit")]
+)
+def test_options_of_plain_text(key: str, value: Any, tmp_path: Path) -> None:
+    content = {"a.txt": "one\n\ntwo\n"}
+    assert f"dataset.options.{key}: " in refused(tmp_path, content, ConfigError, path="text", options={key: value})
+    good = {"sample_by": "paragraph", "chunksize": 100, "encoding": "latin-1"}
+    assert read(tmp_path, content, path="text", options=good)["train"]["text"] == ["one", "two\n"]
+
+
 def test_a_field_of_json(tmp_path: Path) -> None:
     content = json.dumps({"version": 1, "data": [{"text": "a", "label": "x"}, {"text": "null", "label": "None"}]})
     found = read(tmp_path, {"a.json": content}, path="json", options={"field": "data"})["train"]

@@ -6,6 +6,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value
 
@@ -118,3 +120,32 @@ def test_packed_files_are_looked_into(tmp_path: Path) -> None:
         with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
             archive.write(tmp_path / f"{name}.parquet", f"{name}.parquet")
     assert "same order" in refusal({name: str(tmp_path / f"{name}.zip") for name in ("train", "test")})
+
+
+MAP = pa.array([[("a", 1)], []], pa.map_(pa.string(), pa.int64()))
+ODD = {"map": MAP, "list": pa.array([[[("a", 1)]], []], pa.list_(MAP.type)), "union": None}
+ODD["union"] = pa.UnionArray.from_sparse(pa.array([0, 1], pa.int8()), [pa.array([1, 2]), pa.array(["a", "b"])])
+
+
+@pytest.mark.parametrize("kind", ["map", "list"])
+def test_a_column_that_cannot_be_held_and_that_nobody_asks_for(kind: str, tmp_path: Path) -> None:
+    table = made().data.table.append_column("odd", ODD[kind])
+    pyarrow.parquet.write_table(table, tmp_path / "odd.parquet")
+    made(NEG_POS, (1, 0)).to_parquet(tmp_path / "plain.parquet")
+    files = {"train": [str(tmp_path / "odd.parquet"), str(tmp_path / "plain.parquet")]}
+    files["test"] = str(tmp_path / "plain.parquet")
+    for order in (files, {**files, "train": files["train"][::-1]}):
+        found = read_dataset(section("parquet", order))[0]
+        assert found["train"].features["label"] == NEG_POS and sorted(found["train"]["label"]) == [0, 0, 1, 1]
+        assert found["train"].column_names == ["text", "label"]
+
+
+@pytest.mark.parametrize("kind", ["map", "list", "union"])
+def test_a_column_that_cannot_be_held_and_is_needed(kind: str, tmp_path: Path) -> None:
+    table = pa.table({"text": ["a", "b"], "label": ODD[kind]})
+    with pa.OSFile(str(tmp_path / "a.arrow"), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    assert "in column 'label', which `datasets` cannot hold" in refusal({"train": str(tmp_path / "a.arrow")}, "arrow")
+    if kind != "union":  # which Parquet cannot hold either
+        pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+        assert "in column 'label', which `datasets` cannot hold" in refusal({"train": str(tmp_path / "a.parquet")})

@@ -10,6 +10,7 @@ from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.foundation.errors import ConfigError, DataError
 from minidisc_plugin.foundation.packed_files import DataFile
 from minidisc_plugin.run.data.columns import common_columns
+from minidisc_plugin.run.data.csv_numbers import number_reader
 from minidisc_plugin.run.data.csv_rows import check_rows
 from minidisc_plugin.run.data.csv_trial import try_rows
 
@@ -59,12 +60,20 @@ def csv_options(
     common = common_columns(settings, headers)
     # A function keeps pandas from guessing, and no value counts as missing: not "NA", not "None", not "".
     width = max(map(len, headers.values()), default=0)
-    text = dict.fromkeys(common or range(width) or [*settings.text, settings.label], str)
+    read: dict[Any, Any] = dict.fromkeys(common or range(width) or [*settings.text, settings.label], str)
     if {"decimal", "thousands"} & options.keys():  # of numbers, so of the label
-        text = dict.fromkeys(settings.text, str)
+        if settings.label not in settings.text:
+            read |= dict.fromkeys(_places(settings.label, options), number_reader(options))
+        options |= {"decimal": ".", "thousands": None}  # pandas would look for them in texts, too
     if common is not None:
         options["usecols"] = common
-    return {**options, "converters": text, "keep_default_na": False, "na_filter": False}, rows
+    return {**options, "converters": read, "keep_default_na": False, "na_filter": False}, rows
+
+
+def _places(column: str, options: Mapping[str, Any]) -> list[str | int]:
+    """What pandas calls a column: its place, too, where a file has no names."""
+    named = options.get("names") or options.get("column_names") or options.get("header", "infer") is not None
+    return [column] if named or not column.isdecimal() else [column, int(column)]
 
 
 def check_counts(rows: Mapping[str, int], found: Mapping[str, Sequence[Any]]) -> None:

@@ -238,7 +238,10 @@ def test_an_export_that_fails_costs_no_training(
     def fail(self: Any, *others: Any) -> None:
         raise RuntimeError("Model wasn't fully converted.\nFailed operations: aten.linear")
 
-    with monkeypatch.context() as patch, pytest.raises(ExportError, match=r"openvino-student: .*fully converted"):
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(ExportError, match=r"student-openvino: .*fully converted"),
+    ):
         patch.setattr(route, "export", fail)
         compress(config)
     student = bytes_of(tmp_path / "out" / "student")

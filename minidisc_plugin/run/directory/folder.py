@@ -130,13 +130,20 @@ class RunDirectory:
         """Compare the files of this run with their recorded checksums, but for those that people edit.
 
         Args:
-            under: Only those of this folder.
+            under: Only those of this folder, of which there is at least one.
 
         Raises:
-            RunDirectoryError: names the first that is missing or damaged.
+            RunDirectoryError: names the first that is missing or damaged, or the folder of which none is recorded.
         """
-        for name, digest in self._record().files.items():
-            if name in _FOR_PEOPLE or not f"{name}/".startswith(f"{under}/" if under else ""):
+        files = self._record().files
+        below = {name: files[name] for name in files if f"{name}/".startswith(f"{under}/" if under else "")}
+        if under and not below:
+            raise RunDirectoryError(
+                f"output_dir: {self.root / under} is missing, for {RECORD_FILE} lists nothing in it; "
+                "repeat the run with --overwrite"
+            )
+        for name, digest in below.items():
+            if name in _FOR_PEOPLE:
                 continue
             if damage := damage_of(self.root / name, digest):
                 raise RunDirectoryError(

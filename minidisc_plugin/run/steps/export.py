@@ -12,8 +12,15 @@ from minidisc_plugin.run.steps.exporting import exported, refuse_task
 
 if TYPE_CHECKING:
     from minidisc_plugin.contracts.config import CompressionConfig
+    from minidisc_plugin.integrations.export.route import Format
 
-FOLDERS = {"openvino": "student-openvino", "onnx": "student-onnx"}
+FOLDERS: dict[Format, str] = {"openvino": "student-openvino", "onnx": "student-onnx"}
+
+
+def kept_folder(config: CompressionConfig, format_name: Format) -> str | None:
+    """Name of the folder in which the step `export`, whenever it comes, keeps the student; None where it does not."""
+    keeps = Export.name in config.steps and format_name in config.export.formats
+    return FOLDERS[format_name] if keeps else None
 
 
 class Export(Step):

@@ -65,7 +65,8 @@ def exported(run: Run, elsewhere: Elsewhere, role: str, format_name: Format, nam
     from minidisc_plugin.integrations.export.route import route_for
     from minidisc_plugin.run.measuring.batch import sample_batch
 
-    stage = f"export-{format_name}-{role}"
+    # What is kept and what is not are two things to make: having made one is not having made the other.
+    stage = f"export-{name}" if name else f"scratch-{format_name}-{role}"
     folder = run.directory.root / name if name else run.directory.checkpoints / stage
     route = route_for(format_name, run.prepared.task)
 
@@ -115,7 +116,8 @@ def make_once(run: Run, stage: str, folder: Path, make: Callable[[Path], None]) 
     journal, scratch = run.bench.journal, folder.parent == run.directory.checkpoints
     if journal.finished(stage):
         journal.verify(stage)
-        run.directory.verify(folder.name)
+        if not scratch:
+            run.directory.verify(folder.name)
         return
     # Of what lies in the output directory its own record has the checksums.
     with journal.stage(stage, files=folder.rglob("*") if scratch else ()), storage_errors(folder):

@@ -14,7 +14,8 @@ from minidisc_plugin.integrations.export.route import route_for
 from minidisc_plugin.integrations.hosts import available, require
 from minidisc_plugin.integrations.schemes import WAYS
 from minidisc_plugin.run.measuring.batch import sample_batch
-from minidisc_plugin.run.steps.exporting import RUNTIMES, check_elsewhere, exported, in_single, make_once, refuse_task
+from minidisc_plugin.run.steps.export import kept_folder
+from minidisc_plugin.run.steps.exporting import check_elsewhere, exported, in_single, make_once, refuse_task
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -73,9 +74,9 @@ class _Made:
 
 
 def _of_exported(run: Run, elsewhere: Elsewhere, scheme: str, format_name: Format) -> _Made:
-    """Of a model that was exported, which is done first where the step `export` has not; the teacher's, to compare."""
+    """Of a model that was exported, which is done first where it was not; the teacher's, to compare."""
     route = route_for(format_name, run.prepared.task)
-    source = exported(run, elsewhere, "student", format_name, _exported_already(run, format_name))
+    source = exported(run, elsewhere, "student", format_name, kept_folder(run.prepared.config, format_name))
     exported(run, elsewhere, "teacher", format_name)
 
     def make(staged: Path) -> None:
@@ -108,9 +109,3 @@ def calibration(run: Run) -> Dataset:
     names: list[Any] = [name for name in train.column_names if name in run.prepared.tokenizer.model_input_names]
     count = min(config.quantization.calibration_examples, len(train))
     return train.shuffle(seed=config.seed).select(range(count)).select_columns(names)
-
-
-def _exported_already(run: Run, format_name: Format) -> str | None:
-    """Name of the folder of the step `export`, when it ran before; else none."""
-    wanted = ("student", RUNTIMES[format_name])
-    return next((found.folder.name for found in run.artefacts if (found.role, found.runtime) == wanted), None)

@@ -206,6 +206,13 @@ def test_a_damaged_result_is_named(damage: str, tmp_path: Path) -> None:
     directory.verify("assistant")
 
 
+@pytest.mark.parametrize("under", ["student-openvino", "studen", "student/models"])
+def test_a_folder_of_which_nothing_is_recorded_is_missing(under: str, tmp_path: Path) -> None:
+    directory = begin(tmp_path / "out", OLD)
+    with pytest.raises(RunDirectoryError, match=rf"{under} is missing, for run\.json lists nothing in it; repeat"):
+        directory.verify(under)
+
+
 def test_what_people_edit_is_not_damaged(tmp_path: Path) -> None:
     directory = begin(tmp_path / "out", {**OLD, "README.md": "card"})
     (tmp_path / "out" / "README.md").write_text("a better card")

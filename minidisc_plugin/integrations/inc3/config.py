@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,11 +23,13 @@ NAME = "minidisc"
 _FILES = "a config of this algorithm is of the whole model"
 # Tried by `autotune` with every config that there is; ours needs data, which that set has not.
 _OFFERED = (0.95, 0.9, 0.8, 0.5)
+# What Neural Compressor itself writes on configs.
+_OF_THE_HOST = ("global_config", "local_config", "model_path")
 
 
 @register_config(framework_name=FRAMEWORK_NAME, algo_name=NAME)
 class MiniDiscConfig(TorchBaseConfig):  # type: ignore[misc]
-    """One student, or several for `autotune`, made by a scheduler of this package.
+    """One student, or several for `autotune`, made by a scheduler of this package; it never changes.
 
     Args:
         target_sparsity: Share of heads and neurons that the student loses, in (0, 1); a list is several students, which
@@ -57,21 +60,29 @@ class MiniDiscConfig(TorchBaseConfig):  # type: ignore[misc]
         if data is not None and not isinstance(data, Trial):
             raise ConfigError(f"data: {shown(data)} is no Trial; give Trial(train_dataset=..., args=..., ...)")
         super().__init__()
-        self.target_sparsity = target_sparsity
+        self.target_sparsity = copy.deepcopy(target_sparsity)
         self.scheduler = scheduler
         self.data = data
-        self.settings = normal(scheduler, settings)
+        self.settings = copy.deepcopy(normal(scheduler, settings))
         self.params_list = [SPARSITY, "scheduler", "settings", "data"]
         self._schedulers = schedulers_for(scheduler, self.settings, sparsities_of(target_sparsity))
         self._siblings: list[MiniDiscConfig] = [self]
         self._offered = False
+        self._made_with = copy.deepcopy({SPARSITY: self.target_sparsity, "settings": self.settings})
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if "_made_with" in vars(self) and not name.startswith("_") and name not in _OF_THE_HOST:
+            raise _too_late(name, value)
+        super().__setattr__(name, value)
 
     def scheduler_to_run(self) -> tuple[Scheduler, list[Scheduler]]:
         """The scheduler of this config's student, and those of all that one `autotune` tries with it.
 
         Raises:
-            ConfigError: the config has several students, or `autotune` would try a smaller one after it.
+            ConfigError: the config has several students, `autotune` would try a smaller one after it, or a list or a
+                dictionary in it was changed.
         """
+        self._refuse_changes()
         if len(self._schedulers) > 1:
             raise ConfigError(
                 f"target_sparsity: {shown(self.target_sparsity)} is for autotune, which tries several; give one"
@@ -90,7 +101,12 @@ class MiniDiscConfig(TorchBaseConfig):  # type: ignore[misc]
         return scheduler, [config._own() for config in self._siblings]
 
     def expand(self) -> list[MiniDiscConfig]:
-        """One config a student, the smallest student first: `autotune` takes the first that loses little enough."""
+        """One config a student, the smallest student first: `autotune` takes the first that loses little enough.
+
+        Raises:
+            ConfigError: a list or a dictionary in the config was changed.
+        """
+        self._refuse_changes()
         if self._offered and self.data is None:
             return []
         made = []
@@ -170,6 +186,12 @@ class MiniDiscConfig(TorchBaseConfig):  # type: ignore[misc]
         """What a sum asks of its parts, and nothing else; the other part may have been asked to add."""
         raise _sum_refused(None)
 
+    def _refuse_changes(self) -> None:
+        """Schedulers were made of what was given: a list that is changed in place would show what does not run."""
+        for name, value in self._made_with.items():
+            if getattr(self, name) != value:
+                raise _too_late(name, getattr(self, name))
+
     def _announced(self) -> list[MiniDiscConfig]:
         """Those that the same autotune will try before; known where they have the data in common, and no list."""
         if self.data is None:
@@ -183,6 +205,10 @@ class MiniDiscConfig(TorchBaseConfig):  # type: ignore[misc]
 
     def _own(self) -> Scheduler:
         return next(iter(self._schedulers.values()))
+
+
+def _too_late(name: str, value: object) -> ConfigError:
+    return ConfigError(f"MiniDiscConfig.{name}: {shown(value)} comes too late; make another MiniDiscConfig")
 
 
 def _sum_refused(other: Any) -> ConfigError:

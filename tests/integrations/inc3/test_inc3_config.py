@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import subprocess
@@ -106,6 +107,50 @@ def test_a_trial_says_what_it_lacks_and_stays_as_it_is(trial: Trial) -> None:
         Trial(**given, metrics="f1")
     with pytest.raises(ConfigError, match="another Trial"):
         trial.metric = "f1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("target_sparsity", 0.5),
+        ("scheduler", "direct"),
+        ("settings", {"lambda": 0.9}),
+        ("data", None),
+        ("white_list", ["Linear"]),
+        ("lam", 0.9),
+        ("candidates", [0.5]),
+    ],
+)
+def test_a_config_stays_as_it_is(name: str, value: Any, trial: Trial) -> None:
+    config = MiniDiscConfig(0.9, data=trial)
+    with pytest.raises(ConfigError, match=rf"MiniDiscConfig\.{name}: .* comes too late; make another MiniDiscConfig"):
+        setattr(config, name, value)
+    assert config.scheduler_to_run()[0].target_sparsity == 0.9 and config.data is trial
+
+
+def test_what_is_changed_inside_of_a_config_does_not_run_as_if_it_were_not(trial: Trial) -> None:
+    given = [0.7, 0.3]
+    for change in (
+        lambda config: config.settings.update({"lambda": 0.9}),
+        lambda config: config.settings["candidates"].append(0.5),
+        lambda config: config.target_sparsity.append(0.5),
+    ):
+        config = MiniDiscConfig([0.9], data=trial, candidates=given)
+        change(config)
+        for use in (config.expand, config.scheduler_to_run):
+            with pytest.raises(ConfigError, match=r"(settings|target_sparsity): .* comes too late"):
+                use()
+    config = MiniDiscConfig([0.9], data=trial, candidates=given)
+    given.append(0.5)  # the caller's list is the caller's
+    assert config.expand()[0].settings["candidates"] == [0.7, 0.3]
+
+
+def test_a_config_is_copied_as_the_host_copies_it(trial: Trial) -> None:
+    config = MiniDiscConfig([0.9, 0.8], data=trial, lam=0.3).expand()[1]
+    for other in (copy.copy(config), copy.deepcopy(config)):
+        assert other == config and other.data is trial
+        with pytest.raises(ConfigError, match="comes too late"):
+            other.target_sparsity = 0.5
 
 
 IMPORTED = """

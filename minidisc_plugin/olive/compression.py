@@ -16,6 +16,8 @@ from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.output import RECORD_FILE
 from minidisc_plugin.contracts.records import RESULTS_FILE, write_json
 from minidisc_plugin.foundation.errors import ConfigError, MinidiscError, RunDirectoryError
+from minidisc_plugin.foundation.printable import shown
+from minidisc_plugin.foundation.redaction import MASK, names_secret
 from minidisc_plugin.foundation.storage import storage_errors
 from minidisc_plugin.nested.checkpoint import CODE_FILE
 from minidisc_plugin.olive.parameters import checked, config_of, schema
@@ -25,6 +27,17 @@ from minidisc_plugin.run.pipeline import Result, compress
 KEPT = ("schedule.json", "tradeoff.png")
 # What only a model of torch needs; the rest (tokenizer, config, records) goes with the student from pass to pass.
 _OF_TORCH = ("*.safetensors", "*.safetensors.index.json", CODE_FILE)
+# Of `load_kwargs`: whatever they say, the model is the same one. A run reads its teacher in its own way.
+_NEUTRAL = (
+    "attn_implementation",
+    "device_map",
+    "dtype",
+    "local_files_only",
+    "low_cpu_mem_usage",
+    "max_memory",
+    "torch_dtype",
+    "trust_remote_code",
+)
 
 
 class PassError(MinidiscError, ValueError):
@@ -105,7 +118,20 @@ def _teacher(model: OliveModelHandler) -> HfModelHandler:
         raise ConfigError("input_model: test_model_config: a model of random weights teaches nothing; remove it")
     if model.load_kwargs and model.load_kwargs.quantization_config:
         raise ConfigError("input_model: load_kwargs.quantization_config: quantize after this pass; remove it")
+    _refuse_another_model(model)
     return model
+
+
+def _refuse_another_model(model: HfModelHandler) -> None:
+    """Refuse what a run does not load its teacher with, and what may make it another model than the workflow's."""
+    given = model.load_kwargs.model_dump(exclude_none=True) if model.load_kwargs else {}
+    for key, value in {**given.pop("extra_args", {}), **given}.items():
+        if key not in _NEUTRAL:
+            said = MASK if names_secret(key) else shown(value)
+            raise ConfigError(
+                f"input_model: load_kwargs.{key}: {said} cannot be used: this pass loads its teacher without it; "
+                "remove it, or save the model that is meant and give its folder as model_path"
+            )
 
 
 def _trusts(teacher: HfModelHandler) -> bool:

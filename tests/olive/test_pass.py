@@ -12,7 +12,7 @@ from olive.passes.olive_pass import create_pass_from_dict
 
 from minidisc_plugin import compress, hookimpl
 from minidisc_plugin.nested.checkpoint import CODE_FILE
-from minidisc_plugin.olive.compression import MiniDisc, PassError, _student
+from minidisc_plugin.olive.compression import MiniDisc, PassError, _student, _teacher
 from minidisc_plugin.olive.parameters import config_of
 from minidisc_plugin.plugins import host
 from tests.builders.tiny import make_bert, make_tokenizer
@@ -60,6 +60,30 @@ def test_a_teacher_that_cannot_teach_is_refused(
     with pytest.raises(PassError, match=said):
         made(run_files).run(handler(run_files, **changes), str(tmp_path / "models"))
     assert {path.name for path in tmp_path.iterdir()} <= {"adapter"}
+
+
+@pytest.mark.parametrize(
+    ("load_kwargs", "said"),
+    [
+        ({"revision": "v2"}, r"load_kwargs\.revision: 'v2' cannot be used: .*; remove it, or .* model_path"),
+        ({"extra_args": {"variant": "better"}}, r"load_kwargs\.variant: 'better' cannot be used"),
+        ({"torch_dtype": "float32", "num_labels": 3}, r"load_kwargs\.num_labels: 3 cannot be used"),
+        ({"token": "hf_a-secret-of-mine"}, r"load_kwargs\.token: \*\*\* cannot be used"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_makes_it_another_model_is_refused(
+    load_kwargs: dict[str, Any], said: str, run_files: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(PassError, match=said) as caught:
+        made(run_files).run(handler(run_files, load_kwargs=load_kwargs), str(tmp_path / "models"))
+    assert not list(tmp_path.iterdir()) and "\n" not in str(caught.value)
+
+
+def test_what_leaves_the_model_as_it_is_passes(run_files: Path) -> None:
+    neutral = {"torch_dtype": "float16", "device_map": "cpu", "trust_remote_code": True, "attn_implementation": "sdpa"}
+    given = handler(run_files, load_kwargs=neutral)
+    assert _teacher(given) is given
 
 
 def test_a_model_that_is_not_of_transformers_is_refused(run_files: Path, tmp_path: Path) -> None:

@@ -119,6 +119,27 @@ def test_optimum_intel_2_exports_where_it_can() -> None:
     assert not between.works["openvino"] and "openvino" in between.apart
 
 
+@pytest.mark.parametrize("stack", [INC, EXPORT], ids=["frozen", "today"])
+@pytest.mark.parametrize(
+    ("package", "namesake"),
+    [
+        ("onnxruntime", "onnxruntime-gpu"),
+        ("onnxruntime", "onnxruntime_directml"),
+        ("onnxruntime", "onnxruntime-openvino"),
+        ("openvino", "openvino-nightly"),
+    ],
+)
+def test_builds_under_other_names_work_as_the_package_does(package: str, namesake: str, stack: dict[str, str]) -> None:
+    without = {name: version for name, version in stack.items() if name != package}
+    found = diagnose(without | {namesake: stack[package]})
+    assert routes_of(found) == routes_of(diagnose(stack)) and not found.pins["onnx"] and not found.pins["openvino"]
+    assert found.row(namesake).verdict == "ok"
+    old = diagnose(without | {namesake: "1.0"})
+    row, kind = old.row(namesake), "onnx" if package == "onnxruntime" else "openvino"
+    assert row.verdict == "too old" and row.remedy in old.pins[kind]
+    assert str(row.remedy).startswith(f"{canonicalize_name(namesake)}>=")  # never both
+
+
 def test_neural_compressor_3_8_and_newer() -> None:
     bare = LATEST | {"neural-compressor": "3.10"}
     assert not diagnose(bare).works["host"] and diagnose(bare).pins["host"] == ("neural-compressor[pt]>=3.8",)

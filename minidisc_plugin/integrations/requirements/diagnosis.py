@@ -141,27 +141,21 @@ def faults_of(routes: Iterable[Route], versions: Mapping[str, str]) -> list[Faul
 
 
 def _faults(route: Route, versions: Mapping[str, str]) -> list[Fault]:
-    judged = [Fault(rule, _version(rule, versions), rule.judge(_version(rule, versions))) for rule in route.rules]
+    rules = [rule.as_installed(versions) for rule in route.rules]
+    judged = [Fault(rule, versions.get(rule.package), rule.judge(versions.get(rule.package))) for rule in rules]
     return [fault for fault in judged if fault.verdict != "ok"]
-
-
-def _version(rule: Rule, versions: Mapping[str, str]) -> str | None:
-    return versions.get(rule.package) or versions.get(rule.namesake)
 
 
 def _rows(shown: Iterable[tuple[Capability, Route]], versions: Mapping[str, str]) -> tuple[Row, ...]:
     judged: dict[str, list[tuple[Capability, Rule]]] = {}
     for capability, route in shown:
-        for rule in route.rules:
+        for rule in (rule.as_installed(versions) for rule in route.rules):
             if not rule.optional or rule.package in versions:
                 judged.setdefault(rule.package, []).append((capability, rule))
-    return tuple(_row(package, rules, versions) for package, rules in judged.items())
+    return tuple(_row(package, rules, versions.get(package)) for package, rules in judged.items())
 
 
-def _row(package: str, rules: list[tuple[Capability, Rule]], versions: Mapping[str, str]) -> Row:
-    version = _version(rules[0][1], versions) or next(
-        (found for _, rule in rules if (found := _version(rule, versions))), None
-    )
+def _row(package: str, rules: list[tuple[Capability, Rule]], version: str | None) -> Row:
     wrong = [(capability, rule) for capability, rule in rules if rule.judge(version) != "ok"]
     if not wrong:
         return Row(package, version, "ok")

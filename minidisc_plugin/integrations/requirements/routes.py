@@ -37,6 +37,11 @@ _CORE_LOWS = {
     "scipy": "1.11",
 }
 _CORE = (*(Rule(package, low) for package, low in _CORE_LOWS.items()), Rule("pydantic", "2.7", "3"))
+# Builds of one runtime for other devices, and of its next release.
+_ORTS = ("gpu", "directml", "openvino", "qnn", "rocm", "training")
+_ONNXRUNTIMES = (*(f"onnxruntime-{build}" for build in _ORTS), "ort-nightly")
+_OPENVINOS = ("openvino-nightly",)
+_RUNTIME = "the runtime that export and check need"
 
 # The frozen stack: the last releases that prune and distil in a host's trainer.
 _NO_INC = "pruning and distillation were removed in 3.8; 3.7.1 is the tested release that has them"
@@ -63,38 +68,38 @@ _OLD_OPENVINO = (
     Rule("optimum-intel", "1.27", "1.28", "the exporter is tested with 1.27.0", "optimum-intel==1.27.0"),
     _OLD_TRANSFORMERS,
     _OLD_OPTIMUM,
-    Rule("openvino", "2025.4", why="the runtime that export and check need"),
+    Rule("openvino", "2025.4", why=_RUNTIME, namesakes=_OPENVINOS),
     Rule("nncf", "2.19", why="the OpenVINO extra of optimum-intel needs it"),
 )
 _OLD_ONNX = (
     Rule("optimum-onnx", "0.1", why="the exporter that is tested comes with optimum-intel 1.27.0"),
     _OLD_TRANSFORMERS,
     _OLD_OPTIMUM,
-    Rule("onnxruntime", "1.18", why="the runtime that export and check need"),
+    Rule("onnxruntime", "1.18", why=_RUNTIME, namesakes=_ONNXRUNTIMES),
 )
 
 # Today: transformers exports by itself, and Optimum Intel 2 goes with the first releases of transformers 5.
 _EXPORTERS = Rule("transformers", "5.23", why="its exporters are complete from 5.23")
 _EXPORTING_TORCH = Rule("torch", "2.11", why="transformers' exporters need it")
 _NNCF = Rule("nncf", "2.18", why="it quantizes")
-_OPENVINO = (_EXPORTERS, _EXPORTING_TORCH, Rule("openvino", "2025.4", why="the runtime that export and check need"))
+_OPENVINO = (_EXPORTERS, _EXPORTING_TORCH, Rule("openvino", "2025.4", why=_RUNTIME, namesakes=_OPENVINOS))
 _ONNX = (
     _EXPORTERS,
     _EXPORTING_TORCH,
     Rule("onnx", why="transformers' exporter needs it"),
     Rule("onnxscript", why="transformers' exporter needs it"),
-    Rule("onnxruntime", "1.21", why="the runtime that export and check need"),
+    Rule("onnxruntime", "1.21", why=_RUNTIME, namesakes=_ONNXRUNTIMES),
 )
 _NEW_OPTIMUM = (
     Rule("optimum-intel", "2.2", "3", "2.2.0 is the tested release"),
     Rule("transformers", "5.0", "5.6", "optimum-intel 2.2 stops at transformers 5.5"),
-    Rule("openvino", "2026.0", why="optimum-intel 2.2 needs it"),
+    Rule("openvino", "2026.0", why="optimum-intel 2.2 needs it", namesakes=_OPENVINOS),
     Rule("nncf", "3.3", why="optimum-intel 2.2 needs it"),
 )
 _PT = "neural-compressor installs it as neural-compressor[pt] only"
 _PIN = "neural-compressor[pt]>=3.8"
 _INC3 = (
-    Rule("neural-compressor", "3.8", why="3.10 is the tested release", pin=_PIN, namesake="neural-compressor-pt"),
+    Rule("neural-compressor", "3.8", why="3.10 is the tested release", pin=_PIN, namesakes=("neural-compressor-pt",)),
     Rule("torchao", why=_PT, pin=_PIN),
     Rule("prettytable", why=_PT, pin=_PIN),
     Rule("py-cpuinfo", why=_PT, pin=_PIN),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from packaging.version import InvalidVersion, Version
@@ -21,7 +22,7 @@ class Rule:
         why: For people, where it is not obvious.
         pin: What to install; made of the bounds if empty.
         optional: Only judged where it is installed.
-        namesake: Another distribution of the same modules.
+        namesakes: Other distributions of the same modules.
     """
 
     package: str
@@ -30,13 +31,23 @@ class Rule:
     why: str = ""
     pin: str = ""
     optional: bool = False
-    namesake: str = ""
+    namesakes: tuple[str, ...] = ()
 
     @property
     def remedy(self) -> str:
         """A pip requirement."""
         bounds = ([f">={self.low}"] if self.low else []) + ([f"<{self.below}"] if self.below else [])
         return self.pin or self.package + ",".join(bounds)
+
+    def as_installed(self, versions: Mapping[str, str]) -> Rule:
+        """The same demand of the namesake that is installed where the package is not; advice would else install both.
+
+        Args:
+            versions: By canonical name.
+        """
+        if self.package in versions:
+            return self
+        return replace(self, package=next((name for name in self.namesakes if name in versions), self.package))
 
     def judge(self, version: str | None) -> Verdict:
         """What the installed version is worth; None where it is not installed."""

@@ -42,8 +42,7 @@ class NarrowCheckpoint:
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
         """Save as `PreTrainedModel.save_pretrained` does, with the modelling file beside the weights."""
-        # FSDP puts a class of its own before a model's while it trains.
-        own = next(kind for kind in type(self).__mro__ if kind.__module__ == __name__)
+        own = self._own_class()
         base = _stock_class(own)
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,6 +53,18 @@ class NarrowCheckpoint:
         super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
         remember_origin(self, folder)
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """As objects of classes that are found by name, which this one is not: it is made anew of base and family."""
+        own = self._own_class()
+        if type(self) is not own:
+            return super().__reduce_ex__(protocol)
+        _, _, *state = super().__reduce_ex__(max(protocol, 2))  # from 2 on a state stands apart from how it is made
+        return _unfilled, (_stock_class(own), self.family), *state
+
+    def _own_class(self) -> type:
+        # FSDP puts a class of its own before a model's while it trains.
+        return next(kind for kind in type(self).__mro__ if kind.__module__ == __name__)
+
 
 @functools.cache
 def narrow_class(base: Any, family: Family) -> type[PreTrainedModel]:
@@ -61,6 +72,12 @@ def narrow_class(base: Any, family: Family) -> type[PreTrainedModel]:
     name = f"{_PREFIX}{base.__name__}"
     attributes = {"family": family, "__module__": __name__, "__doc__": f"{base.__name__} with narrow layers."}
     return type(name, (NarrowCheckpoint, base), attributes)
+
+
+def _unfilled(base: Any, family: Family) -> PreTrainedModel:
+    """What unpickling fills: a model of the narrow class, without parts."""
+    kind = narrow_class(base, family)
+    return kind.__new__(kind)
 
 
 def as_checkpoint(

@@ -132,6 +132,29 @@ def test_a_set_in_the_wrong_order_is_refused_before_it_trains(run_files: Path, t
     assert autotune(teacher_of(run_files), tuning, eval_fn=lambda model: 1.0) is not None
 
 
+@pytest.mark.parametrize("where", ["in the configs", "run_args"])
+@pytest.mark.parametrize("given", [[0.8, [0.8]], [[0.8, 0.5], 0.5]])
+def test_a_sparsity_that_is_given_again_still_ends_with_a_student(
+    given: list[Any], where: str, run_files: Path, tmp_path: Path
+) -> None:
+    trial = make_trial(run_files, tmp_path / "out")
+    data: Any = {"data": trial} if where == "in the configs" else {}
+    configs = [MiniDiscConfig(sparsity, scheduler="direct", **data) for sparsity in given]
+    scores = iter([1.0, 0.5, 0.5, 0.5])
+    tuning = TuningConfig(config_set=configs, tolerable_loss=0.01)
+    run_args = {} if data else {"run_args": trial}
+    student = autotune(teacher_of(run_files), tuning, eval_fn=lambda model: next(scores), **run_args)
+    assert student is not None and size(student) < size(teacher_of(run_files))
+
+
+def test_a_config_that_is_given_twice_is_trained_once(run_files: Path, tmp_path: Path) -> None:
+    config = MiniDiscConfig(0.8, scheduler="direct", data=make_trial(run_files, tmp_path / "out"))
+    scores = iter([1.0, 0.5, 0.5])
+    tuning = TuningConfig(config_set=[config, config], tolerable_loss=0.01)
+    assert autotune(teacher_of(run_files), tuning, eval_fn=lambda model: next(scores)) is not None
+    assert len(stages_of(tmp_path / "out")) == 1
+
+
 def test_run_args_and_a_list(run_files: Path, tmp_path: Path) -> None:
     trial = make_trial(run_files, tmp_path / "out")
     scores = iter([1.0, 0.5, 1.0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -10,6 +11,7 @@ from minidisc_plugin.contracts.objective import Objective
 from minidisc_plugin.contracts.presets import FAST_ENGINE, engine_of
 from minidisc_plugin.contracts.scheduler import Schedule, Scheduler, ScriptInputs
 from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.foundation.model_files.types import in_type, trained_type, type_of
 from minidisc_plugin.nested.family import family_of
 from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.plugins import event, families
@@ -25,6 +27,8 @@ from minidisc_plugin.training.objectives import MiniDiscObjective
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, TrainingArguments
+
+logger = logging.getLogger(__name__)
 
 
 def schedule(scheduler: Scheduler, teacher: PreTrainedModel, **inputs: Unpack[ScriptInputs]) -> Schedule:
@@ -62,6 +66,8 @@ def workbench(
 ) -> Workbench:
     """What a scheduler composes; the arguments are explained in `contracts.scheduler.ScriptInputs`.
 
+    A teacher of half precision is widened as that of a run is; the caller's own stays in its type.
+
     Raises:
         MinidiscError: a setting, the data, the metric or the model cannot be used.
     """
@@ -74,6 +80,10 @@ def workbench(
     if selection_dataset is None:
         train_dataset, selection_dataset = carve(train_dataset, selection_size, args.seed)
     task = task_of_model(teacher)
+    trained = trained_type(engine.weights if engine else None, type_of(teacher), teacher.num_parameters())
+    if trained != type_of(teacher):
+        logger.info("teacher: its weights are in %s, and trained in %s", type_of(teacher), trained)
+        teacher = in_type(teacher, trained)
 
     def network(model: PreTrainedModel) -> NestedModel:
         return NestedModel(model, family_of(model.config, families()), scheduler.allocation)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from minidisc_plugin.contracts.config import EngineConfig
 from minidisc_plugin.contracts.scheduler import Schedule, Scheduler
 from minidisc_plugin.foundation.digests import digest_of_model
+from minidisc_plugin.foundation.model_files.types import in_type, student_type, type_of
 from minidisc_plugin.plugins.schedulers import decide
 from minidisc_plugin.schedulers.minidisc import MiniDisc, Trained
 
@@ -45,7 +46,7 @@ def students_of(teacher: PreTrainedModel, schedulers: Sequence[Scheduler], trial
 
 
 class Students:
-    """Students of one teacher.
+    """Students of one teacher, in its type where that is one of half precision, whatever they are trained in.
 
     Those of `minidisc` share the ranking, one sandwich over all candidates and all students, and what is kept of the
     teachers' outputs; those of other schedulers share the last alone. Each is distilled by itself, from its own
@@ -93,7 +94,7 @@ class Students:
         else:
             bench, stage = self._bench(scheduler, f"{scheduler.target_scale:g}"), "student"
             schedule = decide(scheduler, bench)
-        return _distilled(schedule, bench, stage)
+        return in_type(_distilled(schedule, bench, stage), student_type(type_of(self._teacher)))
 
     def _sandwich(self) -> tuple[Workbench, Trained]:
         """One network for all students."""

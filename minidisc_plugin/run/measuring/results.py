@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from minidisc_plugin.contracts.records import ModelRow, ResultsRecord
+from minidisc_plugin.foundation.errors import MetricError
 from minidisc_plugin.foundation.model_files.types import type_of
 from minidisc_plugin.nested.family import encoder_parameters
 from minidisc_plugin.run.measuring.artefacts import Loaded, metric_of, noted_shapes
@@ -137,11 +138,15 @@ def _artefact_row(run: Run, made: Artefact, metric: float, origin: ModelRow, tim
 
 
 def lost_share(run: Run, before: float | None, after: float) -> float | None:
-    """How much of its range a metric lost, below 0 where it gained; None where one of both is not a number."""
+    """How much of its range a metric lost, below 0 where it gained; None where one of both is not a number in it."""
     declared = run.prepared.config.metric.range
     if before is None:
         return None
-    unit = to_unit([before, after], run.bench.metric, MetricRange(*declared) if declared else None)
+    try:
+        unit = to_unit([before, after], run.bench.metric, MetricRange(*declared) if declared else None)
+    except MetricError as error:  # after everything, so it costs this number and not the report
+        logger.warning("%s; until then nobody knows how much of it quantization lost", error)
+        return None
     lost = unit[0] - unit[1]
     return lost if math.isfinite(lost) else None
 

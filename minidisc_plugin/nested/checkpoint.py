@@ -58,8 +58,8 @@ class NarrowCheckpoint:
         own = self._own_class()
         if type(self) is not own:
             return super().__reduce_ex__(protocol)
-        _, _, *state = super().__reduce_ex__(max(protocol, 2))  # from 2 on a state stands apart from how it is made
-        return _unfilled, (_stock_class(own), self.family), *state
+        found: Any = super().__reduce_ex__(max(protocol, 2))  # from 2 on a state stands apart from how it is made
+        return _unfilled, (_stock_class(own), self.family), *found[2:]
 
     def _own_class(self) -> type:
         # FSDP puts a class of its own before a model's while it trains.
@@ -76,8 +76,9 @@ def narrow_class(base: Any, family: Family) -> type[PreTrainedModel]:
 
 def _unfilled(base: Any, family: Family) -> PreTrainedModel:
     """What unpickling fills: a model of the narrow class, without parts."""
-    kind = narrow_class(base, family)
-    return kind.__new__(kind)
+    kind: Any = narrow_class(base, family)
+    model: PreTrainedModel = kind.__new__(kind)
+    return model
 
 
 def as_checkpoint(

@@ -118,7 +118,7 @@ class Evaluator:
 
         trainer = self.trainer(self.teacher, "batches", dataset)
         columns = trainer._remove_unused_columns(dataset, "evaluation")
-        return DataLoader(columns, size, collate_fn=trainer.data_collator)
+        return DataLoader(columns, min(size, max(1, len(columns))), collate_fn=trainer.data_collator)
 
     def trainer(self, model: PreTrainedModel, stage: str, dataset: Dataset | None = None) -> Trainer:
         """A plain Trainer that evaluates `model`, on the selection split unless told."""
@@ -129,7 +129,7 @@ class Evaluator:
     def _trainer(self, make: Callable[..., Trainer], stage: str, dataset: Dataset | None) -> Trainer:
         arguments = {**self._trainer_arguments, "train_dataset": None}
         arguments["eval_dataset"] = self.data.selection if dataset is None else dataset
-        trainer = make(args=for_stage(self.args, stage), **arguments)
+        trainer = make(args=for_stage(self.args, stage, arguments["eval_dataset"]), **arguments)
         trainer.is_fsdp_enabled = False  # accelerate shards what is trained only
         return trainer
 

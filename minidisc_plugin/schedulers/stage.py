@@ -139,7 +139,7 @@ class Stages:
             own |= {"beside": stage.beside, "beside_cache": beside_cache}
         if self.drawn is not None:
             own["drawn"] = self.drawn
-        args = for_stage(self.args, stage.name)
+        args = for_stage(self.args, stage.name, self.trainer_arguments["eval_dataset"])
         make_resumable(args)
         if checkpoint is not None:
             args.eval_on_start = False  # it is not the start

@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -138,14 +138,21 @@ def with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in DEFAULTS.items() if key not in silent} | dict(settings)
 
 
-def for_stage(args: TrainingArguments, stage: str) -> TrainingArguments:
+def for_stage(args: TrainingArguments, stage: str, evaluated: Sized | None = None) -> TrainingArguments:
     """The same arguments with checkpoints in a folder of the stage's own.
+
+    Args:
+        args: Of every stage.
+        stage: Its name.
+        evaluated: Examples that it evaluates, where there are any; no batch of an evaluation is larger.
 
     Raises:
         PluginFailedError: the stage's name leads elsewhere; ours do not.
     """
     own = copy.copy(args)
     own.output_dir = str(inside(Path(str(args.output_dir)), stage, "stage", PluginFailedError))
+    if evaluated is not None:  # Trainer repeats each batch's loss as often as a batch may have examples
+        own.per_device_eval_batch_size = min(args.per_device_eval_batch_size, max(1, len(evaluated)))
     for name in filter(names_secret, vars(own)):
         setattr(own, name, None)  # checkpoints hold the arguments, and nothing is pushed anywhere
     return own

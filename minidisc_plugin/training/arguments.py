@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import os
 import re
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -138,20 +138,22 @@ def with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in DEFAULTS.items() if key not in silent} | dict(settings)
 
 
-def for_stage(args: TrainingArguments, stage: str, evaluated: Sized | None = None) -> TrainingArguments:
+def for_stage(args: TrainingArguments, stage: str, evaluated: Any = None) -> TrainingArguments:
     """The same arguments with checkpoints in a folder of the stage's own.
 
     Args:
         args: Of every stage.
         stage: Its name.
-        evaluated: Examples that it evaluates, where there are any; no batch of an evaluation is larger.
+        evaluated: What it evaluates; no batch of an evaluation is larger than a dataset whose size is known.
 
     Raises:
         PluginFailedError: the stage's name leads elsewhere; ours do not.
     """
+    from datasets import Dataset
+
     own = copy.copy(args)
     own.output_dir = str(inside(Path(str(args.output_dir)), stage, "stage", PluginFailedError))
-    if evaluated is not None:  # Trainer repeats each batch's loss as often as a batch may have examples
+    if isinstance(evaluated, Dataset):  # Trainer repeats each batch's loss as often as a batch may have examples
         own.per_device_eval_batch_size = min(args.per_device_eval_batch_size, max(1, len(evaluated)))
     for name in filter(names_secret, vars(own)):
         setattr(own, name, None)  # checkpoints hold the arguments, and nothing is pushed anywhere

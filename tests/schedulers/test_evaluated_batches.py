@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from datasets import Dataset
 
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.values import LARGEST_INTEGER
@@ -20,8 +21,11 @@ def test_no_batch_of_an_evaluation_is_larger_than_what_is_evaluated(
     size: int, examples: int, expected: int, tmp_path: Path
 ) -> None:
     args = training_arguments({"use_cpu": True, "per_device_eval_batch_size": size}, tmp_path)
-    assert for_stage(args, "selection", range(examples)).per_device_eval_batch_size == expected
-    assert for_stage(args, "selection").per_device_eval_batch_size == size == args.per_device_eval_batch_size
+    dataset = Dataset.from_dict({"input_ids": [[1]] * examples})
+    assert for_stage(args, "selection", dataset).per_device_eval_batch_size == expected
+    for unknown in (None, {"one": dataset, "other": dataset}, dataset.to_iterable_dataset()):
+        assert for_stage(args, "selection", unknown).per_device_eval_batch_size == size
+    assert args.per_device_eval_batch_size == size
 
 
 def test_every_trainer_of_a_run_is_bounded(run_files: Path, tmp_path: Path) -> None:

@@ -9,12 +9,15 @@ from pathlib import Path
 
 from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.foundation.digests import sha256_of
+from minidisc_plugin.run.data.folders import folder_of
+from minidisc_plugin.run.data.patterns import loader_arguments
 
 
 def digest_of_data(dataset: DatasetConfig) -> str | None:
     """SHA-256 over the paths and the content of the files that lie on this machine; None where none does.
 
     Raises:
+        DataError: a folder cannot be told to `datasets`.
         OSError: a file cannot be read.
     """
     files = sorted({path for path in _files(dataset) if path.is_file()})
@@ -25,11 +28,10 @@ def digest_of_data(dataset: DatasetConfig) -> str | None:
 
 
 def _files(dataset: DatasetConfig) -> Iterator[Path]:
-    """Those that are named, and all in the folders that are."""
-    base = Path(dataset.data_dir or ".")
-    for name in _named(dataset.data_files):
-        yield base / name
-        yield from map(Path, glob.glob(str(base / name), recursive=True))
+    """Those that are named, where a run would look for them, and all in the folders that are."""
+    base = folder_of(dataset) or Path(dataset.data_dir or ".")
+    for name in _named(loader_arguments(dataset).get("data_files")):
+        yield from map(Path, glob.glob(str(Path(glob.escape(str(base)), name)), recursive=True))
     for folder in (dataset.path, dataset.data_dir):
         if folder is not None and not dataset.data_files:
             yield from Path(folder).rglob("*")

@@ -66,17 +66,25 @@ def test_the_content_of_data_files_is_a_parameter(run_files: Path, tmp_path: Pat
     assert {**accepted(given), DATA_DIGEST: ""} == {**before, DATA_DIGEST: ""}
 
 
-@pytest.mark.parametrize("form", ["pattern", "folder"])
-def test_data_that_is_named_by_a_pattern_or_a_folder_counts_too(form: str, run_files: Path, tmp_path: Path) -> None:
-    (tmp_path / "train-1.csv").write_bytes((run_files / "train.csv").read_bytes())
+@pytest.mark.parametrize("form", ["pattern", "folder", "files below a path", "pattern below a path"])
+@pytest.mark.parametrize("name", ["data", "da[t]a"])
+def test_data_that_is_named_by_a_pattern_or_a_folder_counts_too(
+    name: str, form: str, run_files: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "train-1.csv").write_bytes((run_files / "train.csv").read_bytes())
     given = workflow(run_files)
     columns = {key: given["dataset"][key] for key in ("text", "label")}
-    place = (
-        {"data_files": {"train": str(tmp_path / "train-*.csv")}} if form == "pattern" else {"data_dir": str(tmp_path)}
-    )
-    given["dataset"] = {"path": "csv", **place, **columns}
+    place = {
+        "pattern": {"path": "csv", "data_files": {"train": str(folder / "train-*.csv")}},
+        "folder": {"path": "csv", "data_dir": str(folder)},
+        "files below a path": {"path": str(folder), "data_files": {"train": ["train-1.csv", "train-2.csv"]}},
+        "pattern below a path": {"path": str(folder), "data_files": {"train": "train-*.csv"}},
+    }
+    given["dataset"] = {**place[form], **columns}
     before = accepted(given)[DATA_DIGEST]
-    (tmp_path / "train-2.csv").write_bytes((run_files / "test.csv").read_bytes())
+    (folder / "train-2.csv").write_bytes((run_files / "test.csv").read_bytes())
     assert accepted(given)[DATA_DIGEST] not in (before, None)
 
 

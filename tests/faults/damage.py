@@ -92,7 +92,8 @@ def _break(place: Place, state: Tree, file: str, damage: str) -> bool:
 def _resumed(place: Place, state: Tree, file: str, damage: str) -> Verdict:
     if not _break(place, state, file, damage):
         return Verdict("equal", "nothing to damage")
-    verdict = judge(place, ended := place.run("--resume"))
+    damaged = str((place.root / file).relative_to(place.out))
+    verdict = judge(place, ended := place.run("--resume"), damaged)
     if Path(file).name == RECORD_FILE and ended.status == 2 and _names(ended, file) and "give another" in ended.errors:
         return Verdict("refused", ended.line or "")  # without it nobody knows what may be replaced
     gone = damage == "gone" and ended.status == 0 and verdict.result == "failed"

@@ -63,8 +63,14 @@ def killed(place: Place, number: int) -> Verdict:
     return (_replaced if place.scenario.replaces else _resumed)(place, state)
 
 
-def judge(place: Place, ended: Ended) -> Verdict:
-    """Of a resumed run; where it is refused, what the line says is done, and must help."""
+def judge(place: Place, ended: Ended, damaged: str | None = None) -> Verdict:
+    """Of a resumed run; where it is refused, what the line says is done, and must help.
+
+    Args:
+        place: Where it ran.
+        ended: How it ended.
+        damaged: A file that was changed behind its back: --overwrite keeps it, for somebody may have wanted it so.
+    """
     if ended.status == 0:
         found = place.differs()
         return Verdict("failed", f"ended with status 0, but {found}") if found else Verdict("equal")
@@ -74,7 +80,7 @@ def judge(place: Place, ended: Ended) -> Verdict:
     if advice is None:
         return Verdict("failed", f"refused without advice: {ended.line}")
     again = place.run(*advice)
-    found = str(again) if again.status else place.differs()
+    found = str(again) if again.status else place.differs(f"{damaged}.kept-1" if damaged else None)
     if found:
         return Verdict("failed", f"refused: {ended.line}; and then: {found}")
     return Verdict("refused", ended.line)

@@ -86,9 +86,11 @@ class Place:
         begun = self.out.is_dir() and any(self.out.iterdir())
         return self.run("--resume") if begun else self.run()
 
-    def differs(self) -> str | None:
-        """How what lies there differs from the uninterrupted run, or None."""
-        return difference(self.recording.outcome, outcome(self.out))
+    def differs(self, kept: str | None = None) -> str | None:
+        """How what lies there differs from the uninterrupted run, or None; `kept` may be there."""
+        found = outcome(self.out)
+        found.pop(kept or "", None)
+        return difference(self.recording.outcome, found)
 
     def _record(self) -> Recording:
         self.put(self.start)

@@ -84,9 +84,11 @@ def try_objective(prepared: Prepared) -> None:
     """
     import torch
 
+    from minidisc_plugin.schedulers.rehearsal import twin
     from minidisc_plugin.training.guides import mean_of_guides
 
-    config, task, teacher = prepared.config, prepared.task, prepared.teacher
+    # A model that gives hidden states keeps hooks for them from then on.
+    config, task, teacher = prepared.config, prepared.task, twin(prepared.teacher)
     registered = pick("objective", config.distillation.objective, "distillation.objective")
     objective = make_objective(registered, config.distillation, regression=task.regression(teacher.config))
     batch = _batch(prepared, _first(prepared))

@@ -15,6 +15,7 @@ from minidisc_plugin.contracts.config import EngineConfig
 from minidisc_plugin.contracts.output import JOURNAL_FILE, SCRIPT_RECORD
 from minidisc_plugin.contracts.scheduler import ScriptInputs
 from minidisc_plugin.foundation.errors import RunDirectoryError
+from minidisc_plugin.run.directory import script_record
 from minidisc_plugin.schedulers.workbench import Workbench
 from tests.builders.script import arguments
 from tests.builders.tiny import make_bert
@@ -118,6 +119,6 @@ def test_a_folder_of_an_earlier_release_is_gone_on_with_and_said_once(
 def test_only_the_writer_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     finish_a_stage(bench(tmp_path))
     before = (tmp_path / SCRIPT_RECORD).read_bytes()
-    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(script_record, "is_writer", lambda: False)
     bench(tmp_path, **CHANGES["args.num_train_epochs"])
     assert (tmp_path / SCRIPT_RECORD).read_bytes() == before and (tmp_path / JOURNAL_FILE).is_file()

@@ -20,8 +20,8 @@ from minidisc_plugin.foundation.storage import storage_errors
 from minidisc_plugin.run.checks.teacher import check_teacher
 from minidisc_plugin.run.config.file import read_config
 from minidisc_plugin.run.directory.folder import RunDirectory
+from minidisc_plugin.run.measuring.precision import note_precision
 from minidisc_plugin.run.plan.space import estimate, warn_where_too_little
-from minidisc_plugin.run.precision import note_precision
 from minidisc_plugin.run.preparation import prepare
 
 if TYPE_CHECKING:

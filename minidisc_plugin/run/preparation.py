@@ -65,16 +65,17 @@ def prepare(config: CompressionConfig, checkpoints: Path, begun_in_bf16: bool | 
 
 def _in_precision(prepared: Prepared, checkpoints: Path, begun_in_bf16: bool | None) -> Prepared:
     """The run in the precision that is faster on its device, where the config leaves it to that."""
-    from minidisc_plugin.run.precision import measured, with_bf16
-    from minidisc_plugin.training.precision import is_measured
+    from minidisc_plugin.run.measuring.precision import chosen, in_bf16
+    from minidisc_plugin.training.precision import is_measured, with_bf16
 
     if not is_measured(prepared.config):
         return prepared
-    found = measured(prepared) if begun_in_bf16 is None else {}
-    if not (found["bf16"] < found["fp32"] if found else begun_in_bf16 is not False):
-        return replace(prepared, precisions=found)
-    args = _arguments(prepared.config, {**prepared.config.training, "bf16": True}, checkpoints, prepared.task)
-    return replace(with_bf16(prepared, args), precisions=found)
+    is_faster, found = chosen(prepared) if begun_in_bf16 is None else (begun_in_bf16, {})
+    prepared = replace(prepared, precisions=found)
+    if not is_faster:
+        return prepared
+    args = _arguments(prepared.config, with_bf16(prepared.config.training), checkpoints, prepared.task)
+    return in_bf16(prepared, args)
 
 
 def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:

@@ -145,7 +145,7 @@ def _timed_pass(model: Any, batch: Mapping[str, torch.Tensor]) -> Callable[[], f
 
     device = _device(model)
     inputs = _on(device, batch)
-    finish = _barrier(device)
+    finish = barrier(device)
 
     def one_pass() -> float:
         with torch.inference_mode():
@@ -158,7 +158,7 @@ def _timed_pass(model: Any, batch: Mapping[str, torch.Tensor]) -> Callable[[], f
     return one_pass
 
 
-def _barrier(device: torch.device) -> Callable[[], None]:
+def barrier(device: torch.device) -> Callable[[], None]:
     """What waits until the device has done all its work; nothing to wait for on a CPU."""
     import torch
 

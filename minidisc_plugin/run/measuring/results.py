@@ -18,8 +18,8 @@ from minidisc_plugin.nested.family import encoder_parameters
 from minidisc_plugin.run.measuring.artefacts import Loaded, metric_of, noted_shapes
 from minidisc_plugin.run.measuring.batch import typical_batch
 from minidisc_plugin.run.measuring.measure import Timing, bytes_on_disk, count_parameters, macs, time_models
-from minidisc_plugin.run.measuring.saturation import graph_latency_ms, saturate
-from minidisc_plugin.run.precision import precision_of
+from minidisc_plugin.run.measuring.precision import precision_of
+from minidisc_plugin.run.measuring.saturation import serve
 from minidisc_plugin.selection import MetricRange, to_unit
 
 if TYPE_CHECKING:
@@ -94,12 +94,12 @@ def measure(run: Run) -> ResultsRecord:
 
 def _saturated(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     """Of a row: what a CUDA device does at its best."""
-    found = saturate(model, batch)
+    found = serve(model, batch)
     return {
-        "latency_ms_graph": graph_latency_ms(model, {name: value[:1] for name, value in batch.items()}),
-        "throughput_saturated": found.throughput,
-        "saturating_batch": found.batch,
-        "saturated_gib": found.memory_gib,
+        "latency_ms_graph": found.latency_ms_graph,
+        "throughput_saturated": found.saturated.throughput,
+        "saturating_batch": found.saturated.batch,
+        "saturated_gib": found.saturated.memory_gib,
     }
 
 

@@ -33,6 +33,30 @@ class Saturation:
     memory_gib: float
 
 
+@dataclass(frozen=True)
+class Serving:
+    """A model on a CUDA device, at large batches and at single examples.
+
+    Attributes:
+        saturated: At the batch that saturates the device.
+        latency_ms_graph: Of one example as a CUDA graph, see `graph_latency_ms`.
+    """
+
+    saturated: Saturation
+    latency_ms_graph: float | None
+
+
+def serve(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> Serving:
+    """Measure both.
+
+    Args:
+        model: On a CUDA device, in evaluation mode.
+        batch: Inputs of examples, name -> (examples, ...).
+    """
+    saturated = saturate(model, batch)
+    return Serving(saturated, graph_latency_ms(model, {name: value[:1] for name, value in batch.items()}))
+
+
 def saturate(model: nn.Module, batch: Mapping[str, torch.Tensor], largest: int = _LARGEST) -> Saturation:
     """Double the batch until that gains less than a tenth, or memory ends.
 

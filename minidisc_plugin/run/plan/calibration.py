@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,7 @@ def calibrate(
     frozen: Iterable[float],
     options: Mapping[str, Any],
     dropout: bool = False,
+    half: torch.dtype | None = None,
 ) -> Calibration:
     """Measure scales of a network that is not trimmed; its weights end as they were.
 
@@ -58,17 +60,21 @@ def calibrate(
         frozen: Scales that are followed.
         options: Further arguments of the model.
         dropout: Whether what is trained drops out.
+        half: Type of the autocast in which passes run; None without.
     """
     model = nested.model
     device = next(model.parameters()).device
     inputs = {name: value.to(device) for name, value in batch.items()}
 
+    autocast = partial(torch.autocast, device.type, half, enabled=half is not None)
+
     def follow() -> None:
-        with torch.no_grad():
+        with torch.no_grad(), autocast():
             model(**inputs, **options, output_hidden_states=True)
 
     def train() -> None:
-        found = model(**inputs, **options, output_hidden_states=True)
+        with autocast():
+            found = model(**inputs, **options, output_hidden_states=True)
         loss = sum(value.float().pow(2).mean() for value in _tensors(found.values()))
         loss.backward()  # type: ignore[union-attr]
 

@@ -24,7 +24,11 @@ from minidisc_plugin.run.plan.stages import planned_stages
 from minidisc_plugin.run.preparation import prepare
 
 if TYPE_CHECKING:
+    import torch
+    from transformers import TrainingArguments
+
     from minidisc_plugin.nested.model import NestedModel
+    from minidisc_plugin.run.measuring.saturation import Serving
     from minidisc_plugin.run.plan.calibration import Calibration
     from minidisc_plugin.training.device_memory import Memory
 
@@ -43,6 +47,7 @@ class Plan:
         memory: Of each device while the stage with the largest network trains.
         space: On disk while the run lasts.
         calibration: What passes take on this machine; None where it was not asked for.
+        serving: Teacher and student by scale, on a CUDA device where that is to be measured; else empty.
         cached: Whether stages read their teacher's outputs from a cache.
         rows: Examples that epochs draw theirs from, by where they come from; empty where labelled ones are all.
         stages: With steps and cost; stages after the choice are priced as if the largest candidate won.
@@ -59,6 +64,7 @@ class Plan:
     memory: Memory
     space: Space
     calibration: Calibration | None
+    serving: dict[float, Serving]
     cached: bool
     rows: dict[str, int]
     stages: list[StageCost]
@@ -94,6 +100,7 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
     parameters = {record.scale: record.parameters for record in (*candidates, student, teacher)}
     macs = {scale: _macs(nested, scale, batch) for scale in {*scales, target, 1.0}}
     calibration = _calibration(prepared, nested) if calibrated else None
+    serving = _serving(prepared, nested, batch) if calibrated else {}
     splits = prepared.splits
     cached = reads_cache(
         prepared.config.engine.teacher_cache, prepared.args, len(splits.train), len(splits.pool.examples)
@@ -108,6 +115,7 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
         memory=_memory(prepared, nested, batch),
         space=space,
         calibration=calibration,
+        serving=serving,
         cached=cached,
         rows=splits.rows,
         stages=stage_costs(prepared, macs, parameters, calibration, cached),
@@ -143,7 +151,29 @@ def _calibration(prepared: Prepared, nested: NestedModel) -> Calibration:
         {scale for stage in stages for scale in stage.followed},
         prepared.task.options,
         bool(prepared.config.engine.dropout),
+        _half_of(prepared.args),
     )
+
+
+def _serving(prepared: Prepared, nested: NestedModel, batch: Mapping[str, Any]) -> dict[float, Serving]:
+    """Of teacher and student, as models of their own."""
+    from minidisc_plugin.run.measuring.saturation import serve
+
+    device = prepared.args.device
+    if device.type != "cuda":
+        return {}
+    student = prepared.config.target_scale
+    models = {1.0: prepared.teacher, student: nested.extract(student)}
+    return {scale: serve(model.to(device).eval(), batch) for scale, model in models.items()}
+
+
+def _half_of(args: TrainingArguments) -> torch.dtype | None:
+    """The type of the autocast of a training."""
+    import torch
+
+    if args.bf16:
+        return torch.bfloat16
+    return torch.float16 if args.fp16 else None
 
 
 def _macs(nested: NestedModel, scale: float, batch: object) -> int:

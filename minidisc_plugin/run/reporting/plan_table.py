@@ -9,7 +9,7 @@ from minidisc_plugin.foundation.disks import free_bytes
 from minidisc_plugin.run.plan.plan import Plan
 from minidisc_plugin.run.plan.stage_costs import PASSES_OF_A_TRAINED_EXAMPLE, StageCost
 from minidisc_plugin.run.reporting.console import standard_output, text
-from minidisc_plugin.run.reporting.rows import count, drawn_from, duration, sentence, size
+from minidisc_plugin.run.reporting.rows import NOTHING, count, drawn_from, duration, sentence, size
 
 FEW_STEPS = 200
 
@@ -78,6 +78,7 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
     _print_short_stages(plan.stages, console)
     _print_memory(plan.memory, console)
     _print_space(plan.space, plan.output_dir, console)
+    _print_serving(plan, console)
     console.print(text(f"would write into {plan.output_dir}:"))
     width = max(map(len, plan.writes))
     for name, content in plan.writes.items():
@@ -140,3 +141,25 @@ def _print_space(space: Space, output_dir: Path, console: Console) -> None:
     needed, free = size(space.in_output_dir), size(free_bytes(output_dir))
     console.print(text(f"{needed} in {output_dir} while the run lasts{shared}; {free} are free there."))
     console.print("Models stay, and all else goes at the end.\n")
+
+
+def _print_serving(plan: Plan, console: Console) -> None:
+    """What teacher and student do on a CUDA device; says nothing where there is none."""
+    from rich import box
+    from rich.table import Table
+
+    if not plan.serving:
+        return
+    table = Table(title="serving on this device", title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("model", "ex/s at best batch", "batch", "peak GiB", "ms by graph"):
+        table.add_column(name, justify="left" if name == "model" else "right")
+    for scale, found in plan.serving.items():
+        best, latency = found.saturated, found.latency_ms_graph
+        cells = (f"{best.throughput:,.0f}", f"{best.batch:,}", f"{best.memory_gib:.2f}")
+        name = "teacher" if scale == 1.0 else f"student {scale:g}"
+        table.add_row(name, *cells, NOTHING if latency is None else f"{latency:.2f}")
+    console.print(table)
+    console.print(
+        f"Examples of {plan.sequence_length} tokens, in the type of the teacher's weights; the batch is doubled until "
+        "that gains less than a tenth.\n"
+    )

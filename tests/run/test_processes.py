@@ -82,8 +82,9 @@ def test_importance_does_not_depend_on_the_number_of_processes(run_files: Path, 
         ),
         pytest.param({"distillation": {"objective": "knowledge_distillation"}}, marks=pytest.mark.slow),
         pytest.param({"distillation": {"augment": 2}, "training": {"num_train_epochs": 2}}, marks=pytest.mark.slow),
+        pytest.param({"engine": {"compile": True}}, marks=pytest.mark.slow),
     ],
-    ids=["fast", "accumulated", "published sampling", "knowledge_distillation", "altered copies"],
+    ids=["fast", "accumulated", "published sampling", "knowledge_distillation", "altered copies", "compile"],
 )
 def test_two_processes_have_the_losses_and_the_choice_of_one(
     changes: dict[str, Any], run_files: Path, tmp_path: Path

@@ -115,7 +115,7 @@ class EngineConfig(Settings):
     half_precision: Literal["auto"] | bool | None = Field(
         None,
         description="Train and evaluate in bf16 autocast. `auto`: on a GPU, or a processor with instructions for bf16, "
-        "where a few steps show it to be faster (on processors by a tenth, in runs of 500 steps or more); on several "
+        "where a few steps show it to be faster (on processors by a quarter, in runs of 500 steps or more); on several "
         "GPUs where they compute in bf16. `training.bf16` and `training.fp16` are left alone where they are set.",
     )
     compile: Literal["auto"] | bool | None = Field(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from statistics import median
+from statistics import mean, median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -23,19 +23,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _STAGE = "half_precision"
-_WARM_UPS = 2
-_STEPS_ON_A_GPU, _STEPS_ON_A_CPU = 5, 3
+# Shares of the examples, by length, around which batches are made: of steps that warm up, and of those that are timed.
+# A GPU records one length. On a processor each length counts, as in bf16 every new shape has its kernel made.
+_ON_A_GPU = ((0.5,) * 2, (0.5,) * 5)
+_ON_A_CPU = ((0.5,), (0.2, 0.4, 0.6, 0.8))
 # A scale that stands for what a step trains beside the student's.
 _ASSISTANT = 0.4
-# What is measured on a processor takes as long as ten steps, and another process beside it can spoil that.
+# On a processor that takes as long as ten steps; passes gain more than steps do, and other processes disturb both.
 _STEPS_OF_A_LONG_RUN = 500
-_GAIN_ON_A_CPU = 1.1
+_GAIN_ON_A_CPU = 1.25
 
 
 def chosen(prepared: Prepared) -> tuple[bool, Mapping[str, float]]:
     """Whether to train in bf16, and seconds of a step's passes by precision, "fp32" and "bf16"; empty if not measured.
 
-    On a processor a run of fewer than 500 steps stays in fp32, and bf16 has to gain a tenth; the host's trainer, and
+    On a processor a run of fewer than 500 steps stays in fp32, and bf16 has to gain a quarter; the host's trainer, and
     weights that are in half precision anyway, are left alone.
 
     Args:
@@ -47,13 +49,13 @@ def chosen(prepared: Prepared) -> tuple[bool, Mapping[str, float]]:
         if prepared.config.trainer == "inc" or prepared.config.engine.weights != "float32" or not _is_long(prepared):
             return False, {}
         try:
-            found = _measured(prepared, _STEPS_ON_A_CPU)
+            found = _measured(prepared, *_ON_A_CPU)
         except RuntimeError as error:  # some operators have no bf16 on processors
             logger.info("engine.half_precision: fp32, as bf16 fails: %s", str(error).partition("\n")[0])
             return False, {}
         return found["bf16"] * _GAIN_ON_A_CPU < found["fp32"], found
     try:
-        found = _measured(prepared, _STEPS_ON_A_GPU)
+        found = _measured(prepared, *_ON_A_GPU)
     except torch.cuda.OutOfMemoryError:  # a run saves what a measurement does not: bf16 then, which needs less
         return True, {}
     finally:
@@ -91,8 +93,8 @@ def _is_long(prepared: Prepared) -> bool:
     return bool(len(stages_of(prepared.scheduler)) * in_a_stage >= _STEPS_OF_A_LONG_RUN)
 
 
-def _measured(prepared: Prepared, steps: int) -> dict[str, float]:
-    """Seconds of a step's passes by precision, over a usual batch."""
+def _measured(prepared: Prepared, warm_ups: Sequence[float], steps: Sequence[float]) -> dict[str, float]:
+    """Seconds of a step's passes by precision."""
     import torch
 
     from minidisc_plugin.nested.model import NestedModel
@@ -100,23 +102,23 @@ def _measured(prepared: Prepared, steps: int) -> dict[str, float]:
 
     nested = NestedModel(copy.deepcopy(prepared.teacher).to(prepared.args.device), family=prepared.family)
     scales = (prepared.config.target_scale, max(_ASSISTANT, prepared.config.target_scale))
-    batch = _usual(prepared)
+    batches = [_batch(prepared, share) for share in (*warm_ups, *steps)]
     nested.model.train()
     found = {}
     for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         with without_dropout(nested.model):  # which both ways do alike, and recordings do without
-            found[name] = round(_seconds_of_a_step(prepared, nested, scales, batch, kind, steps), 5)
+            taken = _seconds_of_steps(prepared, nested, scales, batches, kind)[len(warm_ups) :]
+        found[name] = round(median(taken) if len(set(steps)) == 1 else mean(taken), 5)
     return found
 
 
-def _seconds_of_a_step(
+def _seconds_of_steps(
     prepared: Prepared,
     nested: NestedModel,
     scales: tuple[float, ...],
-    batch: Mapping[str, Tensor],
+    batches: Sequence[Mapping[str, Tensor]],
     kind: torch.dtype,
-    steps: int,
-) -> float:
+) -> list[float]:
     import torch
 
     from minidisc_plugin.run.measuring.measure import barrier
@@ -129,7 +131,7 @@ def _seconds_of_a_step(
     passes = RecordedPasses() if records else None
     options = {**prepared.task.options, "output_hidden_states": True}
     taken = []
-    for _ in range(_WARM_UPS + steps):
+    for batch in batches:
         finish()
         start = perf_counter()
         for scale in scales:
@@ -140,16 +142,16 @@ def _seconds_of_a_step(
         nested.model.zero_grad(set_to_none=True)
         finish()
         taken.append(perf_counter() - start)
-    return median(taken[_WARM_UPS:])
+    return taken
 
 
-def _usual(prepared: Prepared) -> dict[str, Tensor]:
-    """Inputs of as many examples as a step has, around the median length."""
+def _batch(prepared: Prepared, share: float) -> dict[str, Tensor]:
+    """Inputs of as many examples as a step has, around those that so large a share of all is shorter than."""
     from minidisc_plugin.run.data.collating import collator_of
     from minidisc_plugin.training.batches import sorted_by_length
 
     examples, size = sorted_by_length(prepared.splits.train), prepared.args.train_batch_size
-    start = max(0, len(examples) // 2 - size // 2)
+    start = max(0, int(share * len(examples)) - size // 2)
     places = [min(start + place, len(examples) - 1) for place in range(size)]
     batch = collator_of(prepared)([examples[place] for place in places])
     inputs = prepared.task.inputs(batch, prepared.teacher)

@@ -72,6 +72,9 @@ def _in_precision(prepared: Prepared, checkpoints: Path, begun_in_bf16: bool | N
         return prepared
     is_faster, found = chosen(prepared) if begun_in_bf16 is None else (begun_in_bf16, {})
     prepared = replace(prepared, precisions=found)
+    if found:
+        kind = "bf16" if is_faster else "fp32"
+        logger.info("engine.half_precision: %s; seconds of a step's passes: %s", kind, found)
     if not is_faster:
         return prepared
     args = _arguments(prepared.config, with_bf16(prepared.config.training), checkpoints, prepared.task)

@@ -136,6 +136,6 @@ def test_a_workflow_with_an_unknown_key_fails_with_a_line_that_names_it(run_file
     workflow["passes"]["student"]["prunning"] = workflow["passes"]["student"]["pruning"]
     finished = olive_run(workflow, tmp_path)
     assert finished.returncode != 0
-    last = (finished.stdout + finished.stderr).strip().splitlines()[-1]
-    assert last.endswith("prunning: unknown key; did you mean 'pruning'?")
+    lines = (finished.stdout + finished.stderr).splitlines()  # on Python 3.12 the host's own exit may add to them
+    assert any(line.endswith("prunning: unknown key; did you mean 'pruning'?") for line in lines)
     assert not list(tmp_path.rglob("models"))

@@ -79,6 +79,10 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
     _print_memory(plan.memory, console)
     _print_space(plan.space, plan.output_dir, console)
     _print_serving(plan, console)
+    _print_writes(plan, console)
+
+
+def _print_writes(plan: Plan, console: Console) -> None:
     console.print(text(f"would write into {plan.output_dir}:"))
     width = max(map(len, plan.writes))
     for name, content in plan.writes.items():

@@ -65,7 +65,7 @@ def prepare(config: CompressionConfig, checkpoints: Path, begun_in_bf16: bool | 
 
 def _in_precision(prepared: Prepared, checkpoints: Path, begun_in_bf16: bool | None) -> Prepared:
     """The run in the precision that is faster on its device, where the config leaves it to that."""
-    from minidisc_plugin.run.measuring.precision import chosen, in_bf16
+    from minidisc_plugin.run.measuring.precision import chosen
     from minidisc_plugin.training.precision import is_measured, with_bf16
 
     if not is_measured(prepared.config):
@@ -77,8 +77,9 @@ def _in_precision(prepared: Prepared, checkpoints: Path, begun_in_bf16: bool | N
         logger.info("engine.half_precision: %s; seconds of a step's passes: %s", kind, found)
     if not is_faster:
         return prepared
-    args = _arguments(prepared.config, with_bf16(prepared.config.training), checkpoints, prepared.task)
-    return in_bf16(prepared, args)
+    training = with_bf16(prepared.config.training)
+    args = _arguments(prepared.config, training, checkpoints, prepared.task)
+    return replace(prepared, args=args, config=prepared.config.model_copy(update={"training": training}))
 
 
 def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:

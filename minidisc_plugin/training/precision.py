@@ -37,7 +37,15 @@ def is_measured(config: CompressionConfig) -> bool:
     """Whether a few steps may decide: `auto`, one process on what computes in bf16, and no wish of the user's."""
     if config.engine.half_precision != "auto" or _asked(config) or process_count() > 1:
         return False
-    return _gpu_has_bf16(config) or _cpu_has_bf16(config)
+    on_cpu = not torch.accelerator.is_available() or config.training.get("use_cpu")
+    return cpu_has_bf16() if on_cpu else _gpu_has_bf16(config)
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the processor has instructions for bf16: AVX-512 BF16, AMX, those of Arm."""
+    # Older releases of torch do not tell.
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(has for name, has in capabilities.items() if "bf16" in name)
 
 
 def _asked(config: CompressionConfig) -> bool:
@@ -46,12 +54,3 @@ def _asked(config: CompressionConfig) -> bool:
 
 def _gpu_has_bf16(config: CompressionConfig) -> bool:
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported() and not config.training.get("use_cpu")
-
-
-def _cpu_has_bf16(config: CompressionConfig) -> bool:
-    """Whether the run stays on a processor with instructions for bf16 (AVX-512 BF16, AMX, those of Arm)."""
-    if torch.accelerator.is_available() and not config.training.get("use_cpu"):
-        return False
-    # Older releases of torch do not tell.
-    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return any(has for name, has in capabilities.items() if "bf16" in name)

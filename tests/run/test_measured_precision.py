@@ -11,17 +11,17 @@ import torch
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.run import Prepared
 from minidisc_plugin.integrations.hosts import available
+from minidisc_plugin.run.measuring import precision
 from minidisc_plugin.run.pipeline import compress
 from minidisc_plugin.run.preparation import prepare
-from minidisc_plugin.training.precision import is_measured
+from minidisc_plugin.training.precision import cpu_has_bf16, is_measured
 from tests.builders.tiny import make_config
 
-CPU_HAS_BF16 = any(has for name, has in torch.cpu.get_capabilities().items() if "bf16" in name)
 BOTH = {"fp32", "bf16"}
 # Of two stages, each: from 500 steps on a processor is asked too.
 LONG = {"max_steps": 250}
 
-on_bf16_cpu = pytest.mark.skipif(not CPU_HAS_BF16, reason="wants a processor with instructions for bf16")
+on_bf16_cpu = pytest.mark.skipif(not cpu_has_bf16(), reason="wants a processor with instructions for bf16")
 devices = pytest.mark.parametrize(
     "cpu", [pytest.param(True, marks=on_bf16_cpu), pytest.param(False, marks=pytest.mark.gpu)], ids=["cpu", "cuda"]
 )
@@ -60,9 +60,14 @@ def test_both_are_measured_on_a_processor_that_has_time(run_files: Path, tmp_pat
 
 
 @on_bf16_cpu
-def test_the_faster_is_taken_where_it_gains_a_quarter(run_files: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("bf16", "pays"), [(0.79, True), (0.81, False), (1.2, False)])
+def test_the_faster_is_taken_where_it_gains_a_quarter(
+    bf16: float, pays: bool, run_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"fp32": 1.0, "bf16": bf16}
+    monkeypatch.setattr(precision, "_measured", lambda *args: found)
     prepared = prepared_on_cpu(run_files, tmp_path, **LONG)
-    pays = 1.25 * prepared.precisions["bf16"] < prepared.precisions["fp32"]
+    assert prepared.precisions == found
     assert (prepared.args.bf16, prepared.config.training.get("bf16", False)) == (pays, pays)
 
 

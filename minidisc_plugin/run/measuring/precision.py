@@ -6,8 +6,7 @@ import copy
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from statistics import mean, median
+from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -63,14 +62,6 @@ def chosen(prepared: Prepared) -> tuple[bool, Mapping[str, float]]:
     return found["bf16"] < found["fp32"], found
 
 
-def in_bf16(prepared: Prepared, args: Any) -> Prepared:
-    """The run in bf16, with training arguments that say so."""
-    from minidisc_plugin.training.precision import with_bf16
-
-    config = prepared.config
-    return replace(prepared, args=args, config=config.model_copy(update={"training": with_bf16(config.training)}))
-
-
 def note_precision(journal: StageJournal, found: Mapping[str, float]) -> None:
     """Keep what was found with the run, unless an earlier start of it did."""
     if found and not journal.finished(_STAGE):
@@ -102,13 +93,14 @@ def _measured(prepared: Prepared, warm_ups: Sequence[float], steps: Sequence[flo
 
     nested = NestedModel(copy.deepcopy(prepared.teacher).to(prepared.args.device), family=prepared.family)
     scales = (prepared.config.target_scale, max(_ASSISTANT, prepared.config.target_scale))
-    batches = [_batch(prepared, share) for share in (*warm_ups, *steps)]
+    made = {share: _batch(prepared, share) for share in {*warm_ups, *steps}}
+    batches = [made[share] for share in (*warm_ups, *steps)]
     nested.model.train()
     found = {}
     for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         with without_dropout(nested.model):  # which both ways do alike, and recordings do without
             taken = _seconds_of_steps(prepared, nested, scales, batches, kind)[len(warm_ups) :]
-        found[name] = round(median(taken) if len(set(steps)) == 1 else mean(taken), 5)
+        found[name] = round(median(taken), 5)
     return found
 
 

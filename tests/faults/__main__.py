@@ -88,7 +88,7 @@ def _cases(work: Path, options: argparse.Namespace) -> Iterator[Case]:
             continue
         place = Place(scenario, work / "inputs", work / name)
         kinds = [kind for kind in options.kind or KINDS if kind in scenario.kinds]
-        found = [case for kind in kinds for case in makers[kind](place)]
+        found = [case for kind in kinds for case in makers[kind](place) if scenario.touches in case.about]
         for case in _sample(found) if options.quick else found:
             number += 1
             shard, shards = options.shard

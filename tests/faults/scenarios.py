@@ -26,6 +26,7 @@ class Scenario:
         replaces: The run replaces a finished one of another seed.
         needs: A module without which it cannot be run.
         kinds: Of faults that are tried on it.
+        touches: A part of the names of the files that are meant; all where empty.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Scenario:
     replaces: bool = False
     needs: str | None = None
     kinds: tuple[str, ...] = ("kill", "errors", "starts", "damage")
+    touches: str = ""
 
     @property
     def available(self) -> bool:
@@ -53,13 +55,13 @@ SCENARIOS = {
         ),
         Scenario(
             "steps",
-            "checkpoints by step, halving drops candidates",
+            "checkpoints by step, halving drops candidates, the teacher's outputs are kept on disk",
             {
-                "engine": {"teacher_cache": False},
+                "engine": {"teacher_cache": True},
                 "scheduler_config": {"candidates": [0.8, 0.6, 0.4, 0.3], "lambda": 2.0},
                 "selection_size": 0.2,
                 "training": {
-                    "num_train_epochs": 3,
+                    "num_train_epochs": 2,
                     "save_strategy": "steps",
                     "save_steps": 1,
                     "save_total_limit": 2,
@@ -67,34 +69,23 @@ SCENARIOS = {
             },
         ),
         Scenario(
-            "inc",
-            "Optimum Intel's trainer",
-            {**_SMALL, "trainer": "inc", "training": {"num_train_epochs": 2}},
-            needs="optimum.intel",
-            kinds=("kill", "errors", "damage"),
-        ),
-        Scenario(
             "maxidisc",
-            "every assistant to the end",
-            {"engine": {"teacher_cache": False}, "scheduler": "maxidisc", "training": {"num_train_epochs": 1}},
-            kinds=("kill", "errors", "damage"),
-        ),
-        Scenario(
-            "cache",
-            "the teacher's outputs kept on disk",
+            "every assistant to the end, by Optimum Intel's trainer where that is installed",
             {
-                "engine": {"teacher_cache": True},
-                "scheduler_config": {"halving": False},
-                "training": {"num_train_epochs": 2},
+                "engine": {"teacher_cache": False},
+                "scheduler": "maxidisc",
+                "trainer": "inc" if importlib.util.find_spec("optimum.intel") else "transformers",
+                "training": {"num_train_epochs": 1},
             },
             kinds=("kill", "errors", "damage"),
         ),
         Scenario(
             "export",
-            "the step export",
+            "the step export; what it shares with others is tried there",
             {**_SMALL, "training": {"num_train_epochs": 1}, "steps": ["export"]},
             needs="openvino",
             kinds=("kill", "errors", "damage"),
+            touches="openvino",
         ),
         Scenario(
             "overwrite",

@@ -29,9 +29,9 @@ import minidisc_plugin
 from minidisc_plugin import NestedModel
 from minidisc_plugin.contracts.config import DistillationConfig
 from minidisc_plugin.integrations.requirements.diagnosis import installed_versions
+from minidisc_plugin.objectives import MiniDiscObjective
 from minidisc_plugin.run.measuring.measure import count_parameters, macs
 from minidisc_plugin.training.arguments import training_arguments
-from minidisc_plugin.training.objectives import MiniDiscObjective
 from minidisc_plugin.training.sandwich import SandwichTrainer
 from minidisc_plugin.training.scale_sampler import ScaleSampler
 

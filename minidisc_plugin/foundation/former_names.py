@@ -22,6 +22,7 @@ FORMER = {
     f"{_ROOT}.reporting.records": f"{_ROOT}.contracts.records",
     f"{_ROOT}.schedulers.base": f"{_ROOT}.contracts.scheduler",
     f"{_ROOT}.steps": f"{_ROOT}.contracts.run",
+    f"{_ROOT}.training.objectives": f"{_ROOT}.objectives",
 }
 
 

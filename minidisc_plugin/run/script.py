@@ -14,6 +14,7 @@ from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.model_files.types import in_type, trained_type, type_of
 from minidisc_plugin.nested.family import family_of
 from minidisc_plugin.nested.model import NestedModel
+from minidisc_plugin.objectives import MiniDiscObjective
 from minidisc_plugin.plugins import event, families
 from minidisc_plugin.plugins.schedulers import decide, scales_of
 from minidisc_plugin.run.data.splits import carve
@@ -22,7 +23,6 @@ from minidisc_plugin.schedulers.means import Data, Score, Training
 from minidisc_plugin.schedulers.workbench import Workbench
 from minidisc_plugin.selection import MetricRange
 from minidisc_plugin.tasks.registry import task_of_model
-from minidisc_plugin.training.objectives import MiniDiscObjective
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -9,12 +9,12 @@ from minidisc_plugin.contracts.hookspecs import hookimpl
 from minidisc_plugin.contracts.objective import Objective
 from minidisc_plugin.contracts.run import Step
 from minidisc_plugin.nested.families import FAMILIES
+from minidisc_plugin.objectives import KnowledgeDistillation, MiniDiscObjective
 from minidisc_plugin.run.steps.distil import Distil
 from minidisc_plugin.run.steps.export import Export
 from minidisc_plugin.run.steps.quantization import Quantization
 from minidisc_plugin.run.steps.report import Report
 from minidisc_plugin.run.steps.schedule import Schedule
-from minidisc_plugin.training.objectives import KnowledgeDistillation, MiniDiscObjective
 
 
 @hookimpl

@@ -10,9 +10,9 @@ from minidisc_plugin import hookimpl
 from minidisc_plugin.contracts.records import ScheduleRecord
 from minidisc_plugin.contracts.run import Step
 from minidisc_plugin.contracts.scheduler import Schedule, Scheduler
+from minidisc_plugin.objectives import KnowledgeDistillation
 from minidisc_plugin.plugins import host
 from minidisc_plugin.schedulers.direct import Direct
-from minidisc_plugin.training.objectives import KnowledgeDistillation
 from tests.builders.tiny import make_bert
 
 TEACHER, STUDENT, ASSISTANT = (make_bert(seed=seed) for seed in range(3))

@@ -50,7 +50,8 @@ from minidisc_plugin.plugins import host
 from minidisc_plugin.contracts.scheduler import Scheduler
 from minidisc_plugin.schedulers.direct import Direct
 from minidisc_plugin.contracts.run import Step
-from minidisc_plugin.training.objectives import KnowledgeDistillation, Objective
+from minidisc_plugin.objectives import KnowledgeDistillation
+from minidisc_plugin.contracts.objective import Objective
 from pydantic import Field
 
 

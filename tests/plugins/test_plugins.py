@@ -9,16 +9,16 @@ import pytest
 from minidisc_plugin import CompressionConfig
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.nested.families import FAMILIES
+from minidisc_plugin.objectives import MiniDiscObjective
 from minidisc_plugin.plugins import FoundPlugin, PluginHost, host
 from minidisc_plugin.plugins.schedulers import make_scheduler
 from minidisc_plugin.run.steps.report import Report
-from minidisc_plugin.training.objectives import MiniDiscObjective
 from tests.builders.sites import BUILT_IN, SCHEDULER, Site, found
 from tests.builders.tiny import make_config
 
 RIVALS = {
     "schedulers": "from minidisc_plugin.schedulers.direct import Direct as Base",
-    "objectives": "from minidisc_plugin.training.objectives import KnowledgeDistillation as Base",
+    "objectives": "from minidisc_plugin.objectives import KnowledgeDistillation as Base",
     "steps": "from minidisc_plugin.run.steps.distil import Distil as Base",
 }
 

@@ -13,9 +13,9 @@ from minidisc_plugin.contracts.config import DistillationConfig
 from minidisc_plugin.contracts.scheduler import ScriptInputs
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.nested import model
+from minidisc_plugin.objectives import MiniDiscObjective
 from minidisc_plugin.plugins import families
 from minidisc_plugin.run.script import workbench
-from minidisc_plugin.training.objectives import MiniDiscObjective
 from tests.builders.tiny import make_bert
 
 WHOLE: dict[str, Any] = {"train_dataset": [1], "args": None, "compute_metrics": None, "metric": "accuracy"}

@@ -14,10 +14,10 @@ from minidisc_plugin.contracts.config import DistillationConfig
 from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.contracts.task import IGNORED
 from minidisc_plugin.foundation.errors import ConfigError, DataError
+from minidisc_plugin.objectives import MiniDiscObjective
 from minidisc_plugin.run.data.altering import altered_copies
 from minidisc_plugin.tasks.multi_label import MultiLabelClassification
 from minidisc_plugin.tasks.registry import TASKS
-from minidisc_plugin.training.objectives import MiniDiscObjective
 from tests.builders.tiny import make_bert, make_tokenizer
 from tests.tasks.making import COLUMNS, make_model, make_rows, make_task_run
 

@@ -24,12 +24,12 @@ from minidisc_plugin.contracts.config import DistillationConfig, MetricConfig
 from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.foundation.errors import ConfigError, DataError, HostError, MetricError, UnsupportedModelError
 from minidisc_plugin.integrations.hosts import available
+from minidisc_plugin.objectives import KnowledgeDistillation, MiniDiscObjective
 from minidisc_plugin.run.pipeline import Result
 from minidisc_plugin.run.preparation import prepare
 from minidisc_plugin.tasks.label_sets import label_vectors
 from minidisc_plugin.tasks.multi_label import PROBLEM, MultiLabelClassification
 from minidisc_plugin.tasks.registry import TASKS, task_of_model
-from minidisc_plugin.training.objectives import KnowledgeDistillation, MiniDiscObjective
 from minidisc_plugin.training.padding import PaddedTo
 from tests.builders.tiny import BAD, GOOD, OTHER, make_batch, make_bert, make_config, make_tokenizer
 

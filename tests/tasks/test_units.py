@@ -10,12 +10,13 @@ import torch
 
 from minidisc_plugin import NestedModel
 from minidisc_plugin.contracts.config import CompressionConfig, DistillationConfig
+from minidisc_plugin.contracts.objective import Objective
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.metrics import LoadedMetric
+from minidisc_plugin.objectives import KnowledgeDistillation, MiniDiscObjective
 from minidisc_plugin.tasks.question_answering import answer_span
 from minidisc_plugin.tasks.registry import TASKS, task_of_model
 from minidisc_plugin.tasks.token_classification import word_labels
-from minidisc_plugin.training.objectives import KnowledgeDistillation, MiniDiscObjective, Objective
 from tests.builders.teachers import load_teacher
 from tests.builders.tiny import make_batch
 from tests.tasks.making import make_model

@@ -13,9 +13,9 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast, Train
 
 from minidisc_plugin import NestedModel
 from minidisc_plugin.contracts.config import DistillationConfig
+from minidisc_plugin.objectives import MiniDiscObjective
 from minidisc_plugin.training.arguments import training_arguments
 from minidisc_plugin.training.distil import DistillationTrainer
-from minidisc_plugin.training.objectives import MiniDiscObjective
 from minidisc_plugin.training.sandwich import SandwichTrainer
 from minidisc_plugin.training.scale_sampler import ScaleSampler
 from tests.builders.tiny import make_batch, make_bert, make_rows

@@ -20,6 +20,7 @@ from minidisc_plugin.contracts.presets import engine_of
 from minidisc_plugin.contracts.scheduler import Scheduler
 from minidisc_plugin.contracts.values import Guide
 from minidisc_plugin.metrics import build_compute_metrics
+from minidisc_plugin.objectives import MiniDiscObjective
 from minidisc_plugin.schedulers import journal, stage
 from minidisc_plugin.schedulers.means import Data, Score, Training
 from minidisc_plugin.schedulers.minidisc import MiniDisc
@@ -28,7 +29,6 @@ from minidisc_plugin.tasks.text_classification import TextClassification
 from minidisc_plugin.training.arguments import training_arguments
 from minidisc_plugin.training.checkpoints import Checkpoint
 from minidisc_plugin.training.early_stopping import EarlyStopping
-from minidisc_plugin.training.objectives import MiniDiscObjective
 from tests.builders.tiny import make_bert
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from minidisc_plugin import NestedModel
 from minidisc_plugin.contracts.config import DistillationConfig
-from minidisc_plugin.training.objectives import MiniDiscObjective
+from minidisc_plugin.objectives import MiniDiscObjective
 from minidisc_plugin.training.shared_lookups import SharedLookups
 from tests.builders.zoo import make_inputs, make_model
 from tests.training.making import SCALES, Bench, make_nested

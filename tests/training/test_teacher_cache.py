@@ -12,8 +12,8 @@ import torch
 from transformers import DataCollatorWithPadding, PreTrainedModel
 
 from minidisc_plugin.foundation.errors import DataError
+from minidisc_plugin.objectives.terms import compared_layers
 from minidisc_plugin.tasks.registry import task_of_model
-from minidisc_plugin.training.objectives import compared_layers
 from minidisc_plugin.training.teacher_cache import ROW, CacheWriter, TeacherCache
 from minidisc_plugin.training.teacher_store import Examples, TeacherStore
 from tests.builders.tiny import make_bert

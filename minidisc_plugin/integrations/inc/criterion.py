@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from minidisc_plugin.contracts.config import DistillationConfig
 from minidisc_plugin.foundation.errors import UnsupportedModelError
-from minidisc_plugin.training.objectives import MiniDiscObjective
+from minidisc_plugin.objectives import MiniDiscObjective
 
 LOSS_NAME = "MiniDiscLoss"
 

@@ -11,9 +11,9 @@ from minidisc_plugin.contracts.objective import Objective
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.integrations.inc.criterion import MiniDiscLossConfig
 from minidisc_plugin.integrations.optimum.trainer import ScheduledINCTrainer
+from minidisc_plugin.objectives import KnowledgeDistillation, MiniDiscObjective
 from minidisc_plugin.training.dependable import DependableTraining
 from minidisc_plugin.training.evaluation import WholeEvaluation
-from minidisc_plugin.training.objectives import KnowledgeDistillation, MiniDiscObjective
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainingArguments

@@ -12,9 +12,9 @@ from minidisc_plugin.contracts.output import RESOLVED_CONFIG
 from minidisc_plugin.contracts.validation import validate
 from minidisc_plugin.foundation.errors import ConfigError, NonFiniteLossError
 from minidisc_plugin.integrations.optimum.distiller import INCDistiller, criterion_of
+from minidisc_plugin.objectives import KnowledgeDistillation, MiniDiscObjective
 from minidisc_plugin.run.config.file import read_config
 from minidisc_plugin.run.pipeline import compress
-from minidisc_plugin.training.objectives import KnowledgeDistillation, MiniDiscObjective
 from tests.builders.tiny import make_config
 
 

@@ -20,7 +20,8 @@ from minidisc_plugin.contracts.config import DistillationConfig as Objectives
 from minidisc_plugin.foundation.errors import ConfigError, RunDirectoryError
 from minidisc_plugin.integrations.inc import MiniDiscLossConfig
 from minidisc_plugin.integrations.optimum import ScheduledINCTrainer, trainer_arguments
-from minidisc_plugin.training.objectives import MiniDiscObjective, soft_cross_entropy
+from minidisc_plugin.objectives import MiniDiscObjective
+from minidisc_plugin.objectives.terms import soft_cross_entropy
 from tests.builders.script import examples, teacher_of
 from tests.integrations.inc.making import SETTINGS, distillation, pruning, script
 

@@ -42,7 +42,7 @@ from minidisc_plugin.schedulers.candidates import conclude
 from minidisc_plugin.schedulers.workbench import Workbench
 from minidisc_plugin.selection import check_candidates, choose
 from minidisc_plugin.steps import Run, Step
-from minidisc_plugin.training.objectives import Objective
+from minidisc_plugin.contracts.objective import Objective
 
 
 class Middle(Scheduler):

@@ -14,7 +14,8 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from minidisc_plugin.contracts.config import DistillationConfig
 from minidisc_plugin.contracts.validation import validate
 from minidisc_plugin.foundation.errors import ConfigError
-from minidisc_plugin.training.objectives import KnowledgeDistillation, MiniDiscObjective, compared_layers
+from minidisc_plugin.objectives import KnowledgeDistillation, MiniDiscObjective
+from minidisc_plugin.objectives.terms import compared_layers
 from tests.builders.tiny import make_batch, make_bert
 
 MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]])

@@ -11,7 +11,7 @@ from torch.nn import functional
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from minidisc_plugin.contracts.config import DistillationConfig
-from minidisc_plugin.training.objectives import KnowledgeDistillation
+from minidisc_plugin.objectives import KnowledgeDistillation
 
 LABELS = torch.tensor([0, 2, 1, 1, 0])
 

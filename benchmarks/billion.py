@@ -27,7 +27,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, default_data_collator
 
 import minidisc_plugin
 from minidisc_plugin import NestedModel
-from minidisc_plugin.contracts.config import DistillationConfig
+from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.integrations.requirements.diagnosis import installed_versions
 from minidisc_plugin.objectives import MiniDiscObjective
 from minidisc_plugin.run.measuring.measure import count_parameters, macs

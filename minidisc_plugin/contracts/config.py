@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from minidisc_plugin.contracts.dataset import DatasetConfig
+from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.values import (
     Distinct,
     FromList,
-    Guide,
     LocalFolder,
     Options,
     OutputPath,
@@ -42,45 +42,6 @@ class PruningConfig(Settings):
     target_sparsity: Sparsity = Field(
         gt=0, lt=1, description="Share of heads and neurons that the student loses: 0.9 keeps a tenth."
     )
-
-
-class DistillationConfig(Settings):
-    """The objective, and keys of INC's `KnowledgeDistillationLossConfig`."""
-
-    objective: str = Field(
-        "minidisc", description="`minidisc` (hidden states and logits), `knowledge_distillation`, or a plug-in's."
-    )
-    guide: Guide = Field(
-        "assistant",
-        description="What the student follows once there is an assistant: the assistant; the teacher, so that the "
-        "student only starts from the assistant's slices; or `both`, hidden states of the teacher and the mean of both "
-        "models' probabilities. Without an assistant it is the teacher.",
-    )
-    augment: int = Field(
-        0,
-        ge=0,
-        le=100,
-        description="Altered copies of each training text, made before training by `training.seed`: words are left "
-        "out, change places with their neighbours, or are replaced by words of the training texts. Copies have no "
-        "label, and are drawn from as `dataset.unlabelled_split` is.",
-    )
-    augment_share: float = Field(
-        0.1, gt=0, le=1, description="Share of the words of a text that are altered in a copy; at least one is."
-    )
-    temperature: Positive = Field(1.0, description="Temperature of the logits on both sides.")
-    loss_types: Annotated[tuple[str, str], FromList] | None = Field(
-        None, description="Of `knowledge_distillation`: loss against labels (CE, MSE) and teacher (CE, KL, MSE)."
-    )
-    loss_weights: Annotated[tuple[float, float], FromList] | None = Field(
-        None, description="Of `knowledge_distillation`: weights of the two losses; they sum to 1."
-    )
-
-    @field_validator("loss_weights")
-    @classmethod
-    def _weights_sum_to_one(cls, weights: tuple[float, float] | None) -> tuple[float, float] | None:
-        if weights is not None and (min(weights) < 0 or abs(sum(weights) - 1) > 1e-6):
-            raise ValueError("the weights must be at least 0 and sum to 1")
-        return weights
 
 
 class EngineConfig(Settings):

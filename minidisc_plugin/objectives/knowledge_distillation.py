@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
 from minidisc_plugin.contracts.objective import Objective
 from minidisc_plugin.foundation.errors import ConfigError
-from minidisc_plugin.objectives.terms import mean_of_terms, soft_cross_entropy
+from minidisc_plugin.objectives.terms import label_loss, mean_of_terms, soft_cross_entropy
 
 if TYPE_CHECKING:
-    from minidisc_plugin.contracts.config import DistillationConfig
+    from minidisc_plugin.contracts.distillation import DistillationConfig
 
 
 class KnowledgeDistillation(Objective):
@@ -51,11 +50,8 @@ class KnowledgeDistillation(Objective):
         return loss
 
     def _against_labels(self, logits: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
-        if self.label_type == "CE":
-            known = logits if mask is None else logits.masked_fill(~mask, -torch.inf)
-            return mean_of_terms(functional.cross_entropy(known, labels, reduction="none"))
-        if self.regression:
-            return mean_of_terms((logits.squeeze(-1) - labels.to(logits.dtype)).pow(2))
+        if self.label_type == "CE" or self.regression:
+            return label_loss(logits, labels, regression=self.regression, mask=mask)
         return mean_of_terms((logits - functional.one_hot(labels, logits.shape[-1]).to(logits.dtype)).pow(2), mask)
 
     def _against_teacher(self, logits: Tensor, teacher: Tensor, mask: Tensor | None) -> Tensor:

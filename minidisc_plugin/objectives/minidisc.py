@@ -19,7 +19,7 @@ from minidisc_plugin.objectives.terms import (
 )
 
 if TYPE_CHECKING:
-    from minidisc_plugin.contracts.config import DistillationConfig
+    from minidisc_plugin.contracts.distillation import DistillationConfig
 
 
 class MiniDiscObjective(Objective):

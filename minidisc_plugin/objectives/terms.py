@@ -25,6 +25,23 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float, mas
     return mean_of_terms(-(target * functional.log_softmax(student / temperature, dim=-1)).sum(-1))
 
 
+def divergence(student: Tensor, teacher: Tensor, temperature: float, mask: Tensor | None = None) -> Tensor:
+    """Mean over terms of KL(teacher || student) of (terms, classes) logits at `temperature`, nats."""
+    entropy = soft_cross_entropy(teacher, teacher, temperature, mask)
+    return soft_cross_entropy(student, teacher, temperature, mask) - entropy
+
+
+def label_loss(logits: Tensor, labels: Tensor, *, regression: bool, mask: Tensor | None = None) -> Tensor:
+    """Mean loss against (terms,) labels: cross entropy of (terms, classes) logits, squared error of a regression.
+
+    Classes that are false in `mask` (terms, classes) do not exist.
+    """
+    if regression:
+        return mean_of_terms((logits.squeeze(-1) - labels.to(logits.dtype)).pow(2))
+    known = logits if mask is None else logits.masked_fill(~mask, -torch.inf)
+    return mean_of_terms(functional.cross_entropy(known, labels, reduction="none"))
+
+
 def mean_of_terms(values: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean over all processes' terms of the values that stand for something, as each process's share of it."""
     counted = values if mask is None else values[mask]

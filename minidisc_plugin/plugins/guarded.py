@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,7 +23,8 @@ from minidisc_plugin.plugins.kinds import Registered
 from minidisc_plugin.plugins.untouched import Untouched
 
 if TYPE_CHECKING:
-    from minidisc_plugin.contracts.config import CompressionConfig, DistillationConfig
+    from minidisc_plugin.contracts.config import CompressionConfig
+    from minidisc_plugin.contracts.distillation import DistillationConfig
 
 
 def make_step(registered: Registered[type[Step]]) -> Step:
@@ -117,7 +119,7 @@ class GuardedObjective(Objective):
         settings: DistillationConfig,
         regression: bool,
     ) -> None:
-        super().__init__(settings, regression=regression)
+        self.settings, self.regression = settings, regression  # what the objective made of them is its own
         self._registered = registered
         self._objective = objective
         self.name = registered.name  # type: ignore[misc]
@@ -125,6 +127,56 @@ class GuardedObjective(Objective):
             self.needs_hidden_states = bool(objective.needs_hidden_states)  # type: ignore[misc]
         with registered.calling("reads_labels"):
             self.reads_labels = bool(objective.reads_labels)
+        with registered.calling("observes"):
+            self.observes = tuple(objective.observes)  # type: ignore[misc]
+        for name in ("needs_second_derivatives", "reads_examples"):
+            with registered.calling(name):
+                setattr(self, name, bool(getattr(objective, name)))
+
+    @property
+    def kind(self) -> type[Objective]:
+        """See Objective."""
+        return type(self._objective)
+
+    @property
+    def epochs_before(self) -> float:
+        """See Objective."""
+        with self._registered.calling("epochs_before"):
+            epochs: Any = self._objective.epochs_before
+        if isinstance(epochs, bool) or not isinstance(epochs, (int, float)) or not 0 <= epochs < math.inf:
+            raise self._registered.error(f"epochs_before is {shown(epochs)}, which is no number of epochs")
+        return float(epochs)
+
+    def make_network(self, student: Any, teacher: Any, examples: Any) -> torch.nn.Module | None:
+        """See Objective."""
+        with self._registered.calling("make_network"):
+            network: Any = self._objective.make_network(student, teacher, examples)
+        if network is not None and not isinstance(network, torch.nn.Module):
+            raise self._registered.error(f"make_network gave {shown(network)}, which is no torch.nn.Module")
+        return network
+
+    def with_network(self, network: torch.nn.Module) -> GuardedObjective:
+        """See Objective."""
+        other = super().with_network(network)
+        other._objective = self._objective.with_network(network)
+        return other
+
+    def observe(self, teacher: Any, output: Any, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See Objective."""
+        with self._registered.calling("observe", PluginFailedError):
+            found: Any = self._objective.observe(teacher, output, batch)
+        if not isinstance(found, Mapping) or not all(isinstance(found.get(name), Tensor) for name in self.observes):
+            wanted = ", ".join(self.observes)
+            raise self._registered.error(f"observe gave no tensor for each of {wanted}", PluginFailedError)
+        return {name: found[name].detach() for name in self.observes}
+
+    def loss_before(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> Tensor:
+        """See Objective."""
+        with self._registered.calling("loss_before", PluginFailedError):
+            loss = self._objective.loss_before(student, teacher, batch)
+        if fault := _fault_of(loss):
+            raise self._registered.error(f"its loss before a stage is {fault}", PluginFailedError)
+        return loss
 
     def compared_states(self, count: int) -> list[int]:
         """See Objective."""

@@ -17,6 +17,7 @@ from minidisc_plugin.contracts.objective import Objective
 from minidisc_plugin.contracts.output import is_reserved
 from minidisc_plugin.contracts.run import Step
 from minidisc_plugin.contracts.scheduler import Scheduler
+from minidisc_plugin.contracts.values import Settings
 from minidisc_plugin.foundation.errors import PluginError
 from minidisc_plugin.foundation.names import is_plain, stays_inside
 from minidisc_plugin.foundation.printable import shown
@@ -143,10 +144,18 @@ def _places(layout: Any) -> dict[str, Any]:
 
 
 def _objective_faults(item: type[Objective]) -> Iterator[str]:
-    needs: Any = item.needs_hidden_states
-    if not isinstance(needs, bool):
-        yield f"needs_hidden_states is {shown(needs)}, and has to be True or False"
-    yield from _faults_of_methods(item, "__call__")
+    for name in ("needs_hidden_states", "needs_second_derivatives", "reads_examples"):
+        needs: Any = getattr(item, name)
+        if not isinstance(needs, bool):
+            yield f"{name} is {shown(needs)}, and has to be True or False"
+    for name, plain in (("observes", tuple), ("tasks", frozenset)):
+        listed: Any = getattr(item, name)
+        if listed is not None and not (isinstance(listed, plain) and all(isinstance(one, str) for one in listed)):
+            yield f"{name} is {shown(listed)}, and has to be a {plain.__name__} of names"
+    own: Any = item.own_settings
+    if own is not None and not (isinstance(own, type) and issubclass(own, Settings)):
+        yield f"own_settings is {shown(own)}, and has to be a subclass of Settings"
+    yield from _faults_of_methods(item, "__call__", "make_network", "observe", "loss_before")
 
 
 def _step_faults(item: type[Step]) -> Iterator[str]:

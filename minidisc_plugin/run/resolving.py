@@ -16,6 +16,7 @@ from minidisc_plugin.plugins.guarded import make_step
 from minidisc_plugin.plugins.schedulers import make_scheduler
 from minidisc_plugin.run.checks.consent import check_consent
 from minidisc_plugin.run.checks.idle import check_idle
+from minidisc_plugin.run.checks.objective import check_objective
 from minidisc_plugin.run.checks.places import check_places
 from minidisc_plugin.run.config.written import check_whole
 
@@ -62,7 +63,7 @@ def resolve(config: CompressionConfig) -> Resolved:
     check_idle(config, DEFAULTS)
     scheduler = make_scheduler(config.scheduler, config.scheduler_config, config.pruning.target_sparsity)
     steps = _steps(config)
-    pick("objective", config.distillation.objective, "distillation.objective")
+    check_objective(config)
     task = TASKS[config.task]()
     choose_trainer(config, task)
     for step in steps:

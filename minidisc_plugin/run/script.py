@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Unpack
 
-from minidisc_plugin.contracts.config import DistillationConfig, EngineConfig
+from minidisc_plugin.contracts.config import EngineConfig
+from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.objective import Objective
 from minidisc_plugin.contracts.presets import FAST_ENGINE, engine_of
 from minidisc_plugin.contracts.scheduler import Schedule, Scheduler, ScriptInputs

@@ -8,6 +8,7 @@ from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.task import Task
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.integrations.hosts import available, require
+from minidisc_plugin.plugins import pick
 from minidisc_plugin.training.sharding import wants_sharding
 
 _WITH_LOSS = ("minidisc", "knowledge_distillation")
@@ -37,12 +38,23 @@ def choose_trainer(config: CompressionConfig, task: Task) -> str:
             "distillation.guide: teacher"
         )
     if config.trainer == "inc":
+        _check_objective(config.distillation.objective)
         require("host", "inc")
     if config.trainer is not None:
         return config.trainer
     has_loss = config.distillation.objective in _WITH_LOSS
     can = hosted and not sharded and has_loss and not both
     return "inc" if can and available("host", "inc") else "transformers"
+
+
+def _check_objective(name: str) -> None:
+    """Refuse an objective that a host's training has no place for."""
+    kind = pick("objective", name, "distillation.objective").item
+    if kind.needs_our_loop():
+        raise ConfigError(
+            f"trainer: 'inc' has no place for what distillation.objective: {name} learns or differentiates beside the "
+            "student; set trainer: transformers"
+        )
 
 
 def distiller_of(trainer: str | None) -> Any:

@@ -7,7 +7,8 @@ import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +24,13 @@ from minidisc_plugin.schedulers.journal import Journal
 from minidisc_plugin.training.arguments import for_stage
 from minidisc_plugin.training.checkpoints import Checkpoint, checkpoints_in, take_up
 from minidisc_plugin.training.device_memory import checkpoint_bytes, weight_bytes
+from minidisc_plugin.training.own_network import Lesson, attach, detach, equipped, without
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel, Trainer
 
+    from minidisc_plugin.contracts.objective import Objective
     from minidisc_plugin.schedulers.means import Training
     from minidisc_plugin.schedulers.teacher_outputs import TeacherOutputs
     from minidisc_plugin.training.teacher_cache import TeacherCache
@@ -52,7 +55,7 @@ class Stage:
     """
 
     name: str
-    network: NestedModel | PreTrainedModel
+    network: NestedModel | PreTrainedModel | Lesson
     teacher: PreTrainedModel
     make_trainer: Callable[..., Trainer]
     callbacks: Sequence[Any] = ()
@@ -62,6 +65,11 @@ class Stage:
     def model(self) -> Any:
         """What holds the weights."""
         return self.network.model if isinstance(self.network, NestedModel) else self.network
+
+    @property
+    def before(self) -> str:
+        """Name of the stage before, where an objective has one."""
+        return f"{self.name}-objective"
 
     @property
     def reads_cache(self) -> bool:
@@ -131,6 +139,8 @@ class Stages:
         # A mark of the evaluation before, copied into slices: accelerate would take the model for one that it has
         # wrapped already, and processes would train apart.
         stage.model.__dict__.pop("_is_accelerate_prepared", None)
+        if is_sharded(self.args):  # which takes the modules' parameters from them for good
+            stage = replace(stage, network=copy.deepcopy(stage.network))
         engine = self.training.engine
         own: dict[str, Any] = {}
         if stage.reads_cache:
@@ -143,14 +153,14 @@ class Stages:
         make_resumable(args)
         if checkpoint is not None:
             args.eval_on_start = False  # it is not the start
-        callbacks = copy.deepcopy([*self.training.callbacks, *stage.callbacks])
+        own_callbacks = () if isinstance(stage.model, Lesson) else self.training.callbacks  # they look at the student
+        callbacks = copy.deepcopy([*own_callbacks, *stage.callbacks])
         callbacks.append(CheckpointKeeper(self.args.save_total_limit, checkpoint))
         trainer = stage.make_trainer(
-            # Sharding takes the modules' parameters from them for good.
-            copy.deepcopy(stage.network) if is_sharded(self.args) else stage.network,
+            stage.network,
             args=args,
             teacher=stage.teacher,
-            objective=self.training.objective,
+            objective=self._equipped(stage),
             callbacks=callbacks,
             **own,
             **self.trainer_arguments,
@@ -163,12 +173,13 @@ class Stages:
         from minidisc_plugin.training.sharding import is_sharded
 
         self.claim(stage.name)
-        folder = Path(str(for_stage(self.args, stage.name).output_dir))
-        weights = folder / "weights.safetensors"
+        weights = self._weights(stage.name)
+        folder = weights.parent
         if self.journal.finished(stage.name):
             self.journal.verify(stage.name)
             load_weights(stage.model, weights)
         else:
+            self._teach_objective(stage)
             checkpoint = self._begin(stage, folder)
             logger.info("stage %s%s", stage.name, f", from {checkpoint.folder.name}" if checkpoint else "")
             with self.journal.stage(stage.name, files=[weights]):
@@ -185,6 +196,34 @@ class Stages:
         if is_writer():
             for leftover in checkpoints_in(folder):
                 leftover.remove()
+
+    def _teach_objective(self, stage: Stage) -> None:
+        """Train what the objective learns before a stage, where it learns something."""
+        from minidisc_plugin.training.lesson import LessonTrainer
+
+        objective = self.training.objective
+        if objective.epochs_before <= 0 or isinstance(stage.model, Lesson):
+            return
+        examples = self.trainer_arguments["train_dataset"]
+        taught = equipped(objective, stage.model, stage.teacher, examples, self.args.seed)
+        make = partial(LessonTrainer, student=stage.model, epochs=objective.epochs_before)
+        lesson = Lesson(taught.network, taught).requires_grad_(True)
+        self.run(Stage(stage.before, lesson, stage.teacher, make))
+
+    def _equipped(self, stage: Stage) -> Objective:
+        """The objective of a stage, whose own network is a part of the model until the stage is over."""
+        objective = self.training.objective
+        if isinstance(stage.model, Lesson):
+            return objective
+        examples = self.trainer_arguments["train_dataset"]
+        taught = self._weights(stage.before) if self.journal.finished(stage.before) else None
+        objective = equipped(objective, stage.model, stage.teacher, examples, self.args.seed, taught)
+        attach(stage.model, objective)
+        return objective
+
+    def _weights(self, name: str) -> Path:
+        """Where a stage keeps its final weights."""
+        return Path(str(for_stage(self.args, name).output_dir)) / "weights.safetensors"
 
     def _begin(self, stage: Stage, folder: Path) -> Checkpoint | None:
         """The checkpoint that a stage goes on from; what an earlier run left is removed, unless resuming."""
@@ -207,12 +246,15 @@ class Stages:
             beside = self._outputs.cache(stage.beside, stage.name, checkpoint is not None, beside=True)
         with nullcontext() if self.training.engine.dropout else without_dropout(stage.model):
             trainer = self.trainer(stage, cache, checkpoint, beside)
-            with storage_errors(folder, checkpoint_bytes(self.args, needed), during_run=True):
-                trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
+            try:
+                with storage_errors(folder, checkpoint_bytes(self.args, needed), during_run=True):
+                    trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
+            finally:
+                detach(stage.model)
             if is_sharded(self.args):
                 whole = trainer.accelerator.get_state_dict(trainer.model_wrapped)
                 if is_writer():
-                    stage.model.load_state_dict(whole)
+                    stage.model.load_state_dict(without(whole))
             else:
                 # Mixed precision wraps the model's forward; slices are copies of the plain model.
                 trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)

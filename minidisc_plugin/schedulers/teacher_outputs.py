@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from minidisc_plugin.foundation.processes import is_writer
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from minidisc_plugin.schedulers.evaluator import Evaluator
     from minidisc_plugin.schedulers.journal import Journal
     from minidisc_plugin.schedulers.means import Training
+    from minidisc_plugin.training.observing import Asked
     from minidisc_plugin.training.teacher_cache import TeacherCache
     from minidisc_plugin.training.teacher_store import Examples, TeacherStore
 
@@ -36,7 +38,7 @@ class TeacherOutputs:
     def bytes(self) -> int:
         """On disk, of the outputs of one teacher; 0 where they are not kept."""
         store, examples = self._store(), self._examples(self._evaluator.teacher, "batches")
-        return 0 if examples is None else store.size(self._evaluator.teacher, examples, **self._kept)
+        return 0 if examples is None else store.size(self._evaluator.teacher, examples, self._asked)
 
     def cache(
         self, teacher: PreTrainedModel, stage: str, goes_on: bool, *, beside: bool = False
@@ -60,7 +62,7 @@ class TeacherOutputs:
             cache = self._store().cache(
                 teacher.to(self._args.device).eval(),
                 examples,
-                **(self._kept | ({"states": False} if beside else {})),
+                replace(self._asked, states=False, observer=None) if beside else self._asked,
                 required=self._engine.teacher_cache is True or had is True,
                 quiet=self._args.disable_tqdm or not is_writer(),
             )
@@ -86,6 +88,10 @@ class TeacherOutputs:
         return Examples(columns, trainer.data_collator, self._args.per_device_eval_batch_size, self._evaluator.task)
 
     @property
-    def _kept(self) -> dict[str, Any]:
-        """Which outputs are kept."""
-        return {"states": self._objective.needs_hidden_states, "compared": self._objective.compared_states}
+    def _asked(self) -> Asked:
+        """What is asked of a teacher."""
+        from minidisc_plugin.training.observing import Asked
+
+        objective = self._objective
+        observer = objective if objective.observes else None
+        return Asked(objective.needs_hidden_states, objective.compared_states, observer)

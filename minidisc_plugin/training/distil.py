@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from minidisc_plugin.contracts.objective import EXAMPLE
 from minidisc_plugin.training.compiling import Wanted, passes_of
 from minidisc_plugin.training.dependable import DependableTraining
 from minidisc_plugin.training.evaluation import TaskTrainer
 from minidisc_plugin.training.guides import mean_of_guides
+from minidisc_plugin.training.observing import observed, plain_attention
+from minidisc_plugin.training.own_network import share_gradients
 from minidisc_plugin.training.recorded_passes import RecordedPasses
 from minidisc_plugin.training.resident_outputs import ResidentOutputs
 from minidisc_plugin.training.sharding import prepare_sharding
@@ -64,7 +68,7 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         self.compile = compile
         self.tokens_per_batch = tokens_per_batch
         self.drawn = drawn
-        if cache is not None or beside_cache is not None:
+        if cache is not None or beside_cache is not None or objective.reads_examples:
             self.train_dataset = self.train_dataset.add_column(ROW, list(range(len(self.train_dataset))))
             self.data_collator = WithRows(self.data_collator)
         # Objectives average over the batch themselves, so Trainer divides by the accumulation steps.
@@ -94,6 +98,14 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
                 kept.check()
         return found
 
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        """As Trainer; processes share what the objective learns, too."""
+        loss = super().training_step(*args, **kwargs)
+        shares = self.accelerator.sync_gradients and not self.is_fsdp_enabled  # which shares all that a model has
+        if self.objective.network is not None and shares:
+            share_gradients(self.objective.network)
+        return loss
+
     def compute_loss(
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
@@ -101,16 +113,24 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         if not model.training:
             return super().compute_loss(model, inputs, return_outputs=return_outputs)
         teacher = self.teacher_outputs(inputs)
-        student = self._outputs(model, inputs, self.passes, self.piece)
+        with plain_attention() if self.objective.needs_second_derivatives else nullcontext():
+            student = self._outputs(model, inputs, self.passes, self.piece)
+        loss = self.objective(*self.compared(student, teacher, inputs))
+        return (loss, student) if return_outputs else loss
+
+    def compared(self, student: Any, teacher: Any, inputs: Mapping[str, Tensor]) -> tuple[Any, Any, dict[str, Tensor]]:
+        """What the objective is given: both outputs, and the batch with what it asks for beside them."""
         batch = {name: value for name, value in inputs.items() if name != ROW}
-        terms, target, asked = self.task.compared(student, teacher, batch)
+        terms, target, found = self.task.compared(student, teacher, batch)
+        asked = {**found, **{name: getattr(teacher, name) for name in self.objective.observes}}
+        if self.objective.reads_examples:
+            asked[EXAMPLE] = inputs[ROW]
         if self.beside is not None:
             assistant = self._said_by(self.beside, self.beside_cache, inputs)
             _, nearer, _ = self.task.compared(teacher, assistant, batch)
             mask = asked.get("logits_mask")
             target = mean_of_guides(target, nearer, regression=self.objective.regression, mask=mask)
-        loss = self.objective(terms, target, asked)
-        return (loss, student) if return_outputs else loss
+        return terms, target, asked
 
     def teacher_outputs(self, inputs: dict[str, Tensor]) -> Any:
         """The frozen teacher's outputs for a batch."""
@@ -120,11 +140,14 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         self,
         frozen: PreTrainedModel,
         cache: TeacherCache | ResidentOutputs | None,
-        inputs: dict[str, Tensor],
+        inputs: Mapping[str, Tensor],
         passes: RecordedPasses | None = None,
     ) -> Any:
         if cache is not None:
             return cache.read(inputs[ROW], inputs["attention_mask"])
+        if self.objective.observes and frozen is self.teacher:
+            batch = {name: value for name, value in inputs.items() if name != ROW}
+            return observed(self.objective, frozen, self._features(inputs), self.task.options, batch)
         with torch.no_grad():
             return self._outputs(frozen, inputs, passes)
 
@@ -153,7 +176,7 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         return None if self.passes is None else RecordedPasses()
 
     def _outputs(
-        self, model: nn.Module, inputs: dict[str, Tensor], passes: RecordedPasses | None, piece: float | None = None
+        self, model: nn.Module, inputs: Mapping[str, Tensor], passes: RecordedPasses | None, piece: float | None = None
     ) -> Any:
         features = self._features(inputs)
         options = {**self.task.options, "output_hidden_states": self.objective.needs_hidden_states}
@@ -161,7 +184,7 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
             return model(**features, **options)
         return passes.run(model, features, options, piece)
 
-    def _features(self, inputs: dict[str, Tensor]) -> dict[str, Any]:
+    def _features(self, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
         return {name: value for name, value in self.task.inputs(inputs, self.teacher).items() if name != ROW}
 
     def _set_signature_columns_if_needed(self) -> None:

@@ -98,6 +98,8 @@ def arrays_of(outputs: Mapping[str, Any], mask: Tensor, compared: Callable[[int]
     for name, value in outputs.items():
         if isinstance(value, (tuple, list)):
             states = tuple(compared(len(value)))
+            if not states:
+                continue
             shape = tuple(value[0].shape[2:])
             if any(tuple(state.shape[:2]) != tuple(mask.shape) for state in value):
                 raise DataError(f"engine.teacher_cache: the teacher's {name!r} is not one row a token")

@@ -25,6 +25,7 @@ from minidisc_plugin.foundation.storage import require_room, storage_errors
 from minidisc_plugin.nested import narrow
 from minidisc_plugin.nested.checkpoint import NarrowCheckpoint
 from minidisc_plugin.training.cache_folders import CacheFolders
+from minidisc_plugin.training.observing import Asked
 from minidisc_plugin.training.teacher_arrays import Layout, arrays_of
 from minidisc_plugin.training.teacher_cache import CacheWriter, TeacherCache
 from minidisc_plugin.training.teacher_index import FORMAT, INDEX, damage, write_index
@@ -40,8 +41,6 @@ logger = logging.getLogger(__name__)
 _GIB = 2**30
 # Of a cache that another run may remove between two looks at it.
 _ATTEMPTS = 3
-# What objectives compare, as models call it.
-_KEPT = ("logits", "start_logits", "end_logits", "hidden_states")
 
 
 def reads_cache(wanted: bool | str | None, args: TrainingArguments, an_epoch: int, in_all: int) -> bool:
@@ -93,9 +92,8 @@ class TeacherStore:
         self,
         teacher: PreTrainedModel,
         examples: Examples,
+        asked: Asked,
         *,
-        states: bool,
-        compared: Callable[[int], Sequence[int]],
         required: bool,
         quiet: bool = False,
     ) -> TeacherCache | None:
@@ -104,8 +102,7 @@ class TeacherStore:
         Args:
             teacher: On the device on which it is to run.
             examples: The training set.
-            states: Whether hidden states are needed.
-            compared: Which of so many.
+            asked: What is kept of each.
             required: Raise where there can be no cache; otherwise the answer is None, with a line in the log.
             quiet: Show no progress bar.
 
@@ -114,9 +111,9 @@ class TeacherStore:
             StorageError: the disk refuses, and it is required.
         """
         try:
-            layout = self._plan(teacher, examples, states, compared)
+            layout = self._plan(teacher, examples, asked)
             with storage_errors(self.folder, layout.bytes):
-                return self._cache(teacher, examples, layout, states, quiet)
+                return self._cache(teacher, examples, layout, asked, quiet)
         except (DataError, StorageError) as error:
             if required:
                 raise
@@ -124,29 +121,27 @@ class TeacherStore:
             logger.log(level, "the teacher runs in every step: %s", error)
             return None
 
-    def size(
-        self, teacher: PreTrainedModel, examples: Examples, *, states: bool, compared: Callable[[int], Sequence[int]]
-    ) -> int:
+    def size(self, teacher: PreTrainedModel, examples: Examples, asked: Asked) -> int:
         """Bytes that a cache would have; 0 where the teacher's outputs cannot be kept. See cache."""
         try:
-            return self._plan(teacher, examples, states, compared).bytes
+            return self._plan(teacher, examples, asked).bytes
         except DataError:
             return 0
 
     def _cache(
-        self, teacher: PreTrainedModel, examples: Examples, layout: Layout, states: bool, quiet: bool
+        self, teacher: PreTrainedModel, examples: Examples, layout: Layout, asked: Asked, quiet: bool
     ) -> TeacherCache:
         if layout.bytes > self.limit:
             raise DataError(
                 f"engine.teacher_cache_gib: {self.limit / _GIB:g} is less than the {layout.bytes / _GIB:.2f} GiB that "
                 "the teacher's outputs take; raise it, or set engine.teacher_cache: false"
             )
-        key = self._key(teacher, examples, layout)
+        key = self._key(teacher, examples, layout, asked)
         for _ in range(_ATTEMPTS):
             cache = self._found(key, layout)
             if cache is not None:
                 return cache
-            self._make(key, layout, teacher, examples, states, quiet)
+            self._make(key, layout, teacher, examples, asked, quiet)
         raise StorageError(
             f"engine.teacher_cache_dir: {self.folder / key} is removed again and again; does another run have a lower "
             "engine.teacher_cache_gib? name another folder, or set engine.teacher_cache: false"
@@ -173,20 +168,18 @@ class TeacherStore:
             cache.close()
         return None
 
-    def _plan(
-        self, teacher: PreTrainedModel, examples: Examples, states: bool, compared: Callable[[int], Sequence[int]]
-    ) -> Layout:
+    def _plan(self, teacher: PreTrainedModel, examples: Examples, asked: Asked) -> Layout:
         """What the files will hold, from the outputs of one example."""
         if teacher.config.is_encoder_decoder:
             raise DataError("engine.teacher_cache: an encoder-decoder's outputs are not kept; set it to false")
         if "attention_mask" not in getattr(examples.dataset, "column_names", ()):
             raise DataError("engine.teacher_cache: examples have no attention_mask; add it, or set it to false")
         _, batch = next(iter(examples.batches([0])))
-        outputs = _outputs(teacher, examples.task, batch, states)
-        arrays = arrays_of(outputs, batch["attention_mask"].bool(), compared)
+        outputs = asked.answers(teacher, examples.task, batch)
+        arrays = arrays_of(outputs, batch["attention_mask"].bool(), asked.compared)
         return Layout(arrays, [sum(mask) for mask in examples.dataset["attention_mask"]])
 
-    def _key(self, teacher: PreTrainedModel, examples: Examples, layout: Layout) -> str:
+    def _key(self, teacher: PreTrainedModel, examples: Examples, layout: Layout, asked: Asked) -> str:
         """Of everything that decides what is kept: the teacher and its code, the examples' inputs, how it is run."""
         names = sorted(set(examples.dataset.column_names) - set(examples.task.label_names))
         says = {
@@ -200,6 +193,7 @@ class TeacherStore:
             "arrays": [vars(array) for array in layout.arrays],
             "device": [teacher.device.type, _precision()],
             "versions": {name: version(name) for name in ("torch", "transformers")},
+            **asked.says(examples.dataset, examples.task.label_names),
         }
         return hashlib.sha256(json.dumps(says, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
@@ -214,7 +208,7 @@ class TeacherStore:
         return digest.hexdigest()
 
     def _make(
-        self, key: str, layout: Layout, teacher: PreTrainedModel, examples: Examples, states: bool, quiet: bool
+        self, key: str, layout: Layout, teacher: PreTrainedModel, examples: Examples, asked: Asked, quiet: bool
     ) -> None:
         """Run the teacher on every example; processes share the work, and the folder gets its name when it is whole."""
         with ExitStack() as stack:
@@ -228,7 +222,7 @@ class TeacherStore:
                     CacheWriter(begun[0], layout).create()
             folder = next(filter(None, gathered(begun and begun[0])))
             with all_or_none(), storage_errors(self.folder, layout.bytes):
-                self._fill(folder, layout, teacher, examples, states, quiet)
+                self._fill(folder, layout, teacher, examples, asked, quiet)
             with all_or_none(), storage_errors(self.folder, layout.bytes):
                 if begun is not None:
                     write_index(begun[1], folder, layout)
@@ -236,7 +230,7 @@ class TeacherStore:
 
     @staticmethod
     def _fill(
-        folder: Path, layout: Layout, teacher: PreTrainedModel, examples: Examples, states: bool, quiet: bool
+        folder: Path, layout: Layout, teacher: PreTrainedModel, examples: Examples, asked: Asked, quiet: bool
     ) -> None:
         """Write this process's share."""
         from tqdm.auto import tqdm
@@ -249,7 +243,7 @@ class TeacherStore:
             tqdm(total=len(mine), desc="teacher's outputs", disable=quiet, leave=False) as bar,
         ):
             for rows, batch in examples.batches(mine):
-                outputs = _outputs(teacher, examples.task, batch, states)
+                outputs = asked.answers(teacher, examples.task, batch)
                 writer.write(rows, outputs, batch["attention_mask"].bool())
                 bar.update(len(rows))
 
@@ -284,14 +278,3 @@ def _code_of(kind: type) -> str:
         return hashlib.sha256(source.encode()).hexdigest()
     except (KeyError, OSError, TypeError):
         return ""
-
-
-def _outputs(teacher: PreTrainedModel, task: Task, batch: dict[str, Tensor], states: bool) -> Any:
-    features = {name: value.to(teacher.device) for name, value in task.inputs(batch, teacher).items()}
-    with torch.inference_mode():
-        found = teacher(**features, **task.options, output_hidden_states=states)
-        return {name: _on_cpu(found[name]) for name in _KEPT if found.get(name) is not None}
-
-
-def _on_cpu(value: Any) -> Any:
-    return tuple(map(_on_cpu, value)) if isinstance(value, (tuple, list)) else value.cpu()

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from minidisc_plugin.contracts.config import DistillationConfig
+from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.objectives import KnowledgeDistillation
 
 LABELS = torch.tensor([0, 2, 1, 1, 0])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from minidisc_plugin.contracts.config import DistillationConfig
+from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.validation import validate
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.objectives import KnowledgeDistillation, MiniDiscObjective

@@ -48,11 +48,11 @@ def registered(*plugins: object) -> Iterator[None]:
             host().manager.unregister(plugin)
 
 
-def example(hook: str) -> ModuleType:
-    """The example that the document gives for a hook, as a module."""
-    _signature, source = blocks(DOCUMENT[hook], "python")
+def example(hook: str, place: int = 0) -> ModuleType:
+    """An example that the document gives for a hook, the first unless told, as a module."""
+    _signature, *sources = blocks(DOCUMENT[hook], "python")
     module = ModuleType(f"example_of_{hook}")
-    exec(code_of(source, hook), vars(module))
+    exec(code_of(sources[place], hook), vars(module))
     return module
 
 
@@ -189,6 +189,32 @@ def test_minidisc_register_objectives(heard: Listener, run_files: Path, tmp_path
         prepare(config, tmp_path)
     with registered(example("minidisc_register_objectives")):
         assert prepare(config, tmp_path).config.distillation.objective == "logits"
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_an_objective_that_uses_all_of_the_contract(cache: bool, run_files: Path, tmp_path: Path) -> None:
+    module = example("minidisc_register_objectives", 1)
+    seen: list[torch.Tensor] = []
+    called = module.Mapped.__call__
+
+    def noting(self: Any, student: Any, teacher: Any, batch: Any) -> torch.Tensor:
+        loss: torch.Tensor = called(self, student, teacher, batch)
+        largest = teacher.logits.softmax(-1).amax(-1)
+        torch.testing.assert_close(batch["sureness"], largest, rtol=1e-3, atol=1e-4)
+        seen.append(self.network.seen.clone())
+        return loss
+
+    module.Mapped.__call__ = noting
+    settings = {"objective": "mapped", "mapped": {"smoothness": 0.2}}
+    changes = {"scheduler": "direct", "engine": {"teacher_cache": cache}, "trainer": "transformers"}
+    config = config_of(run_files, output_dir=str(tmp_path / "out"), distillation=settings, **changes)
+    with registered(module):
+        result = compress(config)
+    assert "student-objective" in result.schedule.seconds
+    assert not any("objective" in name for name in result.student.state_dict())
+    assert seen[-1].sum() == len(seen[-1]) > 100  # each example once, in one epoch
+    with registered(module), pytest.raises(ConfigError, match=r"distillation.mapped.smoothness: -1.0 cannot be used"):
+        prepare(config_of(run_files, distillation={**settings, "mapped": {"smoothness": -1.0}}), tmp_path)
 
 
 def test_minidisc_register_steps(heard: Listener, run_files: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from minidisc_plugin import CompressionConfig
-from minidisc_plugin.contracts.config import DistillationConfig
+from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.foundation.errors import PluginError, PluginFailedError
 from minidisc_plugin.plugins import pick
 from minidisc_plugin.plugins.guarded import make_objective

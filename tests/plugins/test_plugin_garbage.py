@@ -44,7 +44,7 @@ HOOK = "from minidisc_plugin import hookimpl\n@hookimpl\ndef minidisc_register_{
 PREAMBLE = """
 import itertools
 from minidisc_plugin import hookimpl
-from minidisc_plugin.contracts.config import DistillationConfig
+from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.nested.family import Family, Heads, Layout, Neurons
 from minidisc_plugin.plugins import host
 from minidisc_plugin.contracts.scheduler import Scheduler

@@ -24,6 +24,7 @@ from transformers import TrainingArguments
 from minidisc_plugin.cli import main
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.plugins import host
+from minidisc_plugin.run.shipped import minidisc_register_objectives
 from tests.builders.tiny import make_config
 
 # A value of each JSON type; a number with a fraction is no whole number.
@@ -57,6 +58,7 @@ class Key:
     types: frozenset[str]
     default: Any
     scheduler: str = "minidisc"
+    objective: str = "minidisc"
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,10 @@ def all_keys() -> list[Key]:
     for name, scheduler in host().schedulers().items():
         if scheduler.__module__.startswith("minidisc_plugin."):
             keys += keys_of(scheduler, "scheduler_config.", name)
+    for objective in minidisc_register_objectives():
+        if objective.own_settings is not None:
+            own = keys_of(objective.own_settings, f"distillation.{objective.name}.")
+            keys += [dataclasses.replace(key, objective=objective.name) for key in own]
     return keys
 
 
@@ -146,7 +152,9 @@ def is_valid(case: Case) -> bool:
 
 def data_of(case: Case, files: Path, output: Path) -> dict[str, Any]:
     """The config of a run with the value in its place."""
-    data = make_config(files, output_dir=str(output), scheduler=case.key.scheduler, distillation={}, engine={})
+    data = make_config(files, output_dir=str(output), scheduler=case.key.scheduler, engine={})
+    own = {} if case.key.objective == "minidisc" else {"objective": case.key.objective, case.key.objective: {}}
+    data["distillation"] = own
     data |= {"metric": {"name": "accuracy"}, "export": {}, "quantization": {}, "scheduler_config": {}}
     *sections, last = case.key.name.split(".")
     held = data

@@ -83,8 +83,19 @@ def test_importance_does_not_depend_on_the_number_of_processes(run_files: Path, 
         pytest.param({"distillation": {"objective": "knowledge_distillation"}}, marks=pytest.mark.slow),
         pytest.param({"distillation": {"augment": 2}, "training": {"num_train_epochs": 2}}, marks=pytest.mark.slow),
         pytest.param({"engine": {"compile": True}}, marks=pytest.mark.slow),
+        pytest.param({"distillation": {"objective": "ted"}}, marks=pytest.mark.slow),
+        {"distillation": {"objective": "codir"}},
     ],
-    ids=["fast", "accumulated", "published sampling", "knowledge_distillation", "altered copies", "compile"],
+    ids=[
+        "fast",
+        "accumulated",
+        "published sampling",
+        "knowledge_distillation",
+        "altered copies",
+        "compile",
+        "ted",
+        "codir",
+    ],
 )
 def test_two_processes_have_the_losses_and_the_choice_of_one(
     changes: dict[str, Any], run_files: Path, tmp_path: Path
@@ -119,20 +130,22 @@ def test_two_processes_have_the_losses_and_the_choice_of_one(
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "training"),
+    ("scheduler", "training", "objective"),
     [
-        ("minidisc", {}),
+        ("minidisc", {}, "minidisc"),
         # One case tells quickly whether shards learn; these are the same in other settings.
         pytest.param(
             "minidisc",
             {"gradient_checkpointing": True, "gradient_accumulation_steps": 2},
+            "minidisc",
             marks=pytest.mark.slow,
         ),
-        pytest.param("direct", {}, marks=pytest.mark.slow),
+        pytest.param("direct", {}, "minidisc", marks=pytest.mark.slow),
+        pytest.param("minidisc", {}, "codir", marks=pytest.mark.slow),
     ],
 )
 def test_shards_learn_what_whole_copies_learn(
-    scheduler: str, training: dict[str, object], run_files: Path, tmp_path: Path
+    scheduler: str, training: dict[str, object], objective: str, run_files: Path, tmp_path: Path
 ) -> None:
     """FSDP against two copies: every weight of the student, and so of its assistant."""
     plain = {"optim": "sgd", "learning_rate": 0.05, **training}  # Adam makes steps of noise where there is no gradient
@@ -140,7 +153,8 @@ def test_shards_learn_what_whole_copies_learn(
     for name, sharding in (("whole", {}), ("shards", {"fsdp": True})):
         folder = tmp_path / name
         folder.mkdir()
-        torchrun(run_files, folder, 2, {**plain, **sharding}, trainer="transformers", scheduler=scheduler)
+        changes = {"trainer": "transformers", "scheduler": scheduler, "distillation": {"objective": objective}}
+        torchrun(run_files, folder, 2, {**plain, **sharding}, **changes)
         models.append(minidisc_plugin.load(folder / "out" / "student").state_dict())
         assert read_results(folder / "out").row("student") is not None
     whole, shards = models

@@ -9,7 +9,7 @@ import pytest
 
 import minidisc_plugin
 from minidisc_plugin import MiniDisc, NestedModel
-from minidisc_plugin.contracts.config import DistillationConfig
+from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.scheduler import ScriptInputs
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.nested import model

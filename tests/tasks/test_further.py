@@ -10,8 +10,8 @@ import torch
 from datasets import Dataset, concatenate_datasets
 
 from minidisc_plugin import CompressionConfig, compress
-from minidisc_plugin.contracts.config import DistillationConfig
 from minidisc_plugin.contracts.dataset import DatasetConfig
+from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.task import IGNORED
 from minidisc_plugin.foundation.errors import ConfigError, DataError
 from minidisc_plugin.objectives import MiniDiscObjective

@@ -20,8 +20,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Bert
 
 import minidisc_plugin
 from minidisc_plugin import CompressionConfig, NestedModel, compress
-from minidisc_plugin.contracts.config import DistillationConfig, MetricConfig
+from minidisc_plugin.contracts.config import MetricConfig
 from minidisc_plugin.contracts.dataset import DatasetConfig
+from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.foundation.errors import ConfigError, DataError, HostError, MetricError, UnsupportedModelError
 from minidisc_plugin.integrations.hosts import available
 from minidisc_plugin.objectives import KnowledgeDistillation, MiniDiscObjective

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from minidisc_plugin import NestedModel
-from minidisc_plugin.contracts.config import CompressionConfig, DistillationConfig
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.objective import Objective
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.metrics import LoadedMetric

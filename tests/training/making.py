@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast, TrainingArguments
 
 from minidisc_plugin import NestedModel
-from minidisc_plugin.contracts.config import DistillationConfig
+from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.objectives import MiniDiscObjective
 from minidisc_plugin.training.arguments import training_arguments
 from minidisc_plugin.training.distil import DistillationTrainer

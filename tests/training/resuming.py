@@ -15,12 +15,14 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Trainer
 
 from minidisc_plugin import NestedModel
-from minidisc_plugin.contracts.config import DistillationConfig, EngineConfig
+from minidisc_plugin.contracts.config import EngineConfig
+from minidisc_plugin.contracts.distillation import DistillationConfig
+from minidisc_plugin.contracts.objective import Objective
 from minidisc_plugin.contracts.presets import engine_of
 from minidisc_plugin.contracts.scheduler import Scheduler
 from minidisc_plugin.contracts.values import Guide
 from minidisc_plugin.metrics import build_compute_metrics
-from minidisc_plugin.objectives import MiniDiscObjective
+from minidisc_plugin.run.shipped import minidisc_register_objectives
 from minidisc_plugin.schedulers import journal, stage
 from minidisc_plugin.schedulers.means import Data, Score, Training
 from minidisc_plugin.schedulers.minidisc import MiniDisc
@@ -118,6 +120,7 @@ class Setting:
         distiller: Makes the student's Trainer.
         guide: What the student follows.
         further: Whether epochs draw from 24 more examples.
+        objective: What is followed how, as `distillation` says it.
     """
 
     training: Mapping[str, Any]
@@ -129,6 +132,12 @@ class Setting:
     distiller: Callable[..., Trainer] | None = None
     guide: Guide = "assistant"
     further: bool = False
+    objective: Mapping[str, Any] = field(default_factory=lambda: {"objective": "minidisc"})
+
+    def _objective(self) -> Objective:
+        settings = DistillationConfig.model_validate({"guide": self.guide, **self.objective})
+        kinds: dict[str, type[Objective]] = {kind.name: kind for kind in minidisc_register_objectives()}
+        return kinds[settings.objective](settings, regression=False)
 
     def run(self, folder: Path, dataset: Dataset, tokenizer: PreTrainedTokenizerFast, *, resume: bool) -> Outcome:
         """Choose the assistant, distil the student; 24 examples of `dataset` train."""
@@ -149,7 +158,7 @@ class Setting:
             Score("accuracy", build_compute_metrics("accuracy", regression=False)),
             Training(
                 args,
-                MiniDiscObjective(DistillationConfig(guide=self.guide), regression=False),
+                self._objective(),
                 engine_of(EngineConfig(**{"teacher_cache": False, **self.engine}), "fast"),
                 [] if self.patience is None else [EarlyStopping(self.patience)],
                 self.distiller,

@@ -60,6 +60,10 @@ SETTINGS = {
     "two assistants": Setting({}, scheduler=MiniDisc(target_sparsity=0.7, candidates=[0.6, 0.5, 0.4], assistants=2)),
     "trials": Setting({**STEPS, "num_train_epochs": 1}, scheduler=MaxiDisc(target_sparsity=0.7, candidates=[0.6, 0.4])),
     "one assistant": Setting(STEPS, scheduler=Fixed(target_sparsity=0.7, scale=0.5)),
+    "ted": Setting(STEPS, objective={"objective": "ted"}),
+    "ted, patience": Setting({"num_train_epochs": 6}, patience=2, objective={"objective": "ted"}, **DIRECT),
+    "codir": Setting(STEPS, objective={"objective": "codir", "codir": {"negatives": 5}}),
+    "ad_kd": Setting(STEPS, objective={"objective": "ad_kd"}, engine={"teacher_cache": True}),
     "further examples": Setting(STEPS, further=True, engine=DROPOUT),
     "further examples in a teacher's cache": Setting(STEPS, further=True, engine={"teacher_cache": True}),
     "further examples, half an epoch": Setting({**STEPS, "num_train_epochs": 2.5}, further=True, **DIRECT),
@@ -144,6 +148,11 @@ def test_stopped_here_and_there(place: Place) -> None:
 
 def test_further_examples_are_drawn_as_if_nothing_had_been_stopped(place: Place) -> None:
     check_every(place, "further examples, half an epoch", 9, 23)
+
+
+@pytest.mark.parametrize(("name", "first"), [("ted", 5), ("codir", 13)])
+def test_what_objectives_learn_is_gone_on_with(name: str, first: int, place: Place) -> None:
+    check_every(place, name, first, 37)
 
 
 @pytest.mark.parametrize("name", ["patience", *(["inc: patience"] if available("host", "inc") else [])])

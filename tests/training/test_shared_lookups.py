@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from minidisc_plugin import NestedModel
-from minidisc_plugin.contracts.config import DistillationConfig
+from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.objectives import MiniDiscObjective
 from minidisc_plugin.training.shared_lookups import SharedLookups
 from tests.builders.zoo import make_inputs, make_model

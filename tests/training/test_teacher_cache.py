@@ -14,6 +14,7 @@ from transformers import DataCollatorWithPadding, PreTrainedModel
 from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.objectives.terms import compared_layers
 from minidisc_plugin.tasks.registry import task_of_model
+from minidisc_plugin.training.observing import Asked
 from minidisc_plugin.training.teacher_cache import ROW, CacheWriter, TeacherCache
 from minidisc_plugin.training.teacher_store import Examples, TeacherStore
 from tests.builders.tiny import make_bert
@@ -30,8 +31,7 @@ def make_cache(
     return TeacherStore(folder, limit).cache(
         teacher,
         examples,
-        states=states,
-        compared=lambda count: compared_layers(count - 1),
+        Asked(states, lambda count: compared_layers(count - 1)),
         required=required,
         quiet=True,
     )

@@ -15,7 +15,7 @@ from neural_compressor.compression.distillation.criterions import (
 from neural_compressor.config import DotDict
 from torch import Tensor, nn
 
-from minidisc_plugin.contracts.config import DistillationConfig
+from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.foundation.errors import UnsupportedModelError
 from minidisc_plugin.objectives import MiniDiscObjective
 

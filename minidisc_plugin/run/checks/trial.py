@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minidisc_plugin.contracts.objective import EXAMPLE
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.model_files.explain import one_line
 from minidisc_plugin.foundation.model_files.quiet import quiet
@@ -16,6 +18,7 @@ from minidisc_plugin.foundation.model_files.tokenizer_saving import save_tokeniz
 from minidisc_plugin.plugins import pick
 from minidisc_plugin.plugins.guarded import GuardedObjective, make_objective
 from minidisc_plugin.run.checks.examples import lengths, sequences
+from minidisc_plugin.run.checks.objective import check_lessons
 from minidisc_plugin.run.data.collating import collator_of
 
 if TYPE_CHECKING:
@@ -86,18 +89,33 @@ def try_objective(prepared: Prepared) -> None:
 
     from minidisc_plugin.schedulers.rehearsal import twin
     from minidisc_plugin.training.guides import mean_of_guides
+    from minidisc_plugin.training.observing import observed, plain_attention
+    from minidisc_plugin.training.own_network import equipped
 
     # A model that gives hidden states keeps hooks for them from then on.
     config, task, teacher = prepared.config, prepared.task, twin(prepared.teacher)
     registered = pick("objective", config.distillation.objective, "distillation.objective")
     objective = make_objective(registered, config.distillation, regression=task.regression(teacher.config))
-    batch = _batch(prepared, _first(prepared))
+    check_lessons(config, objective)
+    objective = equipped(objective, teacher, teacher, prepared.splits.pool.examples, config.seed)
+    if objective.network is not None:
+        objective.network.to(teacher.device)
+    rows = _first(prepared)
+    batch = _batch(prepared, rows)
     given = {**task.inputs(batch, teacher), **task.options, "output_hidden_states": objective.needs_hidden_states}
-    with torch.no_grad():
-        output = teacher(**given)
     guarded = isinstance(objective, GuardedObjective)
-    with torch.set_grad_enabled(guarded):
-        student, target, asked = task.compared(teacher(**given) if guarded else output, output, batch)
+    differentiates = guarded or objective.needs_second_derivatives
+    with torch.set_grad_enabled(differentiates), plain_attention() if differentiates else nullcontext():
+        student = teacher(**given)
+    if objective.observes:
+        output = observed(objective, teacher, task.inputs(batch, teacher), task.options, batch)
+    else:
+        with torch.no_grad():
+            output = teacher(**given) if differentiates else student
+    student, target, found = task.compared(student, output, batch)
+    asked = {**found, **{name: getattr(output, name) for name in objective.observes}}
+    if objective.reads_examples:
+        asked[EXAMPLE] = torch.arange(len(rows), device=teacher.device)
     if config.distillation.guide == "both":
         mask = asked.get("logits_mask")
         target = mean_of_guides(target, target, regression=objective.regression, mask=mask)
@@ -105,6 +123,8 @@ def try_objective(prepared: Prepared) -> None:
         objective.rehearse(student, target, asked)
     else:
         objective(student, target, asked)
+    if objective.epochs_before > 0:
+        objective.loss_before(student, target, asked)
 
 
 def try_saving(config: CompressionConfig, tokenizer: Any, teacher: PreTrainedModel) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from minidisc_plugin.contracts.config import CompressionConfig, DistillationConfig
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.output import RESOLVED_CONFIG
 from minidisc_plugin.contracts.validation import validate
 from minidisc_plugin.foundation.errors import ConfigError, NonFiniteLossError

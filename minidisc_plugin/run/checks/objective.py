@@ -1,0 +1,63 @@
+"""`distillation.objective`: whether the objective can be had for the task, and beside other settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.foundation.processes import process_count
+from minidisc_plugin.plugins import pick
+
+if TYPE_CHECKING:
+    from minidisc_plugin.contracts.config import CompressionConfig
+    from minidisc_plugin.contracts.distillation import DistillationConfig
+    from minidisc_plugin.contracts.objective import Objective
+
+
+def check_objective(config: CompressionConfig) -> None:
+    """Refuse an objective that is unknown, or that does not fit its own settings, the task or the training.
+
+    Raises:
+        ConfigError: names the key and the remedy.
+    """
+    name = config.distillation.objective
+    kind = pick("objective", name, "distillation.objective").item
+    kind.read_own(config.distillation)
+    if kind.tasks is not None and config.task not in kind.tasks:
+        raise ConfigError(
+            f"distillation.objective: {name!r} is for task {', '.join(sorted(kind.tasks))}, not for {config.task}; set "
+            "distillation.objective: minidisc"
+        )
+    if kind.needs_second_derivatives:
+        if process_count() > 1:
+            raise ConfigError(
+                f"distillation.objective: {name!r} takes derivatives that processes do not share; start one, or set "
+                "distillation.objective: minidisc"
+            )
+        for key in ("gradient_checkpointing", "activation_checkpointing"):
+            if config.training.get(key):
+                raise ConfigError(
+                    f"training.{key}: activations that are computed again have no second derivative, which "
+                    f"distillation.objective: {name} takes; remove it"
+                )
+
+
+def check_lessons(config: CompressionConfig, objective: Objective) -> None:
+    """Refuse a stage before the others that would have to be sharded.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    from minidisc_plugin.training.sharding import wants_sharding
+
+    if objective.epochs_before > 0 and wants_sharding(config.training):
+        raise ConfigError(
+            f"training.fsdp: what distillation.objective: {config.distillation.objective} learns before a stage is not "
+            "sharded; remove it"
+        )
+
+
+def with_own_defaults(settings: DistillationConfig) -> DistillationConfig:
+    """The section with every default of the objective's own settings filled in."""
+    own = pick("objective", settings.objective, "distillation.objective").item.read_own(settings)
+    return settings if own is None else settings.with_own(own.model_dump(mode="json", by_alias=True, exclude_none=True))

@@ -43,7 +43,16 @@ def reference() -> str:
         section = field.annotation
         if isinstance(section, type) and issubclass(section, BaseModel):
             parts += [f"### {name}", _summary(section), _settings(section, f"{name}.")]
-    parts += ["### training", *_training(), "## Schedulers", *_schedulers(), "## Command line", *_commands()]
+    parts += [
+        "### training",
+        *_training(),
+        "## Objectives",
+        *_objectives(),
+        "## Schedulers",
+        *_schedulers(),
+        "## Command line",
+        *_commands(),
+    ]
     return "\n\n".join([*parts, *_output()]) + "\n"
 
 
@@ -55,6 +64,20 @@ def _training() -> Iterable[str]:
         "Defaults that differ from those of transformers:"
     )
     yield _table(("key", "default"), [(f"`training.{key}`", _value(value)) for key, value in DEFAULTS.items()])
+
+
+def _objectives() -> Iterable[str]:
+    from minidisc_plugin.run.shipped import minidisc_register_objectives
+
+    yield (
+        "What `distillation.objective` may hold; what each computes, and what came of it: "
+        "[objectives.md](objectives.md). Settings of its own are a section of its name."
+    )
+    for objective in minidisc_register_objectives():
+        yield f"### {objective.name}"
+        yield _summary(objective)
+        if objective.own_settings is not None:
+            yield _settings(objective.own_settings, f"distillation.{objective.name}.")
 
 
 def _schedulers() -> Iterable[str]:
@@ -104,7 +127,7 @@ def _help(parser: argparse.ArgumentParser) -> str:
     return f"```text\n{parser.format_help().strip()}\n```"
 
 
-def _summary(model: type[BaseModel]) -> str:
+def _summary(model: type) -> str:
     return " ".join(inspect.cleandoc(model.__doc__ or "").split())
 
 

@@ -136,7 +136,7 @@ def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:
 def _whole(resolved: Resolved, trainer: str, teacher: PreTrainedModel, args: TrainingArguments) -> CompressionConfig:
     """The config with every default filled in, as it is written and runs again."""
     from minidisc_plugin.foundation.model_files.types import type_of
-    from minidisc_plugin.run.checks.objective import with_own_defaults
+    from minidisc_plugin.run.objective_choice import with_own_defaults
     from minidisc_plugin.training.arguments import with_defaults
 
     config, installed = resolved.config, installed_versions()

@@ -16,9 +16,9 @@ from minidisc_plugin.plugins.guarded import make_step
 from minidisc_plugin.plugins.schedulers import make_scheduler
 from minidisc_plugin.run.checks.consent import check_consent
 from minidisc_plugin.run.checks.idle import check_idle
-from minidisc_plugin.run.checks.objective import check_objective
 from minidisc_plugin.run.checks.places import check_places
 from minidisc_plugin.run.config.written import check_whole
+from minidisc_plugin.run.objective_choice import check_objective
 
 _MAIN_STEPS = ("schedule", "distil", "report")
 

@@ -9,9 +9,9 @@ from typing import Any
 from minidisc_plugin.contracts.run import Prepared
 from minidisc_plugin.metrics import result_key
 from minidisc_plugin.nested.model import NestedModel
-from minidisc_plugin.plugins import event, pick
-from minidisc_plugin.plugins.guarded import make_objective
+from minidisc_plugin.plugins import event
 from minidisc_plugin.run.data.collating import collator_of
+from minidisc_plugin.run.objective_choice import objective_of
 from minidisc_plugin.run.trainer_choice import distiller_of
 from minidisc_plugin.schedulers.means import Data, Score, Training
 from minidisc_plugin.schedulers.workbench import Workbench
@@ -29,8 +29,6 @@ def workbench_of(prepared: Prepared, resume: bool = False, callbacks: Sequence[A
     """
     config, task, splits = prepared.config, prepared.task, prepared.splits
     metric, patience = config.metric, config.early_stopping_patience
-    objective = pick("objective", config.distillation.objective, "distillation.objective")
-    regression = task.regression(prepared.teacher.config)
     return Workbench(
         prepared.teacher,
         partial(NestedModel, family=prepared.family, allocation=prepared.scheduler.allocation),
@@ -51,7 +49,7 @@ def workbench_of(prepared: Prepared, resume: bool = False, callbacks: Sequence[A
         ),
         Training(
             prepared.args,
-            make_objective(objective, config.distillation, regression=regression),
+            objective_of(prepared),
             config.engine,
             [*callbacks, *([] if patience is None else [EarlyStopping(patience)])],
             distiller_of(config.trainer),

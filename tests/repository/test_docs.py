@@ -22,6 +22,7 @@ from minidisc_plugin.contracts.validation import settings_of
 from minidisc_plugin.contracts.workbench import Workbench
 from minidisc_plugin.foundation.errors import HostError
 from minidisc_plugin.plugins import host
+from minidisc_plugin.run.shipped import minidisc_register_objectives
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")])
@@ -126,6 +127,9 @@ def test_config_keys_exist(document: Path) -> None:
             for key, value in data.items():
                 section = CompressionConfig.model_fields[key].annotation
                 if isinstance(value, dict) and hasattr(section, "model_fields"):
+                    if own := value.pop(value.get("objective", ""), None):
+                        kinds = {kind.name: kind.own_settings for kind in minidisc_register_objectives()}
+                        assert set(own) <= set(settings_of(kinds[value["objective"]])), own
                     assert set(value) <= set(settings_of(section)), f"{key}: {set(value)}"
 
 

@@ -15,11 +15,10 @@ from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.model_files.explain import one_line
 from minidisc_plugin.foundation.model_files.quiet import quiet
 from minidisc_plugin.foundation.model_files.tokenizer_saving import save_tokenizer
-from minidisc_plugin.plugins import pick
-from minidisc_plugin.plugins.guarded import GuardedObjective, make_objective
+from minidisc_plugin.plugins.guarded import GuardedObjective
 from minidisc_plugin.run.checks.examples import lengths, sequences
-from minidisc_plugin.run.checks.objective import check_lessons
 from minidisc_plugin.run.data.collating import collator_of
+from minidisc_plugin.run.objective_choice import check_lessons, objective_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -94,8 +93,7 @@ def try_objective(prepared: Prepared) -> None:
 
     # A model that gives hidden states keeps hooks for them from then on.
     config, task, teacher = prepared.config, prepared.task, twin(prepared.teacher)
-    registered = pick("objective", config.distillation.objective, "distillation.objective")
-    objective = make_objective(registered, config.distillation, regression=task.regression(teacher.config))
+    objective = objective_of(prepared)
     check_lessons(config, objective)
     objective = equipped(objective, teacher, teacher, prepared.splits.pool.examples, config.seed)
     if objective.network is not None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from minidisc_plugin.run.objective_choice import objective_of
 from minidisc_plugin.run.plan.stages import planned_stages
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def stage_costs(
     calibration: Calibration | None,
     cached: bool,
 ) -> list[StageCost]:
-    """Every stage of a scheduler, in order.
+    """Every stage of a scheduler, in order, and before each what its objective learns, where it does.
 
     Args:
         prepared: The checked run.
@@ -54,7 +55,11 @@ def stage_costs(
         calibration: Of every scale that a stage trains or follows; None predicts no time.
         cached: Whether stages read their teacher's outputs from a cache.
     """
-    return [_stage_cost(prepared, stage, macs, parameters, calibration, cached) for stage in planned_stages(prepared)]
+    costs = []
+    for stage in planned_stages(prepared):
+        whole = _stage_cost(prepared, stage, macs, parameters, calibration, cached)
+        costs += [*_lesson_cost(prepared, stage, whole, macs, calibration), whole]
+    return costs
 
 
 def epoch_of(prepared: Prepared, by_inc: bool = False) -> Epoch:
@@ -102,6 +107,41 @@ def _stage_cost(
     a_step = batches * passes + calibration.update * parameters[max(stage.passes)]
     tuning = batches * calibration.trained[1.0] + calibration.update * parameters[1.0]
     return StageCost(stage.name, steps, cost, steps * a_step, a_step / tuning)
+
+
+def _lesson_cost(
+    prepared: Prepared,
+    stage: PlannedStage,
+    whole: StageCost,
+    macs: Mapping[float, int],
+    calibration: Calibration | None,
+) -> list[StageCost]:
+    """What an objective learns before a stage: student and teacher run forward, and the objective's own part is small.
+
+    Args:
+        prepared: The checked run.
+        stage: What comes after.
+        whole: Its cost.
+        macs: Of one example, by scale.
+        calibration: See stage_costs.
+    """
+    epochs = objective_of(prepared).epochs_before
+    if epochs <= 0:
+        return []
+    epoch = epoch_of(prepared)
+    accumulated = min(prepared.args.gradient_accumulation_steps, len(epoch.batches))
+    steps = math.ceil(len(epoch.batches) / accumulated * epochs)
+    student = max(stage.passes)
+    share = steps / whole.steps  # of the steps that relative numbers are about
+    cost = share * (macs[stage.teacher_scale] + macs[student]) / (PASSES_OF_A_TRAINED_EXAMPLE * macs[1.0])
+    name = f"{stage.name}-objective"
+    if calibration is None or whole.seconds is None or whole.relative_time is None:
+        return [StageCost(name, steps, cost)]
+    forward = calibration.frozen.get(student, calibration.trained[student] / PASSES_OF_A_TRAINED_EXAMPLE)
+    batches = accumulated * epoch.mean_size / (calibration.examples * calibration.tokens)
+    a_step = batches * (calibration.frozen[stage.teacher_scale] + forward)
+    tuning = whole.seconds / whole.steps / whole.relative_time
+    return [StageCost(name, steps, cost, steps * a_step, share * a_step / tuning)]
 
 
 def _steps(prepared: Prepared, batches: int) -> int:

@@ -62,6 +62,22 @@ def test_a_cached_teacher_passes_once_over_all_that_may_be_drawn(run_files: Path
     assert cost(prepared, 24, 32, cached=True).seconds == pytest.approx(alone.steps * 0.2 + 3 * EXAMPLES / 24)
 
 
+def test_what_an_objective_learns_before_a_stage_is_two_forward_passes(run_files: Path, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {
+        "engine": {"padding": "max_length"},
+        "distillation": {"objective": "ted", "ted": {"epochs": 2.0}},
+    }
+    prepared = prepared_for(run_files, tmp_path, {"num_train_epochs": 4}, **changes)
+    lesson, stage = stage_costs(prepared, MACS, MACS, Calibration(PASSES, PASSES, 0.0, 24, 32), False)
+    assert (lesson.name, stage.name) == ("student-objective", "student")
+    assert (lesson.steps, stage.steps) == (2 * EXAMPLES / 24, 4 * EXAMPLES / 24)
+    assert lesson.seconds == pytest.approx(lesson.steps * 1.2)
+    assert lesson.relative_time == pytest.approx(1.2 / 2)  # half of the steps that fine-tuning would take
+    assert lesson.relative_cost == pytest.approx(1.2 / 3 / 2)
+    uncalibrated, _ = stage_costs(prepared, MACS, MACS, None, False)
+    assert uncalibrated == StageCost("student-objective", lesson.steps, lesson.relative_cost)
+
+
 def test_a_step_has_all_the_batches_that_it_accumulates(run_files: Path, tmp_path: Path) -> None:
     settings = {"num_train_epochs": 1, "gradient_accumulation_steps": 3, "per_device_train_batch_size": 8}
     prepared = prepared_for(run_files, tmp_path, settings, engine={"padding": "max_length"})

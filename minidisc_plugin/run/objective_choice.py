@@ -1,4 +1,4 @@
-"""`distillation.objective`: whether the objective can be had for the task, and beside other settings."""
+"""`distillation.objective`: the objective of a run, and whether it fits its settings, the task and the training."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.processes import process_count
 from minidisc_plugin.plugins import pick
+from minidisc_plugin.plugins.guarded import make_objective
 
 if TYPE_CHECKING:
     from minidisc_plugin.contracts.config import CompressionConfig
     from minidisc_plugin.contracts.distillation import DistillationConfig
     from minidisc_plugin.contracts.objective import Objective
+    from minidisc_plugin.contracts.run import Prepared
 
 
 def check_objective(config: CompressionConfig) -> None:
@@ -40,6 +42,13 @@ def check_objective(config: CompressionConfig) -> None:
                     f"training.{key}: activations that are computed again have no second derivative, which "
                     f"distillation.objective: {name} takes; remove it"
                 )
+
+
+def objective_of(prepared: Prepared) -> Objective:
+    """The objective of a checked run."""
+    settings = prepared.config.distillation
+    registered = pick("objective", settings.objective, "distillation.objective")
+    return make_objective(registered, settings, regression=prepared.task.regression(prepared.teacher.config))
 
 
 def check_lessons(config: CompressionConfig, objective: Objective) -> None:

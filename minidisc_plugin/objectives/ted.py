@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import Field
@@ -38,7 +38,7 @@ class TedSettings(Settings):
     temperature: Positive = Field(2.0, description="Temperature of the logits on both sides.")
     epochs: float = Field(1.0, ge=0, description="Epochs for which filters learn the task before each stage.")
     width: int | None = Field(None, ge=1, description="Width of filtered states. Default: the model's.")
-    filter_layers: Literal[1, 2] = Field(1, description="Layers of a filter; two with a GELU between.")
+    filter_layers: int = Field(1, ge=1, le=2, description="Layers of a filter; two with a GELU between.")
     teacher_filters: bool = Field(
         True, description="Whether the teacher's states are filtered, too; without, the student's are mapped onto them."
     )

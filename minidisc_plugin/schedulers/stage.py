@@ -204,6 +204,8 @@ class Stages:
         objective = self.training.objective
         if objective.epochs_before <= 0 or isinstance(stage.model, Lesson):
             return
+        if isinstance(stage.network, NestedModel):
+            stage.network.set_scale(stage.network.largest_scale)  # whose states the others' are to be like
         examples = self.trainer_arguments["train_dataset"]
         taught = equipped(objective, stage.model, stage.teacher, examples, self.args.seed)
         make = partial(LessonTrainer, student=stage.model, epochs=objective.epochs_before)

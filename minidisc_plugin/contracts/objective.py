@@ -141,10 +141,9 @@ class Objective(ABC):
         other.network = network
         return other
 
-    @property
-    def kind(self) -> type[Objective]:
-        """Its class, whoever stands before it."""
-        return type(self)
+    def learns_beside(self) -> bool:
+        """Whether a pass over a model is not all that a step is made of, so that passes cannot be recorded."""
+        return self.needs_our_loop()
 
     @classmethod
     def needs_our_loop(cls) -> bool:

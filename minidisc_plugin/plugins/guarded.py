@@ -133,10 +133,9 @@ class GuardedObjective(Objective):
             with registered.calling(name):
                 setattr(self, name, bool(getattr(objective, name)))
 
-    @property
-    def kind(self) -> type[Objective]:
+    def learns_beside(self) -> bool:
         """See Objective."""
-        return type(self._objective)
+        return self._objective.needs_our_loop()
 
     @property
     def epochs_before(self) -> float:

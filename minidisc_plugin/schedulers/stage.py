@@ -208,6 +208,8 @@ class Stages:
             stage.network.set_scale(stage.network.largest_scale)  # whose states the others' are to be like
         examples = self.trainer_arguments["train_dataset"]
         taught = equipped(objective, stage.model, stage.teacher, examples, self.args.seed)
+        if taught.network is None:  # nothing that could learn
+            return
         make = partial(LessonTrainer, student=stage.model, epochs=objective.epochs_before)
         lesson = Lesson(taught.network, taught).requires_grad_(True)
         self.run(Stage(stage.before, lesson, stage.teacher, make))

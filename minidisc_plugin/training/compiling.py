@@ -56,6 +56,6 @@ def _why_not(trainer: Any) -> str | None:
         "activations are checkpointed": checkpointing,
         "noise is added to embeddings": bool(args.neftune_noise_alpha),
         "dropout draws anew in every pass": drops_out(trainer.model),
-        "the objective learns or differentiates beside the passes": trainer.objective.kind.needs_our_loop(),
+        "the objective learns or differentiates beside the passes": trainer.objective.learns_beside(),
     }
     return next((reason for reason, holds in against.items() if holds), None)

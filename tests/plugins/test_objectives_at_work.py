@@ -66,6 +66,27 @@ def test_objectives_that_fail() -> None:
         made_objective()
 
 
+ANSWERS: list[tuple[dict[str, Any], Callable[[Any], Any], str]] = [
+    ({"make_network": giving(3)}, lambda odd: odd.make_network(None, None, None), "make_network gave 3, which is no"),
+    ({"epochs_before": -1}, lambda odd: odd.epochs_before, "epochs_before is -1, which is no number of epochs"),
+    ({"epochs_before": "x"}, lambda odd: odd.epochs_before, "epochs_before is 'x', which is no number of epochs"),
+    ({"observes": ("a", "b")}, lambda odd: odd.observe(None, None, {}), "observe gave no tensor for each of a, b"),
+    (
+        {"loss_before": giving(0.5)},
+        lambda odd: odd.loss_before(None, None, {}),
+        "its loss before a stage is 0.5, which",
+    ),
+    ({"loss_before": raising(KeyError("x"))}, lambda odd: odd.loss_before(None, None, {}), "loss_before, failed"),
+]
+
+
+@pytest.mark.parametrize(("members", "ask", "told"), ANSWERS, ids=range(len(ANSWERS)))
+def test_answers_that_are_none(members: dict[str, Any], ask: Callable[[Any], Any], told: str) -> None:
+    with registered(objectives=[objective(**members)]), pytest.raises(PluginError) as caught:
+        ask(made_objective())
+    assert str(caught.value).startswith("plug-in acme: objective 'odd'") and told in str(caught.value)
+
+
 def mse(student: Any, teacher: Any) -> torch.Tensor:
     return torch.nn.functional.mse_loss(student.logits, teacher.logits)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Sequence
 
 import pytest
 import torch
@@ -17,8 +15,7 @@ from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.objectives import KnowledgeDistillation, MiniDiscObjective
 from minidisc_plugin.objectives.terms import compared_layers
 from tests.builders.tiny import make_batch, make_bert
-
-MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]])
+from tests.objectives.arithmetic import MASK, soft_entropy
 
 
 def make_output(seed: int, layers: int = 3, labels: int = 2) -> SequenceClassifierOutput:
@@ -37,20 +34,6 @@ def real_tokens_error(student: Tensor, teacher: Tensor, mask: Tensor) -> float:
         for feature in range(student.shape[2])
     ]
     return sum(differences) / len(differences)
-
-
-def softmax(row: Sequence[float], temperature: float) -> list[float]:
-    powers = [math.exp(value / temperature) for value in row]
-    return [power / sum(powers) for power in powers]
-
-
-def soft_entropy(student: Tensor, teacher: Tensor, temperature: float) -> float:
-    """Cross entropy between the two distributions, one example after the other."""
-    total = 0.0
-    for of_student, of_teacher in zip(student.tolist(), teacher.tolist(), strict=True):
-        pairs = zip(softmax(of_student, temperature), softmax(of_teacher, temperature), strict=True)
-        total -= sum(wanted * math.log(found) for found, wanted in pairs)
-    return total / len(student)
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,11 @@ class Ted(Objective):
     def __init__(self, settings: DistillationConfig, *, regression: bool) -> None:
         super().__init__(settings, regression=regression)
         refuse_shared(settings)
+        if not self.own.epochs and self.own.teacher_filters and self.own.filters_weight:
+            raise ConfigError(
+                "distillation.ted.epochs: 0 leaves the teacher's filters as chance made them; raise it, or set "
+                "distillation.ted.teacher_filters: false"
+            )
 
     @property
     def epochs_before(self) -> float:

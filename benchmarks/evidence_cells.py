@@ -15,6 +15,7 @@ DIRECT = "direct"
 DIRECT_LONGER = "direct, 3 times the epochs"
 GUIDES = ("assistant", "teacher", "both")
 RULES = ("log_loss", "gap")
+OBJECTIVES = ("knowledge_distillation", "ted", "codir", "ad_kd")
 SCALES = (0.1, 0.05)
 RATES = (2e-4, 6e-4, 1e-3)
 
@@ -27,11 +28,13 @@ def variants(epochs: int) -> Mapping[str, Overrides]:
     """
     guided = {f"minidisc, guide {guide}": ("scheduler=minidisc", f"distillation.guide={guide}") for guide in GUIDES}
     ruled = {f"minidisc, rule {rule}": ("scheduler=minidisc", f"scheduler_config.rule={rule}") for rule in RULES}
+    taught = {f"direct, {name}": ("scheduler=direct", f"distillation.objective={name}") for name in OBJECTIVES}
     return {
         DIRECT: ("scheduler=direct",),
         DIRECT_LONGER: ("scheduler=direct", f"training.num_train_epochs={3 * epochs}"),
         **guided,
         **ruled,
+        **taught,
     }
 
 

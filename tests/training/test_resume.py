@@ -150,7 +150,7 @@ def test_further_examples_are_drawn_as_if_nothing_had_been_stopped(place: Place)
     check_every(place, "further examples, half an epoch", 9, 23)
 
 
-@pytest.mark.parametrize(("name", "first"), [("ted", 5), ("codir", 13)])
+@pytest.mark.parametrize(("name", "first"), [("ted", 5), pytest.param("codir", 13, marks=pytest.mark.slow)])
 def test_what_objectives_learn_is_gone_on_with(name: str, first: int, place: Place) -> None:
     check_every(place, name, first, 37)
 

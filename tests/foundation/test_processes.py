@@ -120,7 +120,8 @@ def test_processes_that_training_has_not_joined_are_refused(tmp_path: Path) -> N
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "tried.py"]
     paths = {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True, env=os.environ | paths)
-    found = sorted(done.stdout.splitlines())
+    # Both write into one pipe, and a line's end may come after the other's line.
+    found = sorted(f"WORLD_SIZE:{part.rstrip()}" for part in done.stdout.split("WORLD_SIZE:")[1:])
     for line, said in zip(found, ("0 of 2", "1 of 2"), strict=True):
         assert line.startswith(f"WORLD_SIZE: training joined as process 0 of 1, and the environment says {said}; start")
         assert line.endswith("training.use_cpu: true where there is no accelerator")

@@ -73,7 +73,7 @@ class AdKd(Objective):
         Raises:
             ConfigError: the model or its labels have another form.
         """
-        if output.hidden_states is None:
+        if getattr(output, "hidden_states", None) is None:
             raise ConfigError(
                 f"distillation.objective: 'ad_kd' attributes to tokens of one stack of layers, and "
                 f"{teacher.config.model_type} has two; set distillation.objective: minidisc"

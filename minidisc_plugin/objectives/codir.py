@@ -15,7 +15,7 @@ from minidisc_plugin.contracts.values import Positive, Settings
 from minidisc_plugin.foundation.errors import ConfigError, DataError
 from minidisc_plugin.foundation.processes import gathered, mean_over_processes
 from minidisc_plugin.objectives.own import refuse_shared
-from minidisc_plugin.objectives.terms import compared_layers, divergence, label_loss, mean_of_terms
+from minidisc_plugin.objectives.terms import compared_layers, divergence, label_loss, mean_of_terms, mean_of_tokens
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -68,7 +68,7 @@ class Codir(Objective):
 
     def compared_states(self, count: int) -> list[int]:
         """See Objective."""
-        return [layer for layer in compared_layers(count - 1) if layer > 0]
+        return compared_layers(count - 1)[1:]
 
     def make_network(self, student: PreTrainedModel, teacher: PreTrainedModel, examples: Dataset) -> nn.Module | None:
         """See Objective.
@@ -109,11 +109,9 @@ class Codir(Objective):
 
     def _picture(self, output: Any, batch: Mapping[str, Tensor]) -> Tensor:
         """(batch, layers * hidden): means of the compared layers over the real tokens."""
-        layers = [output.hidden_states[layer] for layer in self.compared_states(len(output.hidden_states))]
-        mask = batch.get("attention_mask")
-        weight = layers[0].new_ones(layers[0].shape[:2]) if mask is None else mask.to(layers[0].dtype)
-        count = weight.sum(1, keepdim=True).clamp_min(1.0)
-        return torch.cat([(layer * weight.unsqueeze(-1)).sum(1) / count for layer in layers], dim=-1)
+        states, mask = output.hidden_states, batch.get("attention_mask")
+        layers = self.compared_states(len(states))
+        return torch.cat([mean_of_tokens(states[layer], mask) for layer in layers], dim=-1)
 
 
 class _Network(nn.Module):

@@ -19,6 +19,7 @@ from minidisc_plugin.objectives.terms import (
     label_loss,
     masked_mean_squared_error,
     mean_of_terms,
+    mean_of_tokens,
 )
 
 if TYPE_CHECKING:
@@ -68,6 +69,12 @@ class Ted(Objective):
                 "distillation.ted.teacher_filters: false"
             )
 
+        if self.own.width is not None and not self.own.teacher_filters:
+            raise ConfigError(
+                f"distillation.ted.width: {self.own.width} beside distillation.ted.teacher_filters: false: filtered "
+                "states are then as wide as the teacher's; leave it out"
+            )
+
     @property
     def epochs_before(self) -> float:
         """See Objective."""
@@ -75,7 +82,7 @@ class Ted(Objective):
 
     def compared_states(self, count: int) -> list[int]:
         """See Objective."""
-        return [layer for layer in compared_layers(count - 1) if layer > 0]
+        return compared_layers(count - 1)[1:]
 
     def make_network(self, student: PreTrainedModel, teacher: PreTrainedModel, examples: Dataset) -> nn.Module | None:
         """See Objective.
@@ -138,7 +145,7 @@ class _Network(nn.Module):
     def __init__(self, own: TedSettings, config: Any) -> None:
         super().__init__()
         width = own.width or config.hidden_size
-        layers = len([layer for layer in compared_layers(config.num_hidden_layers) if layer > 0])
+        layers = len(compared_layers(config.num_hidden_layers)[1:])
         sides = ("student", "teacher") if own.teacher_filters else ("student",)
         for side in sides:
             self.add_module(side, _Filters(layers, config.hidden_size, width, config.num_labels, own.filter_layers))
@@ -164,9 +171,7 @@ class _Filters(nn.Module):
         """Logits (batch, labels) of each layer's head."""
         found = []
         for filtered, pooler, head in zip(self(states), self.poolers, self.heads, strict=True):
-            weight = filtered.new_ones(filtered.shape[:2]) if mask is None else mask.to(filtered.dtype)
-            mean = (filtered * weight.unsqueeze(-1)).sum(1) / weight.sum(1, keepdim=True).clamp_min(1.0)
-            found.append(head(torch.tanh(pooler(mean))))
+            found.append(head(torch.tanh(pooler(mean_of_tokens(filtered, mask)))))
         return found
 
 

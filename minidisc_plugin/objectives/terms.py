@@ -59,6 +59,12 @@ def masked_mean_squared_error(pairs: Sequence[tuple[Tensor, Tensor]], mask: Tens
     return [(error.mean(-1) * weight).sum() / count for error in errors]
 
 
+def mean_of_tokens(states: Tensor, mask: Tensor | None) -> Tensor:
+    """(batch, width) mean over the real tokens of (batch, tokens, width) states."""
+    weight = states.new_ones(states.shape[:2]) if mask is None else mask.to(states.dtype)
+    return (states * weight.unsqueeze(-1)).sum(1) / weight.sum(1, keepdim=True).clamp_min(1.0)
+
+
 def compared_layers(layers: int) -> list[int]:
     """Indices into `hidden_states` that the paper compares: the embeddings and every (layers / 6)-th layer."""
     if layers <= 6:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from minidisc_plugin.contracts.objective import EXAMPLE
 from minidisc_plugin.training.compiling import Wanted, passes_of
 from minidisc_plugin.training.dependable import DependableTraining
 from minidisc_plugin.training.evaluation import TaskTrainer
 from minidisc_plugin.training.guides import mean_of_guides
-from minidisc_plugin.training.observing import observed, plain_attention
+from minidisc_plugin.training.observing import asked_beside, observed, plain_attention
 from minidisc_plugin.training.own_network import share_gradients
 from minidisc_plugin.training.recorded_passes import RecordedPasses
 from minidisc_plugin.training.resident_outputs import ResidentOutputs
@@ -122,9 +121,7 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         """What the objective is given: both outputs, and the batch with what it asks for beside them."""
         batch = {name: value for name, value in inputs.items() if name != ROW}
         terms, target, found = self.task.compared(student, teacher, batch)
-        asked = {**found, **{name: getattr(teacher, name) for name in self.objective.observes}}
-        if self.objective.reads_examples:
-            asked[EXAMPLE] = inputs[ROW]
+        asked = asked_beside(self.objective, found, teacher, inputs.get(ROW))
         if self.beside is not None:
             assistant = self._said_by(self.beside, self.beside_cache, inputs)
             _, nearer, _ = self.task.compared(teacher, assistant, batch)

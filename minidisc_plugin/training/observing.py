@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from minidisc_plugin.contracts.objective import EXAMPLE
 from minidisc_plugin.foundation.digests import digest_of_dataset
 
 if TYPE_CHECKING:
@@ -52,6 +53,23 @@ def observed(
         found = objective.observe(teacher, output, batch)
     kept = {name: _detached(value) for name, value in output.items()}
     return SimpleNamespace(**{"hidden_states": None, **kept, **{name: found[name] for name in objective.observes}})
+
+
+def asked_beside(
+    objective: Objective, batch: Mapping[str, Tensor], teacher: Any, examples: Tensor | None
+) -> dict[str, Tensor]:
+    """A batch with what the objective asks for beside it.
+
+    Args:
+        objective: Asks.
+        batch: As the task gives it.
+        teacher: The teacher's output, as `observed` or a cache gives it where something is observed.
+        examples: (batch,) places of the examples, where the objective reads them.
+    """
+    found = {**batch, **{name: getattr(teacher, name) for name in objective.observes}}
+    if objective.reads_examples and examples is not None:
+        found[EXAMPLE] = examples
+    return found
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,13 @@ from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.objectives import Ted
 from minidisc_plugin.run.config.file import read_config
 from minidisc_plugin.run.preparation import prepare
+from minidisc_plugin.run.shipped import minidisc_register_objectives
 from minidisc_plugin.schedulers.stage import Stages
 from minidisc_plugin.training.distil import DistillationTrainer
+from minidisc_plugin.training.observing import observed
 from minidisc_plugin.training.own_network import NAME, attach, detach, equipped, without
 from tests.builders.tiny import make_bert, make_config
+from tests.builders.zoo import make_inputs, make_model
 
 OBJECTIVES = ("ted", "codir", "ad_kd")
 OTHER_WAYS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
@@ -132,6 +135,16 @@ def test_models_stay_as_they_are_before_a_stage(
     monkeypatch.setattr(Stages, "_teach_objective", noting)
     compress(make_run(run_files, tmp_path / "out", "ted"))
     assert taught.count(True) == len(taught) >= 2
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_models_of_two_stacks_are_refused_by_name(objective: str) -> None:
+    kinds = {kind.name: kind for kind in minidisc_register_objectives()}
+    made = kinds[objective](DistillationConfig(objective=objective), regression=False)
+    model, inputs = make_model("bart/classifier"), make_inputs("bart/classifier")
+    with pytest.raises(ConfigError, match=rf"^distillation.objective: '{objective}' .* bart has two; set distillation"):
+        made.make_network(model, model, None)  # type: ignore[arg-type]
+        observed(made, model, inputs, {}, {**inputs, "labels": torch.zeros(len(inputs["input_ids"]), dtype=torch.long)})
 
 
 def test_attached_and_detached() -> None:

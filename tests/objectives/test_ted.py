@@ -170,11 +170,12 @@ def test_a_models_filters_fit() -> None:
         ({"ted": {"filters_weight": -1.0}}, "distillation.ted.filters_weight: -1.0 cannot be used"),
         ({"ted": {"filter_layers": 3}}, "distillation.ted.filter_layers: 3 cannot be used"),
         ({"ted": {"epochs": 0.0}}, "distillation.ted.epochs: 0 leaves the teacher's filters as chance made them"),
+        ({"ted": {"width": 4, "teacher_filters": False}}, "distillation.ted.width: 4 beside .*teacher_filters: false"),
         ({"ted": [1]}, r"distillation.ted: \[1\] cannot be used: give keys and values"),
         ({"temperature": 3.0}, "distillation.temperature: 3.0 does nothing with distillation.objective: ted"),
         ({"loss_weights": [0.5, 0.5]}, "distillation.loss_weights: .* does nothing with distillation.objective: ted"),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_settings_that_cannot_be_used(settings: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told):

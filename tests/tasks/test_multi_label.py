@@ -336,8 +336,8 @@ def test_what_does_not_fit_is_refused_before_training(files: Path, tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("objective", ["knowledge_distillation"])
-def test_the_other_objective_and_a_cache_work_too(objective: str, files: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("objective", ["knowledge_distillation", "ted", "ad_kd"])
+def test_other_objectives_and_a_cache_work_too(objective: str, files: Path, tmp_path: Path) -> None:
     changes = {"scheduler": "direct", "scheduler_config": {}, "distillation": {"objective": objective}}
     data = settings(files, tmp_path / "out", engine={"teacher_cache": True, "padding": "max_length"}, **changes)
     data["max_length"] = 32

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.contracts.objective import EXAMPLE
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.model_files.explain import one_line
 from minidisc_plugin.foundation.model_files.quiet import quiet
@@ -88,7 +87,7 @@ def try_objective(prepared: Prepared) -> None:
 
     from minidisc_plugin.schedulers.rehearsal import twin
     from minidisc_plugin.training.guides import mean_of_guides
-    from minidisc_plugin.training.observing import observed, plain_attention
+    from minidisc_plugin.training.observing import asked_beside, observed, plain_attention
     from minidisc_plugin.training.own_network import equipped
 
     # A model that gives hidden states keeps hooks for them from then on.
@@ -111,9 +110,7 @@ def try_objective(prepared: Prepared) -> None:
         with torch.no_grad():
             output = teacher(**given) if differentiates else student
     student, target, found = task.compared(student, output, batch)
-    asked = {**found, **{name: getattr(output, name) for name in objective.observes}}
-    if objective.reads_examples:
-        asked[EXAMPLE] = torch.arange(len(rows), device=teacher.device)
+    asked = asked_beside(objective, found, output, torch.arange(len(rows), device=teacher.device))
     if config.distillation.guide == "both":
         mask = asked.get("logits_mask")
         target = mean_of_guides(target, target, regression=objective.regression, mask=mask)

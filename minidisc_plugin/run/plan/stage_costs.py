@@ -55,10 +55,10 @@ def stage_costs(
         calibration: Of every scale that a stage trains or follows; None predicts no time.
         cached: Whether stages read their teacher's outputs from a cache.
     """
-    costs = []
+    costs, epochs = [], objective_of(prepared).epochs_before
     for stage in planned_stages(prepared):
         whole = _stage_cost(prepared, stage, macs, parameters, calibration, cached)
-        costs += [*_lesson_cost(prepared, stage, whole, macs, calibration), whole]
+        costs += [*_lesson_cost(prepared, stage, whole, epochs, macs, calibration), whole]
     return costs
 
 
@@ -113,6 +113,7 @@ def _lesson_cost(
     prepared: Prepared,
     stage: PlannedStage,
     whole: StageCost,
+    epochs: float,
     macs: Mapping[float, int],
     calibration: Calibration | None,
 ) -> list[StageCost]:
@@ -122,10 +123,10 @@ def _lesson_cost(
         prepared: The checked run.
         stage: What comes after.
         whole: Its cost.
+        epochs: How long the objective learns.
         macs: Of one example, by scale.
         calibration: See stage_costs.
     """
-    epochs = objective_of(prepared).epochs_before
     if epochs <= 0:
         return []
     epoch = epoch_of(prepared)

@@ -14,6 +14,8 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 from tests.faults.shim import Fault, Operation, arm, read_log
@@ -187,16 +189,36 @@ def in_fork(function: object, *arguments: object) -> None:
 
 
 def import_all(names: Sequence[str]) -> None:
-    """Import modules that a child needed, so that the next ones have them."""
+    """Import modules that a child needed, and read once what each of them would, so that the next ones have it."""
     for name in names:
         if name not in sys.modules and not name.startswith(("__", "tests.", "datasets_modules", "evaluate_modules")):
             with suppress(Exception):
                 importlib.import_module(name)
+    _read_once()
     gc.collect()
     gc.freeze()  # a fork need not look at, and so copy, what all of them share: a third of a tiny run's time
     threads = len(os.listdir("/proc/self/task"))
     if threads > 1:
         print(f"note: imports started {threads - 1} threads, which forks do without", file=sys.stderr)
+
+
+def _read_once() -> None:
+    """What is installed, fonts, and names of weights in older files: a quarter of a tiny run's time."""
+    from matplotlib.figure import Figure
+
+    from minidisc_plugin.integrations.requirements import diagnosis
+    from minidisc_plugin.run import preparation
+
+    if not hasattr(diagnosis.installed_versions, "cache_info"):
+        preparation.installed_versions = diagnosis.installed_versions = cache(diagnosis.installed_versions)
+    diagnosis.installed_versions()
+    figure = Figure(layout="constrained")
+    figure.subplots(1, 2)
+    figure.savefig(BytesIO(), format="png")
+    with suppress(ImportError):  # not in older releases of transformers
+        from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+        get_checkpoint_conversion_mapping("bert")
 
 
 def _run(
@@ -217,6 +239,7 @@ def _run(
 
     from minidisc_plugin.cli import main
     from minidisc_plugin.run.measuring import measure, results
+    from minidisc_plugin.schedulers import workbench
 
     # What a run leaves to chance must not be the same in two of them, for both are forks of one process.
     random.seed()
@@ -228,6 +251,7 @@ def _run(
         return measure.time_models(models, batch1, batch32, warmup=1, rounds=1)
 
     results.time_models = briefly
+    workbench.DRAWS = 10  # of the bootstrap; in all runs alike
     sys.stdout = os.fdopen(1, "w", encoding="utf-8")
     sys.stderr = os.fdopen(2, "w", encoding="utf-8")
     status = 99

@@ -9,8 +9,7 @@ import errno
 from collections.abc import Iterator
 
 from tests.faults.cells import Case, Verdict
-from tests.faults.kill import judge, worth_trying
-from tests.faults.outcome import difference, outcome
+from tests.faults.kill import judge, replaced, worth_trying
 from tests.faults.place import Place
 from tests.faults.shim import Fault
 
@@ -44,11 +43,7 @@ def failed(place: Place, fault: Fault) -> Verdict:
         return judge(place, place.go_on())
     if ended.line is None:
         return Verdict("failed", str(ended))
-    if place.scenario.replaces and difference(place.old or {}, outcome(place.out)) is None:  # the old run alone
-        again = place.run("--overwrite")
-        found = str(again) if again.status else place.differs()
-        return Verdict("failed", f"and then --overwrite: {found}") if found else Verdict("equal", ended.line)
-    verdict = judge(place, place.go_on())
+    verdict = replaced(place, place.trees.take(place.root)) if place.scenario.replaces else judge(place, place.go_on())
     return Verdict(verdict.result, f"{ended.line}; and then: {verdict.why}" if verdict.why else ended.line)
 
 

@@ -35,7 +35,7 @@ def cases(place: Place) -> Iterator[Case]:
     """A kill before each operation, and in each gap that the shim does not see."""
     seen: set[str] = set()
     name = place.scenario.name
-    check = _replaced if place.scenario.replaces else _resumed
+    check = replaced if place.scenario.replaces else _resumed
     for index, operation in enumerate(worth_trying(place.recording.operations)):
         number = operation.number
         state = place.recording.before[number - 1]
@@ -60,7 +60,7 @@ def killed(place: Place, number: int) -> Verdict:
     if ended.status is not None or ended.hung:
         return Verdict("failed", f"it was to be killed, but ended with {ended}")
     state = place.trees.take(place.root)
-    return (_replaced if place.scenario.replaces else _resumed)(place, state)
+    return (replaced if place.scenario.replaces else _resumed)(place, state)
 
 
 def judge(place: Place, ended: Ended, damaged: str | None = None) -> Verdict:
@@ -104,7 +104,7 @@ def _twice(place: Place, number: int) -> Verdict:
     return Verdict(verdict.result, verdict.why and f"second kill at {chosen}: {verdict.why}")
 
 
-def _replaced(place: Place, state: Tree) -> Verdict:
+def replaced(place: Place, state: Tree) -> Verdict:
     """A run that was to replace another: one of the two is whole, and both ways on lead to the new one."""
     place.put(state)
     if not _is_whole(place):

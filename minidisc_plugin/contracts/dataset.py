@@ -50,6 +50,12 @@ class DatasetConfig(Settings):
         "needs none.",
     )
 
+    domain: str | None = Field(
+        None,
+        description="Column of the domain of each text, of an objective that weighs domains; the splits that are "
+        "trained on have it.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _one_text_column(cls, data: Any) -> Any:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 EXAMPLE = "example"
 """Name in a batch of (batch,) the place of each example among all that are trained on, the same in every epoch."""
+DOMAIN = "domain"
+"""Name in a batch of (batch,) the number of each example's domain, from 0 in the order of their names."""
 
 
 class Objective(ABC):
@@ -40,10 +42,14 @@ class Objective(ABC):
         needs_hidden_states: Whether it is given those of student and teacher.
         needs_second_derivatives: Whether its loss is made of derivatives, so that models have to be differentiated
             twice: attention is computed by plain matrix products then.
+        needs_attentions: Whether their outputs hold `attentions`: the weights of each layer, (batch, heads, tokens,
+            tokens). Attention is computed step by step then, and no cache keeps the teacher's outputs.
         observes: Names of what `observe` gives; it is not asked where there are none.
         reads_labels: Whether the loss depends on `labels`; one that does not can be trained by on unlabelled texts,
             whose `labels` are placeholders.
         reads_examples: Whether batches hold EXAMPLE.
+        reads_domains: Whether batches hold DOMAIN, and are made of equal shares of all domains; the config names their
+            column in `dataset.domain`, and examples have the column DOMAIN.
         own: Its settings.
         network: What `make_network` made for the stage that trains.
 
@@ -57,7 +63,9 @@ class Objective(ABC):
     needs_hidden_states: ClassVar[bool] = False
     needs_second_derivatives: ClassVar[bool] = False
     observes: ClassVar[tuple[str, ...]] = ()
+    needs_attentions: ClassVar[bool] = False
     reads_examples: ClassVar[bool] = False
+    reads_domains: ClassVar[bool] = False
     reads_labels: bool = True
     own: Any = None
     network: Any = None
@@ -149,4 +157,5 @@ class Objective(ABC):
     def needs_our_loop(cls) -> bool:
         """Whether it takes more than a loss of outputs and labels, which is all that a host's own training offers."""
         learns = cls.make_network is not Objective.make_network
-        return learns or cls.needs_second_derivatives or bool(cls.observes) or cls.reads_examples
+        reads = cls.needs_attentions or cls.reads_examples or cls.reads_domains
+        return learns or reads or cls.needs_second_derivatives or bool(cls.observes)

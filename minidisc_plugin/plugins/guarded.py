@@ -129,7 +129,7 @@ class GuardedObjective(Objective):
             self.reads_labels = bool(objective.reads_labels)
         with registered.calling("observes"):
             self.observes = tuple(objective.observes)  # type: ignore[misc]
-        for name in ("needs_second_derivatives", "reads_examples"):
+        for name in ("needs_second_derivatives", "needs_attentions", "reads_examples", "reads_domains"):
             with registered.calling(name):
                 setattr(self, name, bool(getattr(objective, name)))
 

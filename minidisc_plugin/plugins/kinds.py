@@ -143,8 +143,11 @@ def _places(layout: Any) -> dict[str, Any]:
     return {name: [vars(place) for place in getattr(layout, name)] for name in ("heads", "neurons")}
 
 
+_READS = ("reads_examples", "reads_domains")
+
+
 def _objective_faults(item: type[Objective]) -> Iterator[str]:
-    for name in ("needs_hidden_states", "needs_second_derivatives", "reads_examples"):
+    for name in ("needs_hidden_states", "needs_second_derivatives", "needs_attentions", *_READS):
         needs: Any = getattr(item, name)
         if not isinstance(needs, bool):
             yield f"{name} is {shown(needs)}, and has to be True or False"

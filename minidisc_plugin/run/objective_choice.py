@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.foundation.printable import shown
 from minidisc_plugin.foundation.processes import process_count
 from minidisc_plugin.plugins import pick
 from minidisc_plugin.plugins.guarded import make_objective
@@ -30,6 +31,12 @@ def check_objective(config: CompressionConfig) -> None:
             f"distillation.objective: {name!r} is for task {', '.join(sorted(kind.tasks))}, not for {config.task}; set "
             "distillation.objective: minidisc"
         )
+    _check_domains(config, kind)
+    if kind.needs_attentions and config.engine.teacher_cache is True:
+        raise ConfigError(
+            f"engine.teacher_cache: true: attention weights, which distillation.objective: {name} compares, are not "
+            "kept; remove it"
+        )
     if kind.needs_second_derivatives:
         if process_count() > 1:
             raise ConfigError(
@@ -42,6 +49,25 @@ def check_objective(config: CompressionConfig) -> None:
                     f"training.{key}: activations that are computed again have no second derivative, which "
                     f"distillation.objective: {name} takes; remove it"
                 )
+
+
+def _check_domains(config: CompressionConfig, kind: type[Objective]) -> None:
+    name, column = config.distillation.objective, config.dataset.domain
+    if kind.reads_domains and column is None:
+        raise ConfigError(
+            f"distillation.objective: {name!r} weighs domains: name the column that holds each text's in "
+            "dataset.domain, or set distillation.objective: minidisc"
+        )
+    if column is not None and not kind.reads_domains:
+        raise ConfigError(
+            f"dataset.domain: {shown(column)} does nothing with distillation.objective: {name}; remove it, or set "
+            "distillation.objective: hrkd"
+        )
+    if kind.reads_domains and config.engine.tokens_per_batch is not None:
+        raise ConfigError(
+            f"engine.tokens_per_batch: {config.engine.tokens_per_batch} beside distillation.objective: {name}: batches "
+            "have an equal share of every domain, and so a number of texts; remove it"
+        )
 
 
 def objective_of(prepared: Prepared) -> Objective:

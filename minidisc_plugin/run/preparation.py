@@ -94,6 +94,7 @@ def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:
     from minidisc_plugin.run.checks.judged import check_judged
     from minidisc_plugin.run.checks.metric import rehearse_metric
     from minidisc_plugin.run.checks.trial import try_saving
+    from minidisc_plugin.run.data.domains import check_domains
     from minidisc_plugin.run.data.loading import load_splits
     from minidisc_plugin.run.directory.inputs import checksums
     from minidisc_plugin.run.trainer_choice import choose_trainer
@@ -114,6 +115,7 @@ def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:
     tokenizer = load_tokenizer(config.tokenizer or config.model, teacher, config.trust_remote_code, task)
     splits = load_splits(config, task, tokenizer, teacher.config)
     check_further(config, splits, task, teacher.config)
+    check_domains(config, splits, args.train_batch_size * args.world_size)
     check_judged(splits, task, teacher.config)
     check_lengths(config, splits, teacher)
     rehearse_metric(config, task, teacher.config, splits)

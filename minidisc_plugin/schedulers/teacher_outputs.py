@@ -80,6 +80,8 @@ class TeacherOutputs:
         from minidisc_plugin.training.teacher_store import Examples, reads_cache
 
         data = self._evaluator.data
+        if self._objective.needs_attentions:
+            return None
         dataset = data.pool.examples
         if not reads_cache(self._engine.teacher_cache, self._args, len(data.train), len(dataset)):
             return None

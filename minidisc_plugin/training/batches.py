@@ -13,6 +13,8 @@ import torch
 from datasets import Dataset
 from torch.utils.data import Sampler
 
+from minidisc_plugin.training.domain_batches import domain_batches
+
 # Batches of a group are made of examples of similar length; between groups chance decides.
 _BATCHES_OF_A_GROUP = 50
 
@@ -60,9 +62,12 @@ class GlobalBatches(Sampler[list[int]]):
     Attributes:
         drawn: How many examples an epoch has, drawn from all without repetition and anew in each; None is all of them.
             Not beside `tokens`, by which epochs of other examples have other numbers of batches.
+        domains: Of each example; every batch then has an equal share of each, and smaller domains come again. Not
+            beside `tokens`.
     """
 
     drawn: int | None = None
+    domains: Sequence[int] | None = None
 
     def __init__(
         self,
@@ -107,6 +112,10 @@ class GlobalBatches(Sampler[list[int]]):
     def global_batches(self) -> list[list[int]]:
         """Indices of every batch of the epoch; the one with the longest example is among the first."""
         chance = random.Random(self.seed * 1_000_003 + self.epoch)
+        if self.domains is not None:
+            group = self.step.batches * _BATCHES_OF_A_GROUP
+            lengths = self.lengths if self.grouped else None
+            return self._longest_first(domain_batches(self.domains, self.size, len(self), chance, lengths, group))
         order = list(range(len(self.lengths)))
         chance.shuffle(order)
         order = order[: self.drawn]
@@ -120,7 +129,10 @@ class GlobalBatches(Sampler[list[int]]):
             batches = list(chain.from_iterable(self._similar(part, chance) for part in groups))
         else:
             return list(_cut(order, self.size))
-        # What does not fit into memory shows at once.
+        return self._longest_first(batches)
+
+    def _longest_first(self, batches: list[list[int]]) -> list[list[int]]:
+        """What does not fit into memory shows at once."""
         longest = max(range(len(batches)), key=lambda index: max(self.lengths[example] for example in batches[index]))
         first = longest - longest % self.step.batches
         return batches[first : first + self.step.batches] + batches[:first] + batches[first + self.step.batches :]
@@ -155,7 +167,13 @@ def _cut(items: Sequence[Any], size: int) -> Iterator[Any]:
         yield items[start : start + size]
 
 
-def train_loader(trainer: Any, tokens: int | None = None, whole_steps: bool = False, drawn: int | None = None) -> Any:
+def train_loader(
+    trainer: Any,
+    tokens: int | None = None,
+    whole_steps: bool = False,
+    drawn: int | None = None,
+    domains: Sequence[int] | None = None,
+) -> Any:
     """The loader of a `transformers.Trainer`'s training set, in global batches.
 
     Args:
@@ -163,6 +181,7 @@ def train_loader(trainer: Any, tokens: int | None = None, whole_steps: bool = Fa
         tokens: See GlobalBatches.
         whole_steps: See OptimizerStep.
         drawn: See GlobalBatches.
+        domains: See GlobalBatches.
     """
     from accelerate.data_loader import DataLoaderShard
     from transformers.trainer_utils import seed_worker
@@ -171,6 +190,7 @@ def train_loader(trainer: Any, tokens: int | None = None, whole_steps: bool = Fa
     dataset = trainer._remove_unused_columns(trainer.train_dataset, description="training")
     share = Share(accelerator.process_index, accelerator.num_processes)
     batches = batches_of(example_lengths(dataset), args, trainer._train_batch_size, tokens, share, whole_steps, drawn)
+    batches.domains = domains
     # Of newer releases.
     own = {name: getattr(args, f"dataloader_{name}", None) for name in ("multiprocessing_context", "in_order")}
     loader = DataLoaderShard(

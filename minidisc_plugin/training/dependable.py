@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ class DependableTraining:
         tokens_per_batch: See GlobalBatches; None makes batches of `per_device_train_batch_size` examples.
         whole_steps: See GlobalBatches.
         drawn: See GlobalBatches.
+        domains: See GlobalBatches.
 
     Raises:
         NonFiniteLossError: while training, when the loss is NaN or infinite; before the weights are touched.
@@ -31,6 +32,7 @@ class DependableTraining:
     tokens_per_batch: int | None = None
     whole_steps = False
     drawn: int | None = None
+    domains: Sequence[int] | None = None
     args: Any
     state: Any
     train_dataset: Any
@@ -74,5 +76,5 @@ class DependableTraining:
     def get_train_dataloader(self) -> Any:
         """Batches that depend on seed and epoch alone, the same in any number of processes."""
         if has_lengths(self.train_dataset):
-            return train_loader(self, self.tokens_per_batch, self.whole_steps, self.drawn)
+            return train_loader(self, self.tokens_per_batch, self.whole_steps, self.drawn, self.domains)
         return super().get_train_dataloader()  # type: ignore[misc]

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from minidisc_plugin.training.compiling import Wanted, passes_of
 from minidisc_plugin.training.dependable import DependableTraining
+from minidisc_plugin.training.domain_batches import domains_of
 from minidisc_plugin.training.evaluation import TaskTrainer
 from minidisc_plugin.training.guides import mean_of_guides
-from minidisc_plugin.training.observing import asked_beside, observed, plain_attention
+from minidisc_plugin.training.observing import asked_beside, asking, attention_for, observed, plain_attention
 from minidisc_plugin.training.own_network import share_gradients
 from minidisc_plugin.training.recorded_passes import RecordedPasses
 from minidisc_plugin.training.resident_outputs import ResidentOutputs
@@ -67,7 +68,9 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         self.compile = compile
         self.tokens_per_batch = tokens_per_batch
         self.drawn = drawn
-        if cache is not None or beside_cache is not None or objective.reads_examples:
+        self.domains = domains_of(self.train_dataset) if objective.reads_domains else None
+        by_place = objective.reads_examples or objective.reads_domains
+        if cache is not None or beside_cache is not None or by_place:
             self.train_dataset = self.train_dataset.add_column(ROW, list(range(len(self.train_dataset))))
             self.data_collator = WithRows(self.data_collator)
         # Objectives average over the batch themselves, so Trainer divides by the accumulation steps.
@@ -91,7 +94,8 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         Raises:
             DataError: examples have changed since the teacher's outputs were kept.
         """
-        found = super().train(*args, **kwargs)
+        with attention_for(self.objective, self.model):
+            found = super().train(*args, **kwargs)
         for kept in (self.cache, self.beside_cache):
             if isinstance(kept, ResidentOutputs):
                 kept.check()
@@ -121,7 +125,8 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         """What the objective is given: both outputs, and the batch with what it asks for beside them."""
         batch = {name: value for name, value in inputs.items() if name != ROW}
         terms, target, found = self.task.compared(student, teacher, batch)
-        asked = asked_beside(self.objective, found, teacher, inputs.get(ROW))
+        domains = None if self.domains is None else torch.as_tensor(self.domains)
+        asked = asked_beside(self.objective, found, teacher, inputs.get(ROW), domains)
         if self.beside is not None:
             assistant = self._said_by(self.beside, self.beside_cache, inputs)
             _, nearer, _ = self.task.compared(teacher, assistant, batch)
@@ -176,10 +181,11 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         self, model: nn.Module, inputs: Mapping[str, Tensor], passes: RecordedPasses | None, piece: float | None = None
     ) -> Any:
         features = self._features(inputs)
-        options = {**self.task.options, "output_hidden_states": self.objective.needs_hidden_states}
-        if passes is None or len(next(iter(features.values()))) != self.args.train_batch_size:
-            return model(**features, **options)
-        return passes.run(model, features, options, piece)
+        with asking(self.objective, model) as wanted:
+            options = {**self.task.options, **wanted}
+            if passes is None or len(next(iter(features.values()))) != self.args.train_batch_size:
+                return model(**features, **options)
+            return passes.run(model, features, options, piece)
 
     def _features(self, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
         return {name: value for name, value in self.task.inputs(inputs, self.teacher).items() if name != ROW}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from minidisc_plugin.contracts.objective import EXAMPLE
+from minidisc_plugin.contracts.objective import DOMAIN, EXAMPLE
 from minidisc_plugin.foundation.digests import digest_of_dataset
 
 if TYPE_CHECKING:
@@ -32,6 +32,34 @@ def plain_attention() -> AbstractContextManager[None]:
     return kernels
 
 
+@contextmanager
+def asking(objective: Objective, model: nn.Module) -> Iterator[dict[str, bool]]:
+    """Inside, a model can give what an objective compares; what it has to be called with for that."""
+    wanted = {"output_hidden_states": objective.needs_hidden_states}
+    with attention_for(objective, model):
+        yield {**wanted, "output_attentions": True} if objective.needs_attentions else wanted
+
+
+def attention_for(objective: Objective, model: nn.Module) -> AbstractContextManager[None]:
+    """Inside, a model can give attention weights if an objective compares them, and what is computed again is alike."""
+    return _attention_by_steps(model) if objective.needs_attentions else nullcontext()
+
+
+@contextmanager
+def _attention_by_steps(model: nn.Module) -> Iterator[None]:
+    """Inside, a model computes attention step by step, and so can give its weights; fused kernels keep them."""
+    parts: Iterator[Any] = (getattr(part, "config", None) for part in model.modules())
+    configs = {id(config): config for config in parts if hasattr(config, "_attn_implementation")}.values()
+    before = [config._attn_implementation for config in configs]
+    try:
+        for config in configs:
+            config._attn_implementation = "eager"
+        yield
+    finally:
+        for config, kept in zip(configs, before, strict=True):
+            config._attn_implementation = kept
+
+
 def observed(
     objective: Objective,
     teacher: PreTrainedModel,
@@ -48,15 +76,19 @@ def observed(
         options: How it is called.
         batch: `inputs` and labels.
     """
-    with torch.enable_grad(), plain_attention():
-        output = teacher(**inputs, **{**options, "output_hidden_states": True})
+    with torch.enable_grad(), plain_attention(), asking(objective, teacher) as wanted:
+        output = teacher(**inputs, **{**options, **wanted, "output_hidden_states": True})
         found = objective.observe(teacher, output, batch)
     kept = {name: _detached(value) for name, value in output.items()}
     return SimpleNamespace(**{"hidden_states": None, **kept, **{name: found[name] for name in objective.observes}})
 
 
 def asked_beside(
-    objective: Objective, batch: Mapping[str, Tensor], teacher: Any, examples: Tensor | None
+    objective: Objective,
+    batch: Mapping[str, Tensor],
+    teacher: Any,
+    examples: Tensor | None,
+    domains: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """A batch with what the objective asks for beside it.
 
@@ -64,11 +96,14 @@ def asked_beside(
         objective: Asks.
         batch: As the task gives it.
         teacher: The teacher's output, as `observed` or a cache gives it where something is observed.
-        examples: (batch,) places of the examples, where the objective reads them.
+        examples: (batch,) places of the examples, where the objective reads them or their domains.
+        domains: (examples,) the domain of each that is trained on.
     """
     found = {**batch, **{name: getattr(teacher, name) for name in objective.observes}}
     if objective.reads_examples and examples is not None:
         found[EXAMPLE] = examples
+    if objective.reads_domains and examples is not None and domains is not None:
+        found[DOMAIN] = domains.to(examples.device)[examples]
     return found
 
 

@@ -86,8 +86,9 @@ def try_objective(prepared: Prepared) -> None:
     import torch
 
     from minidisc_plugin.schedulers.rehearsal import twin
+    from minidisc_plugin.training.domain_batches import domains_of
     from minidisc_plugin.training.guides import mean_of_guides
-    from minidisc_plugin.training.observing import asked_beside, observed, plain_attention
+    from minidisc_plugin.training.observing import asked_beside, asking, observed, plain_attention
     from minidisc_plugin.training.own_network import equipped
 
     # A model that gives hidden states keeps hooks for them from then on.
@@ -99,18 +100,25 @@ def try_objective(prepared: Prepared) -> None:
         objective.network.to(teacher.device)
     rows = _first(prepared)
     batch = _batch(prepared, rows)
-    given = {**task.inputs(batch, teacher), **task.options, "output_hidden_states": objective.needs_hidden_states}
     guarded = isinstance(objective, GuardedObjective)
     differentiates = guarded or objective.needs_second_derivatives
-    with torch.set_grad_enabled(differentiates), plain_attention() if differentiates else nullcontext():
-        student = teacher(**given)
-    if objective.observes:
-        output = observed(objective, teacher, task.inputs(batch, teacher), task.options, batch)
-    else:
-        with torch.no_grad():
-            output = teacher(**given) if differentiates else student
+    with asking(objective, teacher) as wanted:
+        given = {**task.inputs(batch, teacher), **task.options, **wanted}
+        with torch.set_grad_enabled(differentiates), plain_attention() if differentiates else nullcontext():
+            student = teacher(**given)
+        if objective.observes:
+            output = observed(objective, teacher, task.inputs(batch, teacher), task.options, batch)
+        else:
+            with torch.no_grad():
+                output = teacher(**given) if differentiates else student
+    if objective.needs_attentions and (getattr(student, "attentions", None) or [None])[0] is None:
+        raise ConfigError(
+            f"distillation.objective: {config.distillation.objective!r} compares attention weights, and a "
+            f"{teacher.config.model_type} gives none; set distillation.objective: minidisc"
+        )
     student, target, found = task.compared(student, output, batch)
-    asked = asked_beside(objective, found, output, torch.arange(len(rows), device=teacher.device))
+    domains = torch.tensor(domains_of(prepared.splits.pool.examples)) if objective.reads_domains else None
+    asked = asked_beside(objective, found, output, torch.arange(len(rows), device=teacher.device), domains)
     if config.distillation.guide == "both":
         mask = asked.get("logits_mask")
         target = mean_of_guides(target, target, regression=objective.regression, mask=mask)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.run import Splits
 from minidisc_plugin.run.data.altering import altered_copies
+from minidisc_plugin.run.data.domains import Domains, with_domain, without_domain
 from minidisc_plugin.run.data.splits import carve, choose_splits, warn_of_shared_files
 from minidisc_plugin.run.data.unlabelled import read_splits
 
@@ -33,18 +34,31 @@ def load_splits(config: CompressionConfig, task: Task, tokenizer: Any, model_con
         return task.check(raw[name], name, settings, model_config)
 
     def features(examples: Dataset) -> Dataset:
-        return task.features(examples, tokenizer, config.max_length)
+        plain, domains = without_domain(examples)
+        found = task.features(plain, tokenizer, config.max_length)
+        return found if domains is None else with_domain(found, domains)
+
+    domains = None
+    if settings.domain is not None:
+        trained = [name for name in (chosen.train, chosen.unlabelled) if name is not None]
+        domains = Domains(settings.domain, {name: raw[name] for name in trained})
+
+    def of_domains(examples: Dataset, name: str) -> Dataset:
+        return examples if domains is None else domains.added(examples, raw[name])
 
     # Examples are carved before they become features: those of one example stay on one side.
-    train, selection = carve(checked(chosen.train), config.selection_size, config.seed)
+    train, selection = carve(of_domains(checked(chosen.train), chosen.train), config.selection_size, config.seed)
     unlabelled = altered = None
     if chosen.unlabelled is not None:
-        unlabelled = task.unlabelled(raw[chosen.unlabelled], chosen.unlabelled, settings, model_config)
+        further = task.unlabelled(raw[chosen.unlabelled], chosen.unlabelled, settings, model_config)
+        unlabelled = of_domains(further, chosen.unlabelled)
     if copies := config.distillation.augment:
-        altered = altered_copies(task, train, copies, config.distillation.augment_share, config.seed)
+        plain, numbers = without_domain(train)
+        altered = altered_copies(task, plain, copies, config.distillation.augment_share, config.seed)
+        altered = altered if numbers is None else with_domain(altered, numbers * copies)
     return Splits(
         train=features(train),
-        selection=features(selection),
+        selection=features(without_domain(selection)[0]),
         validation=None if chosen.validation is None else features(checked(chosen.validation)),
         report=features(checked(chosen.report)),
         report_name=chosen.report,

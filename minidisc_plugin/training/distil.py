@@ -94,16 +94,16 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         Raises:
             DataError: examples have changed since the teacher's outputs were kept.
         """
-        with attention_for(self.objective, self.model):
-            found = super().train(*args, **kwargs)
+        found = super().train(*args, **kwargs)
         for kept in (self.cache, self.beside_cache):
             if isinstance(kept, ResidentOutputs):
                 kept.check()
         return found
 
-    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+    def training_step(self, model: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """As Trainer; processes share what the objective learns, too."""
-        loss = super().training_step(*args, **kwargs)
+        with attention_for(self.objective, model):  # activations may be computed again in the backward pass
+            loss = super().training_step(model, *args, **kwargs)
         shares = self.accelerator.sync_gradients and not self.is_fsdp_enabled  # which shares all that a model has
         if self.objective.network is not None and shares:
             share_gradients(self.objective.network)

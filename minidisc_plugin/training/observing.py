@@ -41,7 +41,7 @@ def asking(objective: Objective, model: nn.Module) -> Iterator[dict[str, bool]]:
 
 
 def attention_for(objective: Objective, model: nn.Module) -> AbstractContextManager[None]:
-    """Inside, a model can give attention weights if an objective compares them, and what is computed again is alike."""
+    """Inside, a model can give attention weights if an objective compares them."""
     return _attention_by_steps(model) if objective.needs_attentions else nullcontext()
 
 

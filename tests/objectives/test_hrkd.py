@@ -10,11 +10,17 @@ import pytest
 import torch
 from datasets import Dataset
 from torch import Tensor
+from transformers import BertForSequenceClassification
 
+from minidisc_plugin import NestedModel
 from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.objective import DOMAIN
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.objectives import Hrkd
+from minidisc_plugin.objectives.hrkd import _attention_errors
+from minidisc_plugin.run.checks.trial import check_attention
+from minidisc_plugin.training.observing import asking
+from tests.builders.zoo import ZOO, here, make_inputs, make_model, outputs_of
 from tests.objectives.arithmetic import MASK, TARGETS, check_slopes, linear, make_output, soft_entropy, softmax
 
 DOMAINS = torch.tensor([1, 0, 1])
@@ -189,3 +195,42 @@ def test_attention_that_dropout_left_out_counts_nowhere() -> None:
 def test_nothing_to_learn_from_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"hrkd\.hidden_weight: 0 beside"):
         make_hrkd(hidden_weight=0, logits_weight=0)
+
+
+CLASSIFIERS = [case for case in here() if "SequenceClassification" in ZOO[case][0] and not case.startswith("bart")]
+
+
+@pytest.mark.parametrize("case", CLASSIFIERS)
+def test_every_family_gives_its_attention_by_steps(case: str) -> None:
+    model, inputs = make_model(case), make_inputs(case)
+    objective = make_hrkd()
+    names = {name: value for name, value in inputs.items() if name != "labels"}
+    check_attention(objective, model, names)
+    teacher, nested = make_model(case), NestedModel(model, allocation="uniform")
+    with torch.no_grad(), asking(objective, teacher) as wanted:
+        theirs = teacher(**names, **wanted)
+    assert torch.allclose(outputs_of(teacher, inputs), theirs.logits, atol=1e-5)  # the fused kernel's
+    for scale in (1.0, 0.5, 0.1):  # of which the last leaves no head
+        nested.set_scale(scale)
+        for slice_ in (nested.model, nested.extract(scale)):
+            with asking(objective, slice_) as wanted:
+                mine = slice_(**names, **wanted)
+            assert len(mine.attentions) == len(theirs.attentions) == len(mine.hidden_states) - 1
+            for weights, wanted_ones in zip(mine.attentions, theirs.attentions, strict=True):
+                assert weights.shape[0] == 4 and weights.shape[2:] == wanted_ones.shape[2:]
+                found, pairs = _attention_errors(weights, wanted_ones, inputs["attention_mask"])
+                assert torch.isfinite(found).all() and (pairs > 0).all()
+                assert scale != 1.0 or found.sum() < 1e-6
+        assert torch.allclose(nested.extract(scale)(**names).logits, nested.model(**names).logits, atol=1e-5)
+
+
+def test_a_model_without_attention_weights_is_refused() -> None:
+    class Silent(BertForSequenceClassification):
+        def forward(self, *args: Any, **kwargs: Any) -> Any:
+            found = super().forward(*args, **kwargs)
+            found.attentions = None
+            return found
+
+    model, inputs = Silent(make_model("bert").config).eval(), make_inputs("bert")
+    with pytest.raises(ConfigError, match=r"^distillation.objective: 'hrkd' compares attention weights, and bert of"):
+        check_attention(make_hrkd(), model, inputs)

@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerFast, Trainer
 from minidisc_plugin import NestedModel
 from minidisc_plugin.contracts.config import EngineConfig
 from minidisc_plugin.contracts.distillation import DistillationConfig
-from minidisc_plugin.contracts.objective import Objective
+from minidisc_plugin.contracts.objective import DOMAIN, Objective
 from minidisc_plugin.contracts.presets import engine_of
 from minidisc_plugin.contracts.scheduler import Scheduler
 from minidisc_plugin.contracts.values import Guide
@@ -144,12 +144,15 @@ class Setting:
         usual = {"learning_rate": 3e-3, "per_device_train_batch_size": 8, "seed": 3, "num_train_epochs": 2}
         quiet = {"disable_tqdm": True, "use_cpu": True}
         args = training_arguments({**usual, **quiet, **self.training}, folder, self.patience, "accuracy")
+        examples = dataset.select(range(24))
+        if self.objective["objective"] == "hrkd":
+            examples = examples.add_column(DOMAIN, [0, 1, 2, 0] * 6)
         bench = Workbench(
             make_bert(labels=2, seed=7),
             NestedModel,
             TextClassification(),
             Data(
-                dataset.select(range(24)),
+                examples,
                 dataset.select(range(24, 48)),
                 dataset.select(range(36, 48)),
                 tokenizer=tokenizer,

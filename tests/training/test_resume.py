@@ -64,6 +64,7 @@ SETTINGS = {
     "ted, patience": Setting({"num_train_epochs": 6}, patience=2, objective={"objective": "ted"}, **DIRECT),
     "codir": Setting(STEPS, objective={"objective": "codir", "codir": {"negatives": 5}}),
     "ad_kd": Setting(STEPS, objective={"objective": "ad_kd"}, engine={"teacher_cache": True}),
+    "hrkd": Setting(STEPS, objective={"objective": "hrkd"}),
     "further examples": Setting(STEPS, further=True, engine=DROPOUT),
     "further examples in a teacher's cache": Setting(STEPS, further=True, engine={"teacher_cache": True}),
     "further examples, half an epoch": Setting({**STEPS, "num_train_epochs": 2.5}, further=True, **DIRECT),
@@ -150,7 +151,14 @@ def test_further_examples_are_drawn_as_if_nothing_had_been_stopped(place: Place)
     check_every(place, "further examples, half an epoch", 9, 23)
 
 
-@pytest.mark.parametrize(("name", "first"), [("ted", 5), pytest.param("codir", 13, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("ted", 5),
+        pytest.param("codir", 13, marks=pytest.mark.slow),
+        pytest.param("hrkd", 7, marks=pytest.mark.slow),
+    ],
+)
 def test_what_objectives_learn_is_gone_on_with(name: str, first: int, place: Place) -> None:
     check_every(place, name, first, 37)
 

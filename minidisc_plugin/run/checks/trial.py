@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from minidisc_plugin.contracts.config import CompressionConfig
+    from minidisc_plugin.contracts.objective import Objective
     from minidisc_plugin.contracts.run import Prepared
 
 _EXAMPLES = 2
@@ -100,6 +101,8 @@ def try_objective(prepared: Prepared) -> None:
         objective.network.to(teacher.device)
     rows = _first(prepared)
     batch = _batch(prepared, rows)
+    if objective.needs_attentions:
+        check_attention(objective, teacher, {**task.inputs(batch, teacher), **task.options})
     guarded = isinstance(objective, GuardedObjective)
     differentiates = guarded or objective.needs_second_derivatives
     with asking(objective, teacher) as wanted:
@@ -111,11 +114,6 @@ def try_objective(prepared: Prepared) -> None:
         else:
             with torch.no_grad():
                 output = teacher(**given) if differentiates else student
-    if objective.needs_attentions and (getattr(student, "attentions", None) or [None])[0] is None:
-        raise ConfigError(
-            f"distillation.objective: {config.distillation.objective!r} compares attention weights, and a "
-            f"{teacher.config.model_type} gives none; set distillation.objective: minidisc"
-        )
     student, target, found = task.compared(student, output, batch)
     domains = torch.tensor(domains_of(prepared.splits.pool.examples)) if objective.reads_domains else None
     asked = asked_beside(objective, found, output, torch.arange(len(rows), device=teacher.device), domains)
@@ -128,6 +126,28 @@ def try_objective(prepared: Prepared) -> None:
         objective(student, target, asked)
     if objective.epochs_before > 0:
         objective.loss_before(student, target, asked)
+
+
+def check_attention(objective: Objective, model: PreTrainedModel, given: Mapping[str, Any]) -> None:
+    """Refuse a model that gives no attention weights to an objective that compares them.
+
+    Raises:
+        ConfigError: it gives none, or chose a fused kernel for good when it was made, as old classes do.
+    """
+    import torch
+
+    from minidisc_plugin.training.observing import asking
+
+    with torch.no_grad(), asking(objective, model) as wanted:
+        try:
+            found = getattr(model(**given, **wanted), "attentions", None) or [None]
+        except (RuntimeError, TypeError, ValueError):  # of a mask for another kernel
+            found = [None]
+    if any(weights is None for weights in found):
+        raise ConfigError(
+            f"distillation.objective: {objective.name!r} compares attention weights, and {model.config.model_type} of "
+            "the installed transformers gives none; set distillation.objective: minidisc"
+        )
 
 
 def try_saving(config: CompressionConfig, tokenizer: Any, teacher: PreTrainedModel) -> None:

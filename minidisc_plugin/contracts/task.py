@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from minidisc_plugin.foundation.errors import ConfigError, DataError
 
@@ -32,12 +32,19 @@ class Outputs:
         hidden_states: (batch, tokens, width) each; of an encoder-decoder model None.
         encoder_hidden_states: Of an encoder-decoder model.
         decoder_hidden_states: Of an encoder-decoder model.
+        attentions: (batch, heads, tokens, tokens) weights each, where the objective compares them.
     """
 
     logits: Tensor
     hidden_states: Sequence[Tensor] | None = None
     encoder_hidden_states: Sequence[Tensor] | None = None
     decoder_hidden_states: Sequence[Tensor] | None = None
+    attentions: Sequence[Tensor] | None = None
+
+    @classmethod
+    def of(cls, output: Any, logits: Tensor) -> Self:
+        """What there is in a model's output, with other logits."""
+        return cls(logits, **{field.name: getattr(output, field.name, None) for field in fields(cls)[1:]})
 
 
 class Task(ABC):

@@ -147,7 +147,7 @@ class TextGeneration(_LanguageModelling):
     def compared(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> tuple[Any, Any, Any]:
         """See Task."""
         labels = batch["labels"]
-        views = [Outputs(self._of_terms(output.logits, labels), output.hidden_states) for output in (student, teacher)]
+        views = [Outputs.of(output, self._of_terms(output.logits, labels)) for output in (student, teacher)]
         following = labels[:, 1:]
         return views[0], views[1], {**batch, "labels": following[following != IGNORED]}
 
@@ -199,13 +199,6 @@ class TextToText(_LanguageModelling):
     def compared(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> tuple[Any, Any, Any]:
         """See Task."""
         labels = batch["labels"]
-        mine, theirs = (
-            Outputs(
-                self._of_terms(output.logits, labels),
-                encoder_hidden_states=output.encoder_hidden_states,
-                decoder_hidden_states=output.decoder_hidden_states,
-            )
-            for output in (student, teacher)
-        )
+        mine, theirs = (Outputs.of(output, self._of_terms(output.logits, labels)) for output in (student, teacher))
         counted = labels != IGNORED
         return mine, theirs, {**batch, "labels": labels[counted], "decoder_attention_mask": counted}

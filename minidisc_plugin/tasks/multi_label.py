@@ -130,9 +130,4 @@ def _each_label(output: Any) -> Outputs:
     import torch
 
     logits = output.logits.flatten()
-    return Outputs(
-        torch.stack([torch.zeros_like(logits), logits], dim=-1),
-        getattr(output, "hidden_states", None),
-        getattr(output, "encoder_hidden_states", None),
-        getattr(output, "decoder_hidden_states", None),
-    )
+    return Outputs.of(output, torch.stack([torch.zeros_like(logits), logits], dim=-1))

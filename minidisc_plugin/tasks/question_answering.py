@@ -228,8 +228,7 @@ class QuestionAnswering(Task):
         if batch.get("start_positions") is not None:
             view["labels"] = torch.cat([batch["start_positions"], batch["end_positions"]])
         mine, theirs = (
-            Outputs(torch.cat([output.start_logits, output.end_logits]), output.hidden_states)
-            for output in (student, teacher)
+            Outputs.of(output, torch.cat([output.start_logits, output.end_logits])) for output in (student, teacher)
         )
         return mine, theirs, view
 

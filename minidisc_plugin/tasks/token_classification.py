@@ -187,7 +187,7 @@ class TokenClassification(Task):
     def compared(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> tuple[Any, Any, Any]:
         """See Task."""
         counted = batch["labels"] != IGNORED
-        views = [Outputs(output.logits[counted], output.hidden_states) for output in (student, teacher)]
+        views = [Outputs.of(output, output.logits[counted]) for output in (student, teacher)]
         return views[0], views[1], {**batch, "labels": batch["labels"][counted]}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from minidisc_plugin.run.preparation import prepare
 from minidisc_plugin.training.batches import GlobalBatches, OptimizerStep, Share
 from minidisc_plugin.training.domain_batches import domain_batches
 from minidisc_plugin.training.own_network import NAME
-from tests.builders.tiny import make_config, write_csv
+from tests.builders.tiny import make_bert, make_config, make_tokenizer, write_csv
 
 KINDS = ["film", "shop", "film", "news", "film", "shop", "film"]
 
@@ -72,6 +73,36 @@ def test_a_step_in_other_ways(
     training = {"use_cpu": True, **training}
     config = make_run(domain_files, tmp_path / "out", **{"scheduler": "direct", **others, "training": training})
     assert compress(config).results.row("student") is not None
+
+
+def test_further_texts_have_domains_too(domain_files: Path, tmp_path: Path) -> None:
+    with (domain_files / "train.csv").open(encoding="utf-8") as file:
+        rows = [{"sentence": row["sentence"], "kind": "chat"} for row in csv.DictReader(file)]
+    files = {name: str(domain_files / f"{name}.csv") for name in ("train", "validation", "test")}
+    data = {"data_files": {**files, "unlabelled": str(tmp_path / "more.csv")}}
+    write_csv(tmp_path / "more.csv", rows)
+    prepared = prepare(make_run(domain_files, tmp_path / "out", dataset=data), tmp_path / "checkpoints")
+    assert prepared.splits.further is not None
+    assert set(prepared.splits.further[DOMAIN]) == {0} and set(prepared.splits.train[DOMAIN]) == {1, 2, 3}
+    write_csv(tmp_path / "more.csv", [{"sentence": row["sentence"]} for row in rows])
+    with pytest.raises(MinidiscError, match=r"^dataset.domain: column 'kind' is not in split 'unlabelled'"):
+        prepare(make_run(domain_files, tmp_path / "out", dataset=data), tmp_path / "checkpoints")
+
+
+def test_several_labels(domain_files: Path, tmp_path: Path) -> None:
+    model = make_bert(labels=3, problem_type="multi_label_classification")
+    make_tokenizer(tmp_path)
+    model.save_pretrained(tmp_path)
+    for name in ("train", "validation", "test"):
+        with (domain_files / f"{name}.csv").open(encoding="utf-8") as file:
+            rows = [
+                {**row, "label": [place % 3] if place % 2 else [0, 2]} for place, row in enumerate(csv.DictReader(file))
+            ]
+        (tmp_path / f"{name}.json").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    files = {name: str(tmp_path / f"{name}.json") for name in ("train", "validation", "test")}
+    changes = {"model": str(tmp_path), "metric": "f1", "dataset": {"path": "json", "data_files": files}}
+    result = compress(make_run(domain_files, tmp_path / "out", scheduler="direct", **changes))
+    assert result.results.row("student") is not None
 
 
 def test_domains_by_number(domain_files: Path, tmp_path: Path) -> None:

@@ -217,6 +217,32 @@ def test_an_objective_that_uses_all_of_the_contract(cache: bool, run_files: Path
         prepare(config_of(run_files, distillation={**settings, "mapped": {"smoothness": -1.0}}), tmp_path)
 
 
+def test_an_objective_that_reads_domains_and_attention(run_files: Path, tmp_path: Path) -> None:
+    module = example("minidisc_register_objectives", 2)
+    seen: list[torch.Tensor] = []
+    called = module.Worst.__call__
+
+    def noting(self: Any, student: Any, teacher: Any, batch: Any) -> torch.Tensor:
+        seen.append(batch["domain"].bincount())
+        assert len(student.attentions) == len(teacher.attentions) == 2
+        loss: torch.Tensor = called(self, student, teacher, batch)
+        return loss
+
+    module.Worst.__call__ = noting
+    data = config_of(run_files).dataset.model_dump() | {"domain": "label"}
+    changes = {
+        "scheduler": "direct",
+        "trainer": "transformers",
+        "dataset": data,
+        "distillation": {"objective": "worst"},
+    }
+    config = config_of(run_files, output_dir=str(tmp_path / "out"), **changes)
+    with registered(module):
+        assert compress(config).results.row("student") is not None
+    batches = seen[-4:]  # those of training
+    assert all(found.tolist() == [12, 12] for found in batches)
+
+
 def test_minidisc_register_steps(heard: Listener, run_files: Path, tmp_path: Path) -> None:
     results, root = heard.result.results, heard.result.output_dir
     student, half = results.row("student"), next(row for row in results.rows if row.runtime == "torch bf16")

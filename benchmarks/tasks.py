@@ -146,7 +146,7 @@ class Movies(Task):
         test, rest = rows[: self.tested], rows[self.tested :]
         splits = {"train": rest[self.validated :], "validation": rest[: self.validated], "test": test}
         for split, part in splits.items():
-            _write_csv(folder / f"{split}.csv", [[*self.text, LABEL], *part])
+            write_csv(folder / f"{split}.csv", [[*self.text, LABEL], *part])
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class Mrpc(Task):
         random.Random(0).shuffle(train)
         splits = {"train": train[: -len(test)], "validation": train[-len(test) :], "test": test}
         for split, rows in splits.items():
-            _write_csv(folder / f"{split}.csv", [[*self.text, LABEL], *rows])
+            write_csv(folder / f"{split}.csv", [[*self.text, LABEL], *rows])
 
 
 def has_mrpc(glue: Path) -> bool:
@@ -204,10 +204,11 @@ def _write_head(source: Path, target: Path, count: int) -> None:
         rows = list(islice(csv.reader(stream), count + 1))
     if len(rows) <= count:
         raise Failed(f"{source} holds {len(rows) - 1:,} examples, {count:,} are asked for")
-    _write_csv(target, rows)
+    write_csv(target, rows)
 
 
-def _write_csv(path: Path, rows: Sequence[Sequence[str]]) -> None:
+def write_csv(path: Path, rows: Sequence[Sequence[Any]]) -> None:
+    """Write rows, the first of them the header."""
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows)
     write_text(path, text.getvalue())

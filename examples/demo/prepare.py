@@ -27,7 +27,7 @@ from typing import Any
 SOURCE = "vadersentiment==3.3.2"
 SOURCE_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
 INNER_TAR = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
-RATINGS = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
+RATINGS = "hutto_ICWSM_2014/{}_GroundTruth.txt"
 MIN_RATING = 0.3  # raters did not agree on a side below this
 SENTENCES = 10_318
 SPLITS = {"train": 8_318, "validation": 1_000, "test": 1_000}
@@ -117,11 +117,19 @@ def download_source(folder: Path) -> Path:
 
 
 def read_sentences(source: Path) -> list[Row]:
-    """Read (sentence, label) pairs from the archive in the archive; nothing is unpacked to disk."""
+    """Read (sentence, label) pairs of movie reviews; see read_ratings."""
+    rows = read_ratings(source, "movieReviewSnippets")
+    if len(rows) != SENTENCES:
+        sys.exit(f"error: {SENTENCES:,} rated sentences expected in {source}, {len(rows):,} found")
+    return rows
+
+
+def read_ratings(source: Path, name: str) -> list[Row]:
+    """Read (sentence, label) pairs of one file in the archive in the archive; nothing is unpacked to disk."""
     packed = source.read_bytes()
     if hashlib.sha256(packed).hexdigest() != SOURCE_SHA256:
         sys.exit(f"error: {source} is not the source distribution of {SOURCE} (its SHA-256 differs)")
-    text = read_member(read_member(packed, INNER_TAR), RATINGS).decode("utf-8")
+    text = read_member(read_member(packed, INNER_TAR), RATINGS.format(name)).decode("utf-8")
     rows = []
     for line in text.split("\n"):
         if not line.strip():
@@ -129,8 +137,6 @@ def read_sentences(source: Path) -> list[Row]:
         _, rating, sentence = line.rstrip("\r").split("\t")
         if abs(float(rating)) >= MIN_RATING:
             rows.append((sentence.strip(), int(float(rating) > 0)))
-    if len(rows) != SENTENCES:
-        sys.exit(f"error: {SENTENCES:,} rated sentences expected in {source}, {len(rows):,} found")
     return rows
 
 

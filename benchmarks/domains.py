@@ -72,15 +72,17 @@ class Domains(Task):
                 part = [row for row in rows if row[-1] == domain]
                 write_csv(folder / f"{split}-{domain}.csv", [[*self.text, LABEL, "domain"], *part])
 
-    def config_of(self, domain: str) -> Path:
-        """A config file of one domain, or of all."""
+    def file_of(self, domain: str) -> Path:
+        """Config file of one domain, or of all."""
+        return self.config_file.with_stem(f"{self.name}-{domain}")
+
+    def write_config(self, domain: str) -> None:
+        """Write it."""
         config = self.config()
         if domain != ALL:
             files = {split: str(self.data(split).with_stem(f"{split}-{domain}")) for split in SPLITS}
             config["dataset"]["data_files"] = files
-        file = self.work / "configs" / f"{self.name}-{domain}.yaml"
-        write_text(file, yaml.safe_dump(config, sort_keys=False))
-        return file
+        write_text(self.file_of(domain), yaml.safe_dump(config, sort_keys=False))
 
     def places(self, domain: str) -> list[int]:
         """Rows of a domain in the test split."""
@@ -108,7 +110,7 @@ def _cell(task: Domains, domain: str, objective: str, seed: int, epochs: int, ra
     return Cell(
         f"{domain}/{objective}/{seed}",
         said,
-        partial(measure.judged, task.work / "configs" / f"domains-{domain}.yaml", settings),
+        partial(measure.judged, task.file_of(domain), settings),
     )
 
 
@@ -180,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(error, file=sys.stderr)
             return 1
         for domain in (ALL, *DOMAINS):
-            task.config_of(domain)
+            task.write_config(domain)
         failed = store.run(cells, lambda: Source(machine=machine(), versions=versions()))
     kept = store.records()
     print(f"\n{markdown(task, [kept[cell.name] for cell in cells if cell.name in kept])}")

@@ -23,6 +23,8 @@ EXAMPLE = "example"
 """Name in a batch of (batch,) the place of each example among all that are trained on, the same in every epoch."""
 DOMAIN = "domain"
 """Name in a batch of (batch,) the number of each example's domain, from 0 in the order of their names."""
+PROGRESS = "progress"
+"""Name in a batch of () the share of the stage's optimizer steps that are done, in [0, 1)."""
 
 
 class Objective(ABC):
@@ -50,6 +52,7 @@ class Objective(ABC):
         reads_examples: Whether batches hold EXAMPLE.
         reads_domains: Whether batches hold DOMAIN, and are made of equal shares of all domains; the config names their
             column in `dataset.domain`, and examples have the column DOMAIN.
+        reads_progress: Whether batches hold PROGRESS.
         own: Its settings.
         network: What `make_network` made for the stage that trains.
 
@@ -66,6 +69,7 @@ class Objective(ABC):
     needs_attentions: ClassVar[bool] = False
     reads_examples: ClassVar[bool] = False
     reads_domains: ClassVar[bool] = False
+    reads_progress: ClassVar[bool] = False
     reads_labels: bool = True
     own: Any = None
     network: Any = None
@@ -157,5 +161,5 @@ class Objective(ABC):
     def needs_our_loop(cls) -> bool:
         """Whether it takes more than a loss of outputs and labels, which is all that a host's own training offers."""
         learns = cls.make_network is not Objective.make_network
-        reads = cls.needs_attentions or cls.reads_examples or cls.reads_domains
+        reads = cls.needs_attentions or cls.reads_examples or cls.reads_domains or cls.reads_progress
         return learns or reads or cls.needs_second_derivatives or bool(cls.observes)

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from minidisc_plugin.contracts.objective import Objective
+from minidisc_plugin.contracts.objective import PROGRESS, Objective
 from minidisc_plugin.contracts.values import Positive, Settings
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.processes import mean_over_processes
@@ -32,6 +32,7 @@ class AdKdSettings(Settings):
         0.8, ge=0, le=1, description="Weight of the soft targets against that of the labels (`alpha`)."
     )
     temperature: Positive = Field(2.0, description="Temperature of the logits on both sides.")
+    annealed: bool = Field(False, description="Let the temperature go evenly to 1 while a stage trains.")
     attribution_weight: float = Field(1.0, ge=0, description="Weight of the attributions' squared error.")
     top_k: int = Field(
         768, ge=1, description="Dimensions of a teacher's token that count, those with the largest attributions."
@@ -55,11 +56,14 @@ class AdKd(Objective):
     needs_hidden_states = True
     needs_second_derivatives = True
     observes = (ATTRIBUTIONS,)
+    reads_progress = True
     own: AdKdSettings
 
     def __init__(self, settings: DistillationConfig, *, regression: bool) -> None:
         super().__init__(settings, regression=regression)
         refuse_shared(settings)
+        if regression and self.own.annealed:
+            raise ConfigError("distillation.ad_kd.annealed: true: a regression has no temperature; leave it out")
         if regression and self.own.views:
             raise ConfigError("distillation.ad_kd.views: true: a regression has one view; leave it out")
 
@@ -90,7 +94,10 @@ class AdKd(Objective):
         if self.regression:
             loss = loss + own.teacher_weight * mean_of_terms((student.logits - teacher.logits).pow(2))
         else:
-            loss = loss + own.teacher_weight * soft_cross_entropy(student.logits, teacher.logits, own.temperature)
+            temperature = own.temperature
+            if own.annealed:
+                temperature += (1 - temperature) * float(batch[PROGRESS])
+            loss = loss + own.teacher_weight * soft_cross_entropy(student.logits, teacher.logits, temperature)
         if own.attribution_weight:
             theirs = batch[ATTRIBUTIONS].float()
             mine = self._attributions(student, batch, top_k=None, differentiable=torch.is_grad_enabled())

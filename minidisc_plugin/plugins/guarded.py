@@ -19,7 +19,7 @@ from minidisc_plugin.foundation.errors import PluginError, PluginFailedError
 from minidisc_plugin.foundation.printable import shown
 from minidisc_plugin.plugins.deferred import put_off
 from minidisc_plugin.plugins.given import Given, tensors_of
-from minidisc_plugin.plugins.kinds import Registered
+from minidisc_plugin.plugins.kinds import READS, Registered
 from minidisc_plugin.plugins.untouched import Untouched
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class GuardedObjective(Objective):
             self.reads_labels = bool(objective.reads_labels)
         with registered.calling("observes"):
             self.observes = tuple(objective.observes)  # type: ignore[misc]
-        for name in ("needs_second_derivatives", "needs_attentions", "reads_examples", "reads_domains"):
+        for name in ("needs_second_derivatives", "needs_attentions", *READS):
             with registered.calling(name):
                 setattr(self, name, bool(getattr(objective, name)))
 

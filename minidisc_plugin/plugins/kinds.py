@@ -143,11 +143,12 @@ def _places(layout: Any) -> dict[str, Any]:
     return {name: [vars(place) for place in getattr(layout, name)] for name in ("heads", "neurons")}
 
 
-_READS = ("reads_examples", "reads_domains")
+# What an objective may read of a batch beside what every one does.
+READS = ("reads_examples", "reads_domains", "reads_progress")
 
 
 def _objective_faults(item: type[Objective]) -> Iterator[str]:
-    for name in ("needs_hidden_states", "needs_second_derivatives", "needs_attentions", *_READS):
+    for name in ("needs_hidden_states", "needs_second_derivatives", "needs_attentions", *READS):
         needs: Any = getattr(item, name)
         if not isinstance(needs, bool):
             yield f"{name} is {shown(needs)}, and has to be True or False"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from minidisc_plugin.contracts.objective import DOMAIN, EXAMPLE, PROGRESS
 from minidisc_plugin.training.compiling import Wanted, passes_of
 from minidisc_plugin.training.dependable import DependableTraining
 from minidisc_plugin.training.domain_batches import domains_of
@@ -125,14 +126,23 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         """What the objective is given: both outputs, and the batch with what it asks for beside them."""
         batch = {name: value for name, value in inputs.items() if name != ROW}
         terms, target, found = self.task.compared(student, teacher, batch)
-        domains = None if self.domains is None else torch.as_tensor(self.domains)
-        asked = asked_beside(self.objective, found, teacher, inputs.get(ROW), domains)
+        asked = asked_beside(self.objective, found, teacher, self._known(inputs.get(ROW)))
         if self.beside is not None:
             assistant = self._said_by(self.beside, self.beside_cache, inputs)
             _, nearer, _ = self.task.compared(teacher, assistant, batch)
             mask = asked.get("logits_mask")
             target = mean_of_guides(target, nearer, regression=self.objective.regression, mask=mask)
         return terms, target, asked
+
+    def _known(self, rows: Tensor | None) -> dict[str, Tensor]:
+        """What an objective may read of the examples in these rows, and of the stage."""
+        done = self.state.global_step / max(self.state.max_steps, 1)
+        known = {PROGRESS: torch.tensor(done, device=self.args.device)}
+        if rows is not None:
+            known[EXAMPLE] = rows
+            if self.domains is not None:
+                known[DOMAIN] = torch.as_tensor(self.domains, device=rows.device)[rows]
+        return known
 
     def teacher_outputs(self, inputs: dict[str, Tensor]) -> Any:
         """The frozen teacher's outputs for a batch."""

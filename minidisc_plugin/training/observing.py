@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from minidisc_plugin.contracts.objective import DOMAIN, EXAMPLE
+from minidisc_plugin.contracts.objective import DOMAIN, EXAMPLE, PROGRESS
 from minidisc_plugin.foundation.digests import digest_of_dataset
 
 if TYPE_CHECKING:
@@ -84,11 +84,7 @@ def observed(
 
 
 def asked_beside(
-    objective: Objective,
-    batch: Mapping[str, Tensor],
-    teacher: Any,
-    examples: Tensor | None,
-    domains: Tensor | None = None,
+    objective: Objective, batch: Mapping[str, Tensor], teacher: Any, known: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """A batch with what the objective asks for beside it.
 
@@ -96,15 +92,11 @@ def asked_beside(
         objective: Asks.
         batch: As the task gives it.
         teacher: The teacher's output, as `observed` or a cache gives it where something is observed.
-        examples: (batch,) places of the examples, where the objective reads them or their domains.
-        domains: (examples,) the domain of each that is trained on.
+        known: What it may read by name: EXAMPLE, DOMAIN and PROGRESS.
     """
-    found = {**batch, **{name: getattr(teacher, name) for name in objective.observes}}
-    if objective.reads_examples and examples is not None:
-        found[EXAMPLE] = examples
-    if objective.reads_domains and examples is not None and domains is not None:
-        found[DOMAIN] = domains.to(examples.device)[examples]
-    return found
+    reads = {EXAMPLE: objective.reads_examples, DOMAIN: objective.reads_domains, PROGRESS: objective.reads_progress}
+    found = {name: value for name, value in known.items() if reads[name]}
+    return {**batch, **{name: getattr(teacher, name) for name in objective.observes}, **found}
 
 
 @dataclass(frozen=True)

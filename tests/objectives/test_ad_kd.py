@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from minidisc_plugin.contracts.distillation import DistillationConfig
+from minidisc_plugin.contracts.objective import PROGRESS
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.objectives import AdKd
 from minidisc_plugin.training.observing import observed, plain_attention
@@ -93,6 +94,17 @@ def test_the_loss(top_k: int) -> None:
     wanted = 0.3 * cross_entropy(student().logits, LABELS) + 2 * error / count
     wanted += 0.7 * soft_entropy(student().logits, teacher().logits, 3.0)
     assert found.item() == pytest.approx(wanted, rel=1e-5)  # attributions are in single precision
+
+
+def test_a_temperature_that_is_annealed() -> None:
+    student, teacher = Reader(0), Reader(1)
+    objective = make_ad_kd(teacher_weight=1.0, temperature=5.0, attribution_weight=0.0, annealed=True)
+    for progress, temperature in ((0.0, 5.0), (0.25, 4.0), (0.75, 2.0)):
+        batch = {**asked(objective, teacher), PROGRESS: torch.tensor(progress)}
+        wanted = soft_entropy(student().logits, teacher().logits, temperature)
+        assert objective(student(), teacher(), batch).item() == pytest.approx(wanted)
+    with pytest.raises(ConfigError, match=r"^distillation.ad_kd.annealed: true: a regression has no temperature"):
+        make_ad_kd(regression=True, annealed=True)
 
 
 def test_the_loss_of_several_views() -> None:

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from minidisc_plugin import CompressionConfig, compress
 from minidisc_plugin.contracts.distillation import DistillationConfig
+from minidisc_plugin.contracts.objective import PROGRESS
 from minidisc_plugin.foundation.errors import ConfigError
-from minidisc_plugin.objectives import Ted
+from minidisc_plugin.objectives import AdKd, Ted
 from minidisc_plugin.run.config.file import read_config
 from minidisc_plugin.run.preparation import prepare
 from minidisc_plugin.run.shipped import minidisc_register_objectives
@@ -113,6 +114,24 @@ def test_checkpoints_hold_it(run_files: Path, tmp_path: Path, monkeypatch: pytes
         same = torch.equal(stage[name], lesson[name.replace(NAME, "network")])
         assert same is not name.startswith(f"{NAME}.student.filters"), name
     assert len(rates[0]) == len(lesson)
+
+
+def test_an_objective_knows_how_far_a_stage_is(
+    run_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+    called = AdKd.__call__
+
+    def noting(self: AdKd, student: Any, teacher: Any, batch: Any) -> Tensor:
+        seen.append(float(batch[PROGRESS]))
+        return called(self, student, teacher, batch)
+
+    monkeypatch.setattr(AdKd, "__call__", noting)
+    training = {"num_train_epochs": 2, "gradient_accumulation_steps": 3}
+    own = {"ad_kd": {"annealed": True}}
+    compress(make_run(run_files, tmp_path / "out", "ad_kd", scheduler="direct", training=training, distillation=own))
+    steps = seen[-18:]  # nine batches an epoch
+    assert steps == pytest.approx([step / 6 for step in range(6) for _ in range(3)])
 
 
 def test_models_stay_as_they_are_before_a_stage(

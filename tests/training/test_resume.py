@@ -63,7 +63,9 @@ SETTINGS = {
     "ted": Setting(STEPS, objective={"objective": "ted"}),
     "ted, patience": Setting({"num_train_epochs": 6}, patience=2, objective={"objective": "ted"}, **DIRECT),
     "codir": Setting(STEPS, objective={"objective": "codir", "codir": {"negatives": 5}}),
-    "ad_kd": Setting(STEPS, objective={"objective": "ad_kd"}, engine={"teacher_cache": True}),
+    "ad_kd": Setting(
+        STEPS, objective={"objective": "ad_kd", "ad_kd": {"annealed": True}}, engine={"teacher_cache": True}
+    ),
     "hrkd": Setting(STEPS, objective={"objective": "hrkd"}),
     "further examples": Setting(STEPS, further=True, engine=DROPOUT),
     "further examples in a teacher's cache": Setting(STEPS, further=True, engine={"teacher_cache": True}),

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minidisc_plugin.contracts.objective import DOMAIN, EXAMPLE, PROGRESS
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.model_files.explain import one_line
 from minidisc_plugin.foundation.model_files.quiet import quiet
@@ -115,8 +116,11 @@ def try_objective(prepared: Prepared) -> None:
             with torch.no_grad():
                 output = teacher(**given) if differentiates else student
     student, target, found = task.compared(student, output, batch)
-    domains = torch.tensor(domains_of(prepared.splits.pool.examples)) if objective.reads_domains else None
-    asked = asked_beside(objective, found, output, torch.arange(len(rows), device=teacher.device), domains)
+    known = {EXAMPLE: torch.arange(len(rows)), PROGRESS: torch.tensor(0.0)}
+    if objective.reads_domains:
+        known[DOMAIN] = torch.tensor(domains_of(prepared.splits.pool.examples)[: len(rows)])
+    known = {name: value.to(teacher.device) for name, value in known.items()}
+    asked = asked_beside(objective, found, output, known)
     if config.distillation.guide == "both":
         mask = asked.get("logits_mask")
         target = mean_of_guides(target, target, regression=objective.regression, mask=mask)

@@ -62,7 +62,9 @@ def test_a_student_learns_of_all_domains(scheduler: str, domain_files: Path, tmp
     ("training", "others"),
     [
         ({"gradient_accumulation_steps": 2, "gradient_checkpointing": True}, {}),
-        ({"bf16": True}, {"distillation": {"guide": "both"}, "scheduler": "minidisc"}),
+        pytest.param(
+            {"bf16": True}, {"distillation": {"guide": "both"}, "scheduler": "minidisc"}, marks=pytest.mark.slow
+        ),
         pytest.param({}, {"engine": {"weights": "bfloat16", "dropout": True}}, marks=pytest.mark.slow),
         pytest.param({}, {"distillation": {"augment": 1}}, marks=pytest.mark.slow),
     ],
@@ -89,6 +91,7 @@ def test_further_texts_have_domains_too(domain_files: Path, tmp_path: Path) -> N
         prepare(make_run(domain_files, tmp_path / "out", dataset=data), tmp_path / "checkpoints")
 
 
+@pytest.mark.slow
 def test_several_labels(domain_files: Path, tmp_path: Path) -> None:
     model = make_bert(labels=3, problem_type="multi_label_classification")
     make_tokenizer(tmp_path)

@@ -242,7 +242,7 @@ class Stages:
         from minidisc_plugin.training.dropout import without_dropout
         from minidisc_plugin.training.sharding import is_sharded
 
-        folder, needed = Path(str(self.args.output_dir)) / stage.name, weight_bytes(stage.model)
+        folder = Path(str(self.args.output_dir)) / stage.name
         cache = beside = None
         if stage.reads_cache:
             cache = self._outputs.cache(stage.teacher, stage.name, checkpoint is not None)
@@ -251,7 +251,8 @@ class Stages:
         with nullcontext() if self.training.engine.dropout else without_dropout(stage.model):
             trainer = self.trainer(stage, cache, checkpoint, beside)
             try:
-                with storage_errors(folder, checkpoint_bytes(self.args, needed), during_run=True):
+                # With what the objective learns beside it.
+                with storage_errors(folder, checkpoint_bytes(self.args, weight_bytes(stage.model)), during_run=True):
                     trainer.train(resume_from_checkpoint=str(checkpoint.folder) if checkpoint else None)
             finally:
                 detach(stage.model)

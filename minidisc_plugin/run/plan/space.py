@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from minidisc_plugin.foundation.disks import existing, free_bytes, in_bytes, shown
 from minidisc_plugin.integrations.schemes import WAYS
+from minidisc_plugin.run.objective_choice import objective_of
 from minidisc_plugin.run.plan.stage_costs import is_left_to_inc
 from minidisc_plugin.run.plan.stages import planned_stages
 from minidisc_plugin.training.device_memory import checkpoint_bytes
@@ -68,10 +69,11 @@ def estimate(prepared: Prepared, bench: Workbench) -> Space:
     assistants = min(len(scales), wanted if isinstance(wanted, int) else 1)
     chosen = assistants * _parameters(prepared, max(scales, default=0.0))
     exported, scratch = _exports(prepared, student)
+    learned, before = _learned_beside(prepared)
     cached = {scale for stage in stages if not is_left_to_inc(prepared, stage) for scale in stage.followed}
     return Space(
-        checkpoints=kept * checkpoint_bytes(args, max(largest, default=0) * size),
-        stages=sum(largest) * size,
+        checkpoints=kept * checkpoint_bytes(args, max(largest, default=0) * size + learned),
+        stages=sum(largest) * size + (learned * len(stages) if before else 0),
         models=(student + chosen) * size + exported,
         scratch=scratch,
         cache=_cache_bytes(bench, len(cached)),
@@ -110,6 +112,18 @@ def _parameters(prepared: Prepared, scale: float) -> int:
 
     in_all = sum(int(parameter.numel()) for parameter in prepared.teacher.parameters())
     return round(in_all - (1 - scale) * encoder_parameters(prepared.teacher, prepared.family))
+
+
+def _learned_beside(prepared: Prepared) -> tuple[int, bool]:
+    """Bytes of what the objective learns beside a student, and whether a stage before keeps its weights."""
+    from minidisc_plugin.training.own_network import equipped
+
+    objective, teacher = objective_of(prepared), prepared.teacher
+    network = equipped(objective, teacher, teacher, prepared.splits.pool.examples, prepared.config.seed).network
+    if network is None:
+        return 0, False
+    tensors = [*network.parameters(), *network.buffers()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors), objective.epochs_before > 0
 
 
 def _kept_checkpoints(args: TrainingArguments, examples: int) -> int:

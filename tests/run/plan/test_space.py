@@ -56,8 +56,12 @@ def watched(folder: Path) -> Iterator[list[int]]:
         thread.join()
 
 
-def test_a_run_takes_about_what_was_estimated(run_files: Path, tmp_path: Path) -> None:
-    training, changes = {"num_train_epochs": 3}, {"trainer": "transformers"}
+@pytest.mark.parametrize("objective", ["minidisc", "hrkd", pytest.param("ted", marks=pytest.mark.slow)])
+def test_a_run_takes_about_what_was_estimated(objective: str, run_files: Path, tmp_path: Path) -> None:
+    training = {"num_train_epochs": 3}
+    changes: dict[str, Any] = {"trainer": "transformers", "distillation": {"objective": objective}}
+    if objective == "hrkd":
+        changes["dataset"] = {**make_config(run_files)["dataset"], "domain": "label"}
     prepared = prepared_run(run_files, tmp_path / "estimate", training, **changes)
     space = estimate(prepared, workbench_of(prepared))
     config = make_config(run_files, output_dir=str(tmp_path / "out"), **changes)

@@ -88,7 +88,9 @@ class Hrkd(Objective):
         own, groups = self.own, _Groups(batch[DOMAIN], self.network.domains)
         loss = own.logits_weight * self._logits(student.logits, teacher.logits, groups).mean()
         if own.hidden_weight:
-            loss = loss + own.hidden_weight * self._layers(student, teacher, batch["attention_mask"], groups)
+            mask = batch.get("attention_mask")
+            mask = torch.ones_like(student.hidden_states[0][..., 0]) if mask is None else mask
+            loss = loss + own.hidden_weight * self._layers(student, teacher, mask, groups)
         return loss
 
     def _logits(self, mine: Tensor, theirs: Tensor, groups: _Groups) -> Tensor:

@@ -70,6 +70,7 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         self.tokens_per_batch = tokens_per_batch
         self.drawn = drawn
         self.domains = domains_of(self.train_dataset) if objective.reads_domains else None
+        self._domains = None if self.domains is None else torch.tensor(self.domains, device=self.args.device)
         by_place = objective.reads_examples or objective.reads_domains
         if cache is not None or beside_cache is not None or by_place:
             self.train_dataset = self.train_dataset.add_column(ROW, list(range(len(self.train_dataset))))
@@ -140,8 +141,8 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         known = {PROGRESS: torch.tensor(done, device=self.args.device)}
         if rows is not None:
             known[EXAMPLE] = rows
-            if self.domains is not None:
-                known[DOMAIN] = torch.as_tensor(self.domains, device=rows.device)[rows]
+            if self._domains is not None:
+                known[DOMAIN] = self._domains[rows]
         return known
 
     def teacher_outputs(self, inputs: dict[str, Tensor]) -> Any:

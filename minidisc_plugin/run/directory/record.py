@@ -46,6 +46,7 @@ _LATER_KEYS = {
     "scheduler_config.include_teacher": False,
     "distillation.augment": 0,
     "distillation.augment_share": 0.1,
+    "distillation.ad_kd.annealed": False,
 }
 # Keys that earlier releases did not record, whatever they were: compared where both records tell them.
 _UNTOLD_KEYS = ("engine.teacher_cache_gib",)

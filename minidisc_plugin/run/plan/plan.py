@@ -85,7 +85,6 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
     """
     from minidisc_plugin.run.measuring.batch import typical_batch
     from minidisc_plugin.run.workbench import workbench_of
-    from minidisc_plugin.training.teacher_store import reads_cache
 
     with storage_errors(hugging_face_home()), tempfile.TemporaryDirectory() as scratch:
         prepared = prepare(config, Path(scratch))
@@ -102,9 +101,7 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
     calibration = _calibration(prepared, nested) if calibrated else None
     serving = _serving(prepared, nested, batch) if calibrated else {}
     splits = prepared.splits
-    cached = reads_cache(
-        prepared.config.engine.teacher_cache, prepared.args, len(splits.train), len(splits.pool.examples)
-    )
+    cached = space.cache > 0
     return Plan(
         scheduler=prepared.config.scheduler,
         candidates=candidates,

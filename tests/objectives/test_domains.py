@@ -91,6 +91,20 @@ def test_further_texts_have_domains_too(domain_files: Path, tmp_path: Path) -> N
         prepare(make_run(domain_files, tmp_path / "out", dataset=data), tmp_path / "checkpoints")
 
 
+def test_other_domains_are_other_data(domain_files: Path, tmp_path: Path) -> None:
+    with (domain_files / "train.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    files = {name: str(domain_files / f"{name}.csv") for name in ("validation", "test")}
+    data = {"data_files": {"train": str(tmp_path / "train.csv"), **files}}
+    write_csv(tmp_path / "train.csv", rows)
+    config = make_run(domain_files, tmp_path / "out", scheduler="direct", dataset=data)
+    compress(config)
+    assert compress(config, resume=True).results.row("student") is not None
+    write_csv(tmp_path / "train.csv", [{**row, "kind": row["kind"][::-1]} for row in rows[:9]] + rows[9:])
+    with pytest.raises(MinidiscError, match="dataset"):
+        compress(config, resume=True)
+
+
 @pytest.mark.slow
 def test_several_labels(domain_files: Path, tmp_path: Path) -> None:
     model = make_bert(labels=3, problem_type="multi_label_classification")

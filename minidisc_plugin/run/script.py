@@ -24,6 +24,7 @@ from minidisc_plugin.schedulers.means import Data, Score, Training
 from minidisc_plugin.schedulers.workbench import Workbench
 from minidisc_plugin.selection import MetricRange
 from minidisc_plugin.tasks.registry import task_of_model
+from minidisc_plugin.training.domain_batches import domains_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -78,6 +79,8 @@ def workbench(
             f"distillation.augment: {objective.settings.augment}: a script's texts are tokenised already, and not "
             "altered here; set it to 0"
         )
+    if objective is not None and objective.reads_domains:
+        domains_of(train_dataset)
     if selection_dataset is None:
         train_dataset, selection_dataset = carve(train_dataset, selection_size, args.seed)
     task = task_of_model(teacher)

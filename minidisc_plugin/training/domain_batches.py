@@ -15,14 +15,15 @@ def domains_of(examples: Any) -> list[int]:
     """The domain of each example.
 
     Raises:
-        DataError: examples have none.
+        DataError: examples have none, or not by number.
     """
-    if DOMAIN not in getattr(examples, "column_names", ()):
+    found = list(examples[DOMAIN]) if DOMAIN in getattr(examples, "column_names", ()) else []
+    if not found or not all(isinstance(number, int) and number >= 0 for number in found):
         raise DataError(
-            f"the objective weighs domains, and the examples have no column {DOMAIN!r}; add the number of each one's "
-            "domain, from 0"
+            f"the objective weighs domains, and no column {DOMAIN!r} of the examples has the number of each one's, "
+            "from 0; add it"
         )
-    return list(examples[DOMAIN])
+    return found
 
 
 def domain_batches(

@@ -6,14 +6,15 @@ import inspect
 from typing import Any
 
 import pytest
+from datasets import Dataset
 
 import minidisc_plugin
 from minidisc_plugin import MiniDisc, NestedModel
 from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.scheduler import ScriptInputs
-from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.foundation.errors import ConfigError, DataError
 from minidisc_plugin.nested import model
-from minidisc_plugin.objectives import MiniDiscObjective
+from minidisc_plugin.objectives import Hrkd, MiniDiscObjective
 from minidisc_plugin.plugins import families
 from minidisc_plugin.run.script import workbench
 from tests.builders.tiny import make_bert
@@ -43,6 +44,14 @@ def test_texts_of_a_script_are_not_altered() -> None:
     objective = MiniDiscObjective(DistillationConfig(augment=2), regression=False)
     with pytest.raises(ConfigError, match=r"^distillation\.augment: 2: a script's texts are tokenised already"):
         MiniDisc(target_sparsity=0.9).schedule(None, **WHOLE, objective=objective)
+
+
+@pytest.mark.parametrize("examples", [{"labels": [0, 1]}, {"domain": ["a", "b"]}, {"domain": [0, -1]}])
+def test_domains_of_a_script_are_numbers(examples: dict[str, list[Any]]) -> None:
+    settings = DistillationConfig.model_validate({"objective": "hrkd"})
+    inputs = {**WHOLE, "train_dataset": Dataset.from_dict(examples), "objective": Hrkd(settings, regression=False)}
+    with pytest.raises(DataError, match=r"no column 'domain' of the examples has the number of each one's, from 0"):
+        MiniDisc(target_sparsity=0.9).schedule(None, **inputs)
 
 
 def test_networks_of_a_run_are_nested_models() -> None:

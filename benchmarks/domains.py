@@ -6,7 +6,6 @@ import argparse
 import csv
 import random
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,11 +16,11 @@ import numpy as np
 import yaml
 
 from benchmarks import measure
-from benchmarks.cells import Cell, Failed, Record, Source, Store
+from benchmarks.cells import Cell, Failed, Record, Source, Store, matches
 from benchmarks.machine import machine, versions
 from benchmarks.paired import Outcomes, difference
 from benchmarks.speed import set_environment
-from benchmarks.tasks import LABEL, SPLITS, Task, demo, write_csv
+from benchmarks.tasks import LABEL, SPLITS, Task, demo, from_archive, write_csv
 from minidisc_plugin.foundation.atomic import write_text
 
 EPILOG = """
@@ -55,16 +54,16 @@ class Domains(Task):
 
     def fill(self, folder: Path) -> None:
         """See Task."""
-        preparation, splits = demo(), {split: list[list[Any]]() for split in SPLITS}
-        each = self.examples // len(DOMAINS)
-        with tempfile.TemporaryDirectory() as scratch:
-            archive = self.archive or preparation.download_source(Path(scratch))
-            for domain, name in DOMAINS.items():
-                rows = [[*row, domain] for row in preparation.read_ratings(archive, name)]
-                random.Random(0).shuffle(rows)
-                splits["test"] += rows[:TESTED]
-                splits["validation"] += rows[TESTED : TESTED + VALIDATED]
-                splits["train"] += rows[TESTED + VALIDATED : TESTED + VALIDATED + each]
+        splits, each = {split: list[list[Any]]() for split in SPLITS}, self.examples // len(DOMAINS)
+        rated = from_archive(
+            self.archive, lambda archive: [demo().read_ratings(archive, name) for name in DOMAINS.values()]
+        )
+        for domain, found in zip(DOMAINS, rated, strict=True):
+            rows = [[*row, domain] for row in found]
+            random.Random(0).shuffle(rows)
+            splits["test"] += rows[:TESTED]
+            splits["validation"] += rows[TESTED : TESTED + VALIDATED]
+            splits["train"] += rows[TESTED + VALIDATED : TESTED + VALIDATED + each]
         for split, rows in splits.items():
             random.Random(1).shuffle(rows)
             write_csv(folder / f"{split}.csv", [[*self.text, LABEL, "domain"], *rows])
@@ -161,6 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--work", type=Path, default=Path("runs/domains"), help="everything goes here (runs/domains)")
     parser.add_argument("--report", action="store_true", help="measure nothing, print the table of what there is")
+    parser.add_argument("--only", nargs="+", metavar="PATTERN", default=["*"], help="cells to measure")
     parser.add_argument("--list", action="store_true", help="list the cells, and which are done")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the runs (0 1 2)")
     parser.add_argument("--epochs", type=int, default=6, help="of the student's stage (6)")
@@ -170,6 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     task, store = Domains(options.work, options.train, options.epochs, archive=options.archive), Store(options.work)
     cells = make_cells(task, options.seeds, options.epochs, options.rate)
+    cells = [cell for cell in cells if matches(cell.name, options.only)]
     failed: list[str] = []
     if options.list:
         store.show(cells)

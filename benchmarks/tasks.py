@@ -136,12 +136,7 @@ class Movies(Task):
 
     def fill(self, folder: Path) -> None:
         """See Task."""
-        preparation = demo()
-        try:
-            with tempfile.TemporaryDirectory() as scratch:
-                rows = preparation.read_sentences(self.archive or preparation.download_source(Path(scratch)))
-        except SystemExit as error:
-            raise Failed(f"{self.name}: {error.code}") from None
+        rows = from_archive(self.archive, lambda archive: demo().read_sentences(archive))
         random.Random(0).shuffle(rows)
         test, rest = rows[: self.tested], rows[self.tested :]
         splits = {"train": rest[self.validated :], "validation": rest[: self.validated], "test": test}
@@ -169,6 +164,19 @@ class Mrpc(Task):
         splits = {"train": train[: -len(test)], "validation": train[-len(test) :], "test": test}
         for split, rows in splits.items():
             write_csv(folder / f"{split}.csv", [[*self.text, LABEL], *rows])
+
+
+def from_archive(archive: Path | None, read: Callable[[Path], Any]) -> Any:
+    """What is read of the source distribution of vadersentiment, which is downloaded where it is not on disk.
+
+    Raises:
+        Failed: it is not to be had, or is another.
+    """
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            return read(archive or demo().download_source(Path(scratch)))
+    except SystemExit as error:
+        raise Failed(f"vadersentiment: {error.code}") from None
 
 
 def has_mrpc(glue: Path) -> bool:

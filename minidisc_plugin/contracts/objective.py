@@ -24,7 +24,7 @@ EXAMPLE = "example"
 DOMAIN = "domain"
 """Name in a batch of (batch,) the number of each example's domain, from 0 in the order of their names."""
 PROGRESS = "progress"
-"""Name in a batch of () the share of the stage's optimizer steps that are done, in [0, 1)."""
+"""Name in a batch of () the share of the stage's optimizer steps that are done, in [0, 1), on the CPU."""
 
 
 class Objective(ABC):

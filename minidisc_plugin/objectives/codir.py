@@ -14,7 +14,7 @@ from minidisc_plugin.contracts.objective import EXAMPLE, Objective
 from minidisc_plugin.contracts.values import Positive, Settings
 from minidisc_plugin.foundation.errors import ConfigError, DataError
 from minidisc_plugin.foundation.processes import gathered, mean_over_processes
-from minidisc_plugin.objectives.own import refuse_shared
+from minidisc_plugin.objectives.own import refuse_shared, refuse_two_stacks
 from minidisc_plugin.objectives.terms import compared_layers, divergence, label_loss, mean_of_terms, mean_of_tokens
 
 if TYPE_CHECKING:
@@ -80,11 +80,7 @@ class Codir(Objective):
         if not self.own.contrast_weight:
             return None
         config = teacher.config
-        if config.is_encoder_decoder:
-            raise ConfigError(
-                f"distillation.objective: 'codir' compares one stack of layers, and {config.model_type} has two; set "
-                "distillation.objective: minidisc"
-            )
+        refuse_two_stacks(self.name, "compares", config)
         labels = torch.as_tensor(examples["labels"])
         if labels.dim() != 1:
             raise ConfigError(

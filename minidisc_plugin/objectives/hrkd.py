@@ -15,7 +15,7 @@ from minidisc_plugin.contracts.values import Positive, Settings
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.processes import mean_over_processes
 from minidisc_plugin.objectives.domain_graph import DomainGraph
-from minidisc_plugin.objectives.own import refuse_shared
+from minidisc_plugin.objectives.own import refuse_shared, refuse_two_stacks
 from minidisc_plugin.objectives.terms import compared_layers
 
 if TYPE_CHECKING:
@@ -75,11 +75,7 @@ class Hrkd(Objective):
             ConfigError: the model has two stacks of layers.
         """
         config = teacher.config
-        if config.is_encoder_decoder:
-            raise ConfigError(
-                f"distillation.objective: 'hrkd' compares one stack of layers, and {config.model_type} has two; set "
-                "distillation.objective: minidisc"
-            )
+        refuse_two_stacks(self.name, "compares", config)
         layers, domains = len(self.compared_states(config.num_hidden_layers + 1)), max(examples[DOMAIN]) + 1
         return DomainGraph(layers, domains, config.hidden_size, self.own.heads, self.own.dropout)
 
@@ -108,23 +104,23 @@ class Hrkd(Objective):
         layers = self.compared_states(len(teacher.hidden_states))
         states = [student.hidden_states[layer].to(self.network.kind) for layer in layers]
         real = mask.to(self.network.kind)
-        counts, weights = real.sum(1), self._weights(states, real, groups)
-        total: Tensor = states[0].new_zeros(())
-        for place, (layer, fitted) in enumerate(zip(layers, self.network.fitted(states), strict=True)):
-            errors = (fitted.to(real.dtype) - teacher.hidden_states[layer]).pow(2).mean(-1)
-            differs = groups.mean((errors * real).sum(1), counts)
-            if layer:
-                found = _attention_errors(student.attentions[layer - 1], teacher.attentions[layer - 1], mask)
-                differs = differs + groups.mean(*found)
-            total = total + (weights[place] * differs).sum()
-        return total
+        pairs = zip(self.network.fitted(states), (teacher.hidden_states[layer] for layer in layers), strict=True)
+        errors = [((mine.to(real.dtype) - theirs).pow(2).mean(-1) * real).sum(1) for mine, theirs in pairs]
+        differs = groups.mean(torch.stack(errors, 1), real.sum(1))
+        # The first is of the embeddings, which attend to nothing.
+        looks = [
+            _attention_errors(student.attentions[layer - 1], teacher.attentions[layer - 1], mask)
+            for layer in layers[1:]
+        ]
+        found = groups.mean(*(torch.stack(part, 1) for part in zip(*looks, strict=True)))
+        return (self._weights(states, real, groups).T * (differs + functional.pad(found, (1, 0)))).sum()
 
     def _weights(self, states: Sequence[Tensor], real: Tensor, groups: _Groups) -> Tensor:
         """(layers, domains) how much each domain counts in each layer."""
         # A linear map of means is the mean of what it maps, and means without gradient are easily shared.
-        sums = [(state.detach() * real.unsqueeze(-1)).sum(1) for state in states]
-        means = [mean_over_processes(groups.mean(each, real.sum(1))) for each in sums]
-        weights: Tensor = self.network(torch.stack(means))
+        sums = torch.stack([(state.detach() * real.unsqueeze(-1)).sum(1) for state in states], 1)
+        means = mean_over_processes(groups.mean(sums, real.sum(1)))
+        weights: Tensor = self.network(means.transpose(0, 1))
         return weights
 
 
@@ -145,11 +141,13 @@ class _Groups:
 
         Args:
             sums: (batch, ...) of each text.
-            counts: (batch,) of how much.
+            counts: Of how much: (batch,), or as far as the dimensions of `sums` have counts of their own.
         """
-        total = sums.new_zeros(self._count, *sums.shape[1:]).index_add(0, self.domains, sums)
-        whole = mean_over_processes(counts.new_zeros(self._count).index_add(0, self.domains, counts))
-        return total / whole.clamp_min(torch.finfo(whole.dtype).tiny).view(-1, *(1,) * (sums.dim() - 1))
+        total, whole = (
+            part.new_zeros(self._count, *part.shape[1:]).index_add(0, self.domains, part) for part in (sums, counts)
+        )
+        whole = mean_over_processes(whole).clamp_min(torch.finfo(whole.dtype).tiny)
+        return total / whole.view(*whole.shape, *(1,) * (sums.dim() - whole.dim()))
 
 
 def _attention_errors(mine: Tensor, theirs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Keys of the section `distillation` that an objective with settings of its own does not read."""
+"""What objectives with settings of their own refuse alike: keys that they do not read, models of two stacks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.printable import shown
 
 if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
     from minidisc_plugin.contracts.distillation import DistillationConfig
 
 _OTHERS = ("temperature", "loss_types", "loss_weights")
@@ -27,3 +29,22 @@ def refuse_shared(settings: DistillationConfig) -> None:
                 f"distillation.{key}: {shown(value)} does nothing with distillation.objective: {name}; remove it, and "
                 f"see distillation.{name}"
             )
+
+
+def refuse_two_stacks(name: str, does: str, config: PretrainedConfig, remedy: str = "") -> None:
+    """Refuse an encoder-decoder model.
+
+    Args:
+        name: Of the objective.
+        does: What it does with a stack of layers.
+        config: The model's.
+        remedy: What may be set in place of another objective.
+
+    Raises:
+        ConfigError: the model is one.
+    """
+    if config.is_encoder_decoder:
+        raise ConfigError(
+            f"distillation.objective: {name!r} {does} one stack of layers, and {config.model_type} has two; set "
+            f"{remedy}distillation.objective: minidisc"
+        )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from minidisc_plugin.contracts.objective import Objective
 from minidisc_plugin.contracts.values import Positive, Settings
 from minidisc_plugin.foundation.errors import ConfigError
-from minidisc_plugin.objectives.own import refuse_shared
+from minidisc_plugin.objectives.own import refuse_shared, refuse_two_stacks
 from minidisc_plugin.objectives.terms import (
     compared_layers,
     divergence,
@@ -92,11 +92,7 @@ class Ted(Objective):
         """
         if not self.own.filters_weight:
             return None
-        if teacher.config.is_encoder_decoder:
-            raise ConfigError(
-                f"distillation.objective: 'ted' filters one stack of layers, and {teacher.config.model_type} has two; "
-                "set distillation.ted.filters_weight: 0, or distillation.objective: minidisc"
-            )
+        refuse_two_stacks(self.name, "filters", teacher.config, "distillation.ted.filters_weight: 0, or ")
         return _Network(self.own, teacher.config)
 
     def loss_before(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> Tensor:

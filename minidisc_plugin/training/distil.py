@@ -70,7 +70,6 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         self.tokens_per_batch = tokens_per_batch
         self.drawn = drawn
         self.domains = domains_of(self.train_dataset) if objective.reads_domains else None
-        self._domains = None if self.domains is None else torch.tensor(self.domains, device=self.args.device)
         by_place = objective.reads_examples or objective.reads_domains
         if cache is not None or beside_cache is not None or by_place:
             self.train_dataset = self.train_dataset.add_column(ROW, list(range(len(self.train_dataset))))
@@ -127,7 +126,12 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         """What the objective is given: both outputs, and the batch with what it asks for beside them."""
         batch = {name: value for name, value in inputs.items() if name != ROW}
         terms, target, found = self.task.compared(student, teacher, batch)
-        asked = asked_beside(self.objective, found, teacher, self._known(inputs.get(ROW)))
+        known = {
+            EXAMPLE: lambda: inputs[ROW],
+            DOMAIN: lambda: self._domains[inputs[ROW]],
+            PROGRESS: lambda: torch.tensor(self.state.global_step / max(self.state.max_steps, 1)),
+        }
+        asked = asked_beside(self.objective, found, teacher, known)
         if self.beside is not None:
             assistant = self._said_by(self.beside, self.beside_cache, inputs)
             _, nearer, _ = self.task.compared(teacher, assistant, batch)
@@ -135,15 +139,9 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
             target = mean_of_guides(target, nearer, regression=self.objective.regression, mask=mask)
         return terms, target, asked
 
-    def _known(self, rows: Tensor | None) -> dict[str, Tensor]:
-        """What an objective may read of the examples in these rows, and of the stage."""
-        done = self.state.global_step / max(self.state.max_steps, 1)
-        known = {PROGRESS: torch.tensor(done, device=self.args.device)}
-        if rows is not None:
-            known[EXAMPLE] = rows
-            if self._domains is not None:
-                known[DOMAIN] = self._domains[rows]
-        return known
+    @cached_property
+    def _domains(self) -> Tensor:
+        return torch.tensor(self.domains, device=self.args.device)
 
     def teacher_outputs(self, inputs: dict[str, Tensor]) -> Any:
         """The frozen teacher's outputs for a batch."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice, zip_longest
+from itertools import chain, islice
 from typing import Any
 
 from minidisc_plugin.contracts.objective import DOMAIN
@@ -57,10 +57,8 @@ def domain_batches(
                 drawn.sort(key=lengths.__getitem__, reverse=True)
             rest = iter(drawn)
             columns.append([list(islice(rest, share[kind])) for share in mine])
-        # One of each domain in turn, so that every process has some of each.
-        batches = [
-            [one for one in chain(*zip_longest(*parts)) if one is not None] for parts in zip(*columns, strict=True)
-        ]
+        # Domain after domain: processes take every n-th example, and so each takes of each that has n.
+        batches = [list(chain(*parts)) for parts in zip(*columns, strict=True)]
         chance.shuffle(batches)
         found += batches
     return found

@@ -84,7 +84,7 @@ def observed(
 
 
 def asked_beside(
-    objective: Objective, batch: Mapping[str, Tensor], teacher: Any, known: Mapping[str, Tensor]
+    objective: Objective, batch: Mapping[str, Tensor], teacher: Any, known: Mapping[str, Callable[[], Tensor]]
 ) -> dict[str, Tensor]:
     """A batch with what the objective asks for beside it.
 
@@ -92,10 +92,10 @@ def asked_beside(
         objective: Asks.
         batch: As the task gives it.
         teacher: The teacher's output, as `observed` or a cache gives it where something is observed.
-        known: What it may read by name: EXAMPLE, DOMAIN and PROGRESS.
+        known: What gives EXAMPLE, DOMAIN and PROGRESS to one that reads them.
     """
     reads = {EXAMPLE: objective.reads_examples, DOMAIN: objective.reads_domains, PROGRESS: objective.reads_progress}
-    found = {name: value for name, value in known.items() if reads[name]}
+    found = {name: give() for name, give in known.items() if reads[name]}
     return {**batch, **{name: getattr(teacher, name) for name in objective.observes}, **found}
 
 

@@ -203,7 +203,7 @@ def import_all(names: Sequence[str]) -> None:
 
 
 def _read_once() -> None:
-    """What is installed, fonts, and names of weights in older files: a quarter of a tiny run's time."""
+    """What is installed, fonts, and names of weights in older files: each run reads them from its start."""
     from matplotlib.figure import Figure
 
     from minidisc_plugin.integrations.requirements import diagnosis

@@ -224,13 +224,17 @@ def test_every_family_gives_its_attention_by_steps(case: str) -> None:
         assert torch.allclose(nested.extract(scale)(**names).logits, nested.model(**names).logits, atol=1e-5)
 
 
-def test_a_model_without_attention_weights_is_refused() -> None:
+@pytest.mark.parametrize(("fails", "why"), [(False, ""), (True, r" \(not by this kernel\)")])
+def test_a_model_without_attention_weights_is_refused(fails: bool, why: str) -> None:
     class Silent(BertForSequenceClassification):
         def forward(self, *args: Any, **kwargs: Any) -> Any:
+            if fails and kwargs["output_attentions"]:
+                raise RuntimeError("not by this kernel")
             found = super().forward(*args, **kwargs)
             found.attentions = None
             return found
 
     model, inputs = Silent(make_model("bert").config).eval(), make_inputs("bert")
-    with pytest.raises(ConfigError, match=r"^distillation.objective: 'hrkd' compares attention weights, and bert of"):
+    told = rf"^distillation.objective: 'hrkd' compares attention weights, and bert of .* gives none{why}; set"
+    with pytest.raises(ConfigError, match=told):
         check_attention(make_hrkd(), model, inputs)

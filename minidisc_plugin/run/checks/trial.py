@@ -22,6 +22,7 @@ from minidisc_plugin.run.objective_choice import check_lessons, objective_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from torch import Tensor
     from transformers import PreTrainedModel
 
     from minidisc_plugin.contracts.config import CompressionConfig
@@ -116,10 +117,12 @@ def try_objective(prepared: Prepared) -> None:
             with torch.no_grad():
                 output = teacher(**given) if differentiates else student
     student, target, found = task.compared(student, output, batch)
-    known = {EXAMPLE: torch.arange(len(rows)), PROGRESS: torch.tensor(0.0)}
-    if objective.reads_domains:
-        known[DOMAIN] = torch.tensor(domains_of(prepared.splits.pool.examples)[: len(rows)])
-    known = {name: value.to(teacher.device) for name, value in known.items()}
+    pool, device = prepared.splits.pool.examples, teacher.device
+    known: dict[str, Callable[[], Tensor]] = {
+        EXAMPLE: lambda: torch.arange(len(rows), device=device),
+        DOMAIN: lambda: torch.tensor(domains_of(pool)[: len(rows)], device=device),
+        PROGRESS: lambda: torch.tensor(0.0),
+    }
     asked = asked_beside(objective, found, output, known)
     if config.distillation.guide == "both":
         mask = asked.get("logits_mask")
@@ -136,21 +139,22 @@ def check_attention(objective: Objective, model: PreTrainedModel, given: Mapping
     """Refuse a model that gives no attention weights to an objective that compares them.
 
     Raises:
-        ConfigError: it gives none, or chose a fused kernel for good when it was made, as old classes do.
+        ConfigError: it gives none, or cannot be asked for them.
     """
     import torch
 
     from minidisc_plugin.training.observing import asking
 
+    why = ""
     with torch.no_grad(), asking(objective, model) as wanted:
         try:
             found = getattr(model(**given, **wanted), "attentions", None) or [None]
-        except (RuntimeError, TypeError, ValueError):  # of a mask for another kernel
-            found = [None]
+        except Exception as error:  # of any layer of the model, which computes without them
+            found, why = [None], f" ({one_line(error)})"
     if any(weights is None for weights in found):
         raise ConfigError(
             f"distillation.objective: {objective.name!r} compares attention weights, and {model.config.model_type} of "
-            "the installed transformers gives none; set distillation.objective: minidisc"
+            f"the installed transformers gives none{why}; set distillation.objective: minidisc"
         )
 
 

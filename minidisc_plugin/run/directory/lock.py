@@ -31,13 +31,15 @@ class RunLock:
         self.file = folder / LOCK_FILE
 
     def refuse_if_held(self) -> None:
-        """Refuse a directory that another process works in; writes nothing.
+        """Refuse a directory that another process works in; a lock that nobody holds goes.
 
         Raises:
             RunDirectoryError: names that process.
         """
         if self.file.exists():
-            self._take().release()
+            lock = self._take()  # which makes the file anew, where its holder ended just now
+            self._remove()
+            lock.release()
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -124,3 +124,27 @@ def test_a_disk_that_fails_for_an_instant_leaves_no_lock(tmp_path: Path, monkeyp
         monkeypatch.setattr(Path, "unlink", fails_once)
     assert failed == [tmp_path / ".lock"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_whose_holder_ends_while_another_looks_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, acquire = RunLock(tmp_path), FileLock.acquire
+    with lock.held():
+        pass
+    lock.file.write_text("of a holder that is about to end", encoding="utf-8")
+
+    def late(taken: FileLock, *args: Any, **kwargs: Any) -> Any:
+        lock.file.unlink(missing_ok=True)  # between the look and the taking
+        return acquire(taken, *args, **kwargs)
+
+    monkeypatch.setattr(FileLock, "acquire", late)
+    lock.refuse_if_held()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_a_killed_run_left_goes_when_another_looks(tmp_path: Path) -> None:
+    lock = RunLock(tmp_path)
+    lock.file.write_text("of a run that was killed", encoding="utf-8")
+    lock.refuse_if_held()
+    assert list(tmp_path.iterdir()) == []

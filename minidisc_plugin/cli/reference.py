@@ -6,7 +6,7 @@ import argparse
 import functools
 import inspect
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -143,10 +143,19 @@ def _settings(model: type[BaseModel], prefix: str = "", leave_out: str = "") -> 
 
 def _kind(field: FieldInfo) -> str:
     """The type of a field in words, with its range."""
-    limits = {name: getattr(part, name) for part in field.metadata for name in _LIMITS if hasattr(part, name)}
+    told = [*field.metadata, *_inside(field.annotation)]
+    limits = {name: getattr(part, name) for part in told for name in _LIMITS if hasattr(part, name)}
     signs = [f"{_LIMITS[name]} {limit:g}" for name, limit in limits.items()]
     kind = _words(field.annotation)
     return f"{kind}, {' and '.join(signs)}" if signs else kind
+
+
+def _inside(annotation: Any) -> Iterator[Any]:
+    """What is said of the one type that a key may have where it is given."""
+    given = [part for part in get_args(annotation) if part is not type(None)]
+    if get_origin(annotation) in (Union, types.UnionType) and len(given) == 1 and get_origin(given[0]) is Annotated:
+        for part in get_args(given[0])[1:]:
+            yield from part.metadata if isinstance(part, FieldInfo) else [part]
 
 
 def _words(annotation: Any) -> str:

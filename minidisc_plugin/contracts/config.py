@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from minidisc_plugin.contracts.amounts import Bytes, Parameters
 from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.values import (
@@ -37,11 +38,27 @@ class MetricConfig(Settings):
 
 
 class PruningConfig(Settings):
-    """Keys of INC's `WeightPruningConfig`."""
+    """How small the student is: one key, a sparsity as of INC's `WeightPruningConfig`, or a budget."""
 
-    target_sparsity: Sparsity = Field(
-        gt=0, lt=1, description="Share of heads and neurons that the student loses: 0.9 keeps a tenth."
+    target_sparsity: Sparsity | None = Field(
+        None, description="Share of heads and neurons that the student loses: 0.9 keeps a tenth."
     )
+    max_parameters: Parameters | None = Field(
+        None, description="Instead: the largest student of at most so many parameters, embeddings included: `10M`."
+    )
+    max_bytes: Bytes | None = Field(
+        None,
+        description="Instead: the largest student whose weight files take at most so many bytes: `20MB`, `20MiB`.",
+    )
+
+    @model_validator(mode="after")
+    def _one_goal(self) -> PruningConfig:
+        given = [name for name, value in self if value is not None]
+        if len(given) != 1:
+            found = " and ".join(given) + " are given" if given else "nothing is given"
+            keys = ", ".join(f"pruning.{name}" for name in PruningConfig.model_fields)
+            raise ValueError(f"{found}; give one of {keys}")
+        return self
 
 
 class EngineConfig(Settings):
@@ -217,9 +234,15 @@ class CompressionConfig(Settings):
         return data
 
     @property
+    def target_sparsity(self) -> float:
+        """Share of heads and neurons that the student loses; a budget is one once the teacher is known."""
+        assert self.pruning.target_sparsity is not None
+        return self.pruning.target_sparsity
+
+    @property
     def target_scale(self) -> float:
         """Share of heads and neurons that the student keeps."""
-        return round(1.0 - self.pruning.target_sparsity, 6)
+        return round(1.0 - self.target_sparsity, 6)
 
     @property
     def seed(self) -> int:

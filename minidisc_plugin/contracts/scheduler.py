@@ -120,7 +120,7 @@ class Scheduler(Settings, ABC):
     name: ClassVar[str]
 
     target_sparsity: Sparsity = Field(
-        gt=0, lt=1, description="Share of heads and neurons that the student loses; `pruning.target_sparsity`."
+        description="Share of heads and neurons that the student loses; `pruning.target_sparsity`."
     )
     allocation: Allocation = Field(
         "global",

@@ -166,7 +166,7 @@ PathText = Annotated[str, AfterValidator(check_path)]
 Options = Annotated[dict[str, Any], AfterValidator(check_options)]
 LocalFolder = Annotated[str, AfterValidator(check_local)]
 OutputPath = Annotated[str, AfterValidator(check_output)]
-Sparsity = Annotated[float, AfterValidator(check_sparsity)]
+Sparsity = Annotated[float, Field(gt=0, lt=1), AfterValidator(check_sparsity)]
 Distinct = AfterValidator(check_distinct)
 # YAML and JSON know lists only; what a tuple holds is read as strictly as everything else.
 FromList = Field(strict=False)

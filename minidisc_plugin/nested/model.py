@@ -101,6 +101,27 @@ class NestedModel(nn.Module):
         dropped = sum(units.dropped_parameters(count) for units, count in self._places(scale))
         return self._parameters_in_all - dropped, self._parameters_in_layers - dropped
 
+    def parameters_at_most(self, scale: float) -> int:
+        """Parameters that the slice at `scale` has at most, the whole model's, whichever units a ranking keeps.
+
+        In most families every unit of a kind has as many, and this is what `parameter_counts` says.
+        """
+        if self.allocation == "uniform":
+            return self.parameter_counts(scale)[0]
+        places = ((self._structure.heads, self.ranking.heads), (self._structure.neurons, self.ranking.neurons))
+        most: int = self._parameters_in_all
+        for kind, ranking in places:
+            if len({units.tie for units in kind}) > 1:  # a tie keeps a unit of its places at least, and all at once
+                kept = ranking.kept(scale) + sum(units.tie is not None for units in kind)
+            else:
+                kept = sum(ranking.counts(scale))
+            left = max(0, ranking.total - kept)
+            for units in sorted(kind, key=lambda units: units.parameters_of_one):
+                out = min(left, units.count)
+                most -= out * units.parameters_of_one
+                left -= out
+        return most
+
     def describe(self, scales: Iterable[float]) -> list[Candidate]:
         """Records of the slices at `scales`: sizes per layer and parameters, no metric."""
         candidates = []

@@ -28,8 +28,12 @@ class UnitRanking:
 
     def counts(self, scale: float) -> list[int]:
         """Units kept per layer at `scale` (in (0, 1]): the first `scale * total` of the global order, at least one."""
-        kept = max(1, int(scale * self.total + 0.5))
+        kept = self.kept(scale)
         return [int(torch.searchsorted(ranks, kept)) for ranks in self.ranks]
+
+    def kept(self, scale: float) -> int:
+        """Units kept in all at `scale`, where each comes and goes alone."""
+        return max(1, int(scale * self.total + 0.5))
 
     def trimmed(self, counts: Sequence[int]) -> UnitRanking:
         """The same ranking without the units beyond `counts`; scales still refer to the same total."""

@@ -82,7 +82,12 @@ class Units:
 
     def dropped_parameters(self, count: int) -> int:
         """Number of parameters that `count` units leave out."""
-        return sum(part.parameter.numel() // self.count * (self.count - count) for part in self.parts() if self.count)
+        return self.parameters_of_one * (self.count - count)
+
+    @property
+    def parameters_of_one(self) -> int:
+        """Number of parameters that a unit has; 0 where none is left."""
+        return sum(part.parameter.numel() // self.count for part in self.parts()) if self.count else 0
 
     @torch.no_grad()
     def reorder(self, order: Tensor) -> None:

@@ -14,7 +14,7 @@ from minidisc_plugin.contracts.run import Prepared
 from minidisc_plugin.contracts.task import Task
 from minidisc_plugin.foundation.bars import bars_on_terminals
 from minidisc_plugin.integrations.requirements.diagnosis import installed_versions
-from minidisc_plugin.run.resolving import Resolved, resolve
+from minidisc_plugin.run.resolving import Resolved, resolve, scheduler_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainingArguments
@@ -89,6 +89,7 @@ def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:
     from minidisc_plugin.nested.family import family_of
     from minidisc_plugin.nested.teacher import read_teacher
     from minidisc_plugin.plugins import families
+    from minidisc_plugin.run.budget import within_budget
     from minidisc_plugin.run.checks.examples import check_lengths
     from minidisc_plugin.run.checks.further import check_further
     from minidisc_plugin.run.checks.judged import check_judged
@@ -110,6 +111,9 @@ def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:
     if saved != type_of(teacher):
         logger.info("model: its weights are saved in %s, and trained in %s", saved, type_of(teacher))
     family = family_of(teacher.config, known)
+    if config.pruning.target_sparsity is None:
+        config = within_budget(config, teacher, family, saved, resolved.scheduler.allocation)
+        resolved = replace(resolved, config=config, scheduler=scheduler_of(config))
     task = variant(resolved.task, teacher.config)  # which may leave fewer trainers
     trainer = choose_trainer(config, task)
     tokenizer = load_tokenizer(config.tokenizer or config.model, teacher, config.trust_remote_code, task)

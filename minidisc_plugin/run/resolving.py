@@ -21,6 +21,8 @@ from minidisc_plugin.run.config.written import check_whole
 from minidisc_plugin.run.objective_choice import check_objective
 
 _MAIN_STEPS = ("schedule", "distil", "report")
+# No candidate's scale is out of place above it.
+_SPARSEST = 0.999998
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Resolved:
 
     Attributes:
         config: With what its protocol sets.
-        scheduler: With its settings.
+        scheduler: With its settings; of a budget, for the smallest student, until the teacher tells the right one.
         steps: Pipeline steps in order.
         task: What the teacher does, as far as the config tells.
     """
@@ -61,7 +63,7 @@ def resolve(config: CompressionConfig) -> Resolved:
     config = with_protocol(config)
     check_training(config.training)
     check_idle(config, DEFAULTS)
-    scheduler = make_scheduler(config.scheduler, config.scheduler_config, config.pruning.target_sparsity)
+    scheduler = scheduler_of(config)
     steps = _steps(config)
     check_objective(config)
     task = TASKS[config.task]()
@@ -69,6 +71,16 @@ def resolve(config: CompressionConfig) -> Resolved:
     for step in steps:
         step.check(config)
     return Resolved(config, scheduler, steps, task)
+
+
+def scheduler_of(config: CompressionConfig) -> Scheduler:
+    """The scheduler of a config, with checked settings.
+
+    Raises:
+        ConfigError: it is not installed, or a setting cannot be used.
+    """
+    sparsity = config.pruning.target_sparsity
+    return make_scheduler(config.scheduler, config.scheduler_config, _SPARSEST if sparsity is None else sparsity)
 
 
 def _steps(config: CompressionConfig) -> list[Step]:

@@ -1,0 +1,67 @@
+"""Numbers of parameters and of bytes, as people write them: `10M`, `20MB`."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import AfterValidator, ByteSize, Field, TypeAdapter, ValidationError
+
+_PARAMETERS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
+_BYTES = TypeAdapter(ByteSize)
+
+
+def parameters_in(amount: int | str) -> int:
+    """How many parameters an amount says, such as `10M`, `0.3B` or 12000000.
+
+    Raises:
+        ValueError: it is no such amount.
+    """
+    found = _NUMBER.fullmatch(str(amount).strip())
+    if found is None or found[2].lower() not in _PARAMETERS:
+        raise ValueError("it is no number of parameters; give one such as 10M, 0.3B or 12000000")
+    return int(Decimal(found[1]) * _PARAMETERS[found[2].lower()])
+
+
+def bytes_in(amount: int | str) -> int:
+    """How many bytes an amount says, such as `20MB` (millions), `20MiB` or 20000000.
+
+    Raises:
+        ValueError: it is no such amount.
+    """
+    try:
+        return int(_BYTES.validate_python(amount))
+    except ValidationError as error:
+        raise ValueError("it is no number of bytes; give one such as 20MB, 20MiB or 20000000") from error
+
+
+def check_parameters(amount: int | str) -> int | str:
+    """Refuse what is no number of parameters, or none at all.
+
+    Raises:
+        ValueError: says what to give.
+    """
+    return _above_zero(amount, parameters_in(amount))
+
+
+def check_bytes(amount: int | str) -> int | str:
+    """Refuse what is no number of bytes, or none at all.
+
+    Raises:
+        ValueError: says what to give.
+    """
+    return _above_zero(amount, bytes_in(amount))
+
+
+def _above_zero(amount: int | str, count: int) -> int | str:
+    if count < 1:
+        raise ValueError("it is less than 1; give more")
+    return amount
+
+
+# A number of either kind is given as such, or as text with a unit; what was written is kept, for messages.
+_Count = Annotated[int, Field(ge=1)]
+Parameters = Annotated[_Count | str, AfterValidator(check_parameters)]
+Bytes = Annotated[_Count | str, AfterValidator(check_bytes)]

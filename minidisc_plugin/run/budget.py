@@ -1,0 +1,125 @@
+"""A budget in parameters or in bytes as the sparsity of the largest student within it, once the teacher is known."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from minidisc_plugin.contracts.amounts import bytes_in, parameters_in
+from minidisc_plugin.contracts.config import CompressionConfig, PruningConfig
+from minidisc_plugin.contracts.family import Family
+from minidisc_plugin.contracts.workbench import Allocation
+from minidisc_plugin.foundation.disks import in_bytes
+from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.foundation.model_files.types import student_type
+from minidisc_plugin.foundation.printable import shown
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from minidisc_plugin.nested.model import NestedModel
+
+logger = logging.getLogger(__name__)
+
+# A student's scale is looked for in steps of one in so many.
+_STEPS = 10_000
+# Of safetensors, in bytes: the header's length, its padding, and `format: pt` in it.
+_BEFORE_HEADER = 64
+
+
+def within_budget(
+    config: CompressionConfig, teacher: PreTrainedModel, family: Family, saved: str, allocation: Allocation
+) -> CompressionConfig:
+    """The config with a sparsity in place of its budget; itself where it has none.
+
+    Sizes do not depend on which heads and neurons a ranking keeps, so nothing has to be ranked. Where they do, as in
+    T5, of which some attentions share heads, the worst case counts.
+
+    Args:
+        config: As read.
+        teacher: With its weights; left as it is.
+        family: Where its heads and neurons live.
+        saved: The type of most weights in its files.
+        allocation: See Scheduler.
+
+    Raises:
+        ConfigError: no student is within the budget, or the teacher itself is.
+    """
+    pruning = config.pruning
+    if pruning.target_sparsity is not None:
+        return config
+    nested = without_weights(teacher, family, allocation)
+    size: Callable[[float], int]
+    if pruning.max_parameters is not None:
+        key, written, budget = "max_parameters", pruning.max_parameters, parameters_in(pruning.max_parameters)
+        size, said = nested.parameters_at_most, _in_parameters
+    else:
+        assert pruning.max_bytes is not None
+        key, written, budget = "max_bytes", pruning.max_bytes, bytes_in(pruning.max_bytes)
+        size, said = largest_file(nested, student_type(saved)), in_bytes
+    scale = _largest(size, budget, f"pruning.{key}: {shown(written)}", said)
+    logger.info("pruning.%s: %s: a student of scale %g, %s at most", key, written, scale, said(size(scale)))
+    goal = PruningConfig(target_sparsity=round(1 - scale, 6))
+    return config.model_copy(update={"pruning": goal})
+
+
+def _largest(size: Callable[[float], int], budget: int, where: str, said: Callable[[int], str]) -> float:
+    """The largest scale within a budget.
+
+    Raises:
+        ConfigError: there is none, or the teacher is.
+    """
+    if size(1.0) <= budget:
+        raise ConfigError(f"{where}: the teacher is within it, with {said(size(1.0))}; give less, or leave it as it is")
+    least, most = 0, _STEPS
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (middle, most) if size(middle / _STEPS) <= budget else (least, middle)
+    if not least:
+        raise ConfigError(
+            f"{where}: the smallest student of this teacher has {said(size(1 / _STEPS))}, for only heads and neurons "
+            "are pruned; give more, or a teacher with smaller embeddings"
+        )
+    return least / _STEPS
+
+
+def largest_file(nested: NestedModel, kind: str) -> Callable[[float], int]:
+    """By scale, the bytes of the weight file of its slice, at most: its header has the names and shapes of all."""
+    import torch
+
+    # Of tensors that are tied one is saved.
+    saved = {id(tensor): (name, tensor) for name, tensor in nested.model.state_dict(keep_vars=True).items()}
+    width: int = getattr(torch, kind).itemsize
+    sizes: list[int] = [
+        tensor.numel() * (width if tensor.is_floating_point() else tensor.itemsize) for _, tensor in saved.values()
+    ]
+    in_all = sum(sizes)
+    header = {
+        name: {"dtype": "BF16", "shape": list(tensor.shape), "data_offsets": [in_all, in_all]}
+        for name, tensor in saved.values()
+    }
+    whole = in_all + len(json.dumps(header)) + _BEFORE_HEADER
+
+    def size(scale: float) -> int:
+        return whole - (nested.parameters_at_most(1.0) - nested.parameters_at_most(scale)) * width
+
+    return size
+
+
+def _in_parameters(count: int) -> str:
+    return f"{count:,} parameters"
+
+
+def without_weights(teacher: PreTrainedModel, family: Family, allocation: Allocation) -> NestedModel:
+    """The nested network of a teacher, for its sizes alone."""
+    from torch import nn
+
+    from minidisc_plugin.nested.model import NestedModel
+
+    memo: dict[int, Any] = {
+        id(weight): nn.Parameter(weight.detach().to("meta"), requires_grad=False) for weight in teacher.parameters()
+    }
+    return NestedModel(copy.deepcopy(teacher, memo), family, allocation)

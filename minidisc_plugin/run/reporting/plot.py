@@ -7,11 +7,10 @@ import os
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from minidisc_plugin.contracts.records import Candidate, ScheduleRecord
-from minidisc_plugin.foundation.atomic import atomic_path
-from minidisc_plugin.foundation.litter import plotting_beside
+from minidisc_plugin.run.reporting.figures import INK, drawn, write
 from minidisc_plugin.run.reporting.schedule_rows import choice
 from minidisc_plugin.schedulers.choosing import criterion_of, scores_of
 
@@ -20,25 +19,8 @@ if TYPE_CHECKING:
 
 PLOT_FILE = "tradeoff.png"
 
-_INK = "#222222"
 _METRIC = "#1f4e9c"
 _TRADEOFF = "#b3430f"
-_STYLE: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 11.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.7,
-    "axes.axisbelow": True,
-    "axes.edgecolor": "#777777",
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-}
 
 
 def has_picture(schedule: ScheduleRecord) -> bool:
@@ -57,22 +39,10 @@ def plot_tradeoff(schedule: ScheduleRecord, path: str | os.PathLike[str]) -> boo
     """
     if not has_picture(schedule):
         return False
-    with plotting_beside(Path(path)):
-        _plot(schedule, path)
-    return True
-
-
-def _plot(schedule: ScheduleRecord, path: str | os.PathLike[str]) -> None:
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     candidates = _ascending(schedule)
     worth = [_worth(schedule, candidate) for candidate in candidates]
     traded = any(value is not None for value in worth)
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(7.2, 5.6 if traded else 3.6), dpi=150, layout="constrained")
-        FigureCanvasAgg(figure)
+    with drawn(Path(path), (7.2, 5.6 if traded else 3.6), _title(schedule)) as figure:
         axes: list[Axes] = list(figure.subplots(2 if traded else 1, 1, sharex=True, squeeze=False)[:, 0])
         _draw(axes[0], schedule, [c.metric for c in candidates], _METRIC, "o-", named=not traded)
         _draw_intervals(axes[0], candidates)
@@ -86,8 +56,7 @@ def _plot(schedule: ScheduleRecord, path: str | os.PathLike[str]) -> None:
             _mark_target(axis, schedule.target_scale, named=place == 0)
         _scale_axis(axes[-1], schedule, [candidate.scale for candidate in candidates])
         figure.align_ylabels()
-        with atomic_path(Path(path)) as temporary:
-            figure.savefig(temporary, metadata={"Title": _title(schedule)})
+    return True
 
 
 def _worth(schedule: ScheduleRecord, candidate: Candidate) -> float | None:
@@ -134,13 +103,13 @@ def _draw(
     for candidate, height, dip in zip(candidates, heights, dips, strict=True):
         if math.isnan(height):
             foot = (candidate.scale, 0.03)
-            axis.plot(*foot, "x", color=_INK, markersize=7, mew=1.8, transform=axis.get_xaxis_transform())
-            _write(axis, "no value", foot, (0, 7), xycoords=axis.get_xaxis_transform(), fontsize=9.5)
+            axis.plot(*foot, "x", color=INK, markersize=7, mew=1.8, transform=axis.get_xaxis_transform())
+            write(axis, "no value", foot, (0, 7), xycoords=axis.get_xaxis_transform(), fontsize=9.5)
         elif candidate.selected:
-            axis.plot(candidate.scale, height, "o", markersize=15, mfc="none", mec=_INK, mew=1.6)
+            axis.plot(candidate.scale, height, "o", markersize=15, mfc="none", mec=INK, mew=1.6)
             if named:
                 side = _side(candidate.scale, schedule.target_scale, scales[-1])
-                _write(
+                write(
                     axis,
                     f"chosen: {_number(candidate.scale)}",
                     (candidate.scale, height),
@@ -167,10 +136,10 @@ def _side(scale: float, target: float, largest: float) -> str:
 
 def _mark_target(axis: Axes, target: float, *, named: bool) -> None:
     """No candidate lies below the target, so the words stand free to the left of the line."""
-    axis.axvline(target, color=_INK, linestyle=":", linewidth=1.4)
+    axis.axvline(target, color=INK, linestyle=":", linewidth=1.4)
     if named:
         words = f"student: {_number(target)}"
-        _write(
+        write(
             axis,
             words,
             (target, 0.5),
@@ -180,22 +149,6 @@ def _mark_target(axis: Axes, target: float, *, named: bool) -> None:
             va="center",
             rotation=90,
         )
-
-
-def _write(
-    axis: Axes,
-    words: str,
-    spot: tuple[float, float],
-    shift: tuple[float, float],
-    xycoords: Any = "data",
-    **style: Any,
-) -> None:
-    """Text at ``shift`` points from a spot, with a white rim that keeps it legible on lines."""
-    from matplotlib.patheffects import withStroke
-
-    style = {"ha": "center", "va": "bottom", **style}
-    rim = [withStroke(linewidth=3.5, foreground="white")]
-    axis.annotate(words, spot, shift, xycoords, "offset points", path_effects=rim, **style)
 
 
 def _scale_axis(axis: Axes, schedule: ScheduleRecord, scales: Sequence[float]) -> None:

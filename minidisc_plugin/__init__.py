@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from minidisc_plugin.contracts.config import CompressionConfig
     from minidisc_plugin.contracts.hookspecs import hookimpl
     from minidisc_plugin.foundation.errors import MinidiscError
-    from minidisc_plugin.public import NestedModel, load
+    from minidisc_plugin.public import NestedModel, load, sparsity_within
     from minidisc_plugin.run.pipeline import compress
     from minidisc_plugin.schedulers.minidisc import MiniDisc
     from minidisc_plugin.selection import tradeoff
@@ -29,6 +29,7 @@ _HOMES = {
     "compress": "minidisc_plugin.run.pipeline",
     "hookimpl": "minidisc_plugin.contracts.hookspecs",
     "load": "minidisc_plugin.public",
+    "sparsity_within": "minidisc_plugin.public",
     "tradeoff": "minidisc_plugin.selection",
 }
 
@@ -40,6 +41,7 @@ __all__ = [
     "compress",
     "hookimpl",
     "load",
+    "sparsity_within",
     "tradeoff",
 ]
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from minidisc_plugin.contracts.config import PruningConfig
 from minidisc_plugin.contracts.family import Family
+from minidisc_plugin.contracts.validation import validate
 from minidisc_plugin.contracts.workbench import Allocation
+from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.foundation.model_files.types import type_of
 from minidisc_plugin.nested import checkpoint, model
 from minidisc_plugin.nested.family import family_of
 from minidisc_plugin.plugins import families
+from minidisc_plugin.run import budget
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -54,3 +59,31 @@ def load(directory: str | os.PathLike[str], **kwargs: Any) -> PreTrainedModel:
         ConfigError: no checkpoint there, a broken one, or one of a class that transformers does not have.
     """
     return checkpoint.load(directory, families(), **kwargs)
+
+
+def sparsity_within(
+    teacher: PreTrainedModel,
+    *,
+    max_parameters: int | str | None = None,
+    max_bytes: int | str | None = None,
+    allocation: Allocation = "global",
+) -> float:
+    """The sparsity of the largest student within a budget: what `target_sparsity` of a scheduler, or of a host, may be.
+
+    Args:
+        teacher: A model of a supported family; left as it is.
+        max_parameters: Of the whole student, embeddings included: 10_000_000 or "10M".
+        max_bytes: Of its weight files, in the teacher's type: 20_000_000, "20MB" or "20MiB".
+        allocation: See NestedModel.
+
+    Returns:
+        A share in (0, 1), in steps of 0.0001.
+
+    Raises:
+        ConfigError: not one of the two is given, no student is within it, or the teacher itself is.
+        UnsupportedModelError: no family fits.
+    """
+    if (max_parameters is None) == (max_bytes is None):
+        raise ConfigError("sparsity_within: give max_parameters or max_bytes, one of the two")
+    pruning = validate(PruningConfig, {"max_parameters": max_parameters, "max_bytes": max_bytes})
+    return budget.sparsity_within(pruning, teacher, family_of(teacher.config, families()), type_of(teacher), allocation)

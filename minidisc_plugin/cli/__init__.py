@@ -7,10 +7,11 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import NoReturn
 
+from minidisc_plugin.cli.frontier import frontier_arguments, frontier_command
 from minidisc_plugin.cli.olive_package import olive_package_arguments, olive_package_command
-from minidisc_plugin.contracts.rules import Rule
+from minidisc_plugin.cli.select import select_arguments, select_command
 from minidisc_plugin.foundation.errors import MinidiscError, StorageError
 from minidisc_plugin.foundation.printable import one_line, printable
 from minidisc_plugin.foundation.process_memory import restart_without_thread_cache
@@ -26,6 +27,7 @@ a first run:
   minidisc plan compression.yaml       what would be trained, and what it costs
   minidisc run compression.yaml        do it
   minidisc report runs/movie           the table again, later
+  minidisc frontier runs/movie         what is the best for its size, and for its speed
 
 a config:
   model: path/or/hub-id                # a fine-tuned teacher
@@ -101,22 +103,18 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     select = _command(
         commands, "select", select_command, "choose again from the recorded metrics of a run; trains nothing"
     )
-    select.add_argument("run_dir", metavar="RUN_DIR", type=Path, help="output directory of a run")
-    select.add_argument(
-        "--lambda",
-        dest="lam",
-        type=float,
-        metavar="X",
-        help="weight of sparsity against the metric (default: the run's)",
-    )
-    select.add_argument("--rule", choices=get_args(Rule), help="by what to choose (default: the run's)")
-    select.add_argument(
-        "--gap-weight", type=float, metavar="X", help="weight of the divergence against the loss (default: the run's)"
-    )
-    select.add_argument("--assistants", type=int, metavar="N", help="how many assistants (default: the run's)")
+    select_arguments(select)
 
     report = _command(commands, "report", report_command, "print the tables of one run, or of several side by side")
     report.add_argument("run_dir", metavar="RUN_DIR", type=Path, nargs="+", help="output directory of a run")
+
+    frontier = _command(
+        commands,
+        "frontier",
+        frontier_command,
+        "print what is the best for its size and speed, of one run or of several",
+    )
+    frontier_arguments(frontier)
 
     _command(commands, "plugins", plugins_command, "list the schedulers found, their distributions, or their errors")
     _command(commands, "doctor", doctor_command, "check the installed versions, and say which pin would help")
@@ -188,7 +186,7 @@ def run_command(options: argparse.Namespace) -> None:
     if not is_writer():
         return
     print_report([result.output_dir])
-    _print_picture(result.output_dir)
+    _print_pictures(result.output_dir)
     print(printable(f"student: {result.output_dir / 'student'}"))
 
 
@@ -203,22 +201,13 @@ def plan_command(options: argparse.Namespace) -> None:
     print_plan(make_plan(config, calibrated=not options.no_calibration))
 
 
-def select_command(options: argparse.Namespace) -> None:
-    """`minidisc select`."""
-    from minidisc_plugin.run.reporting.tables import print_schedule
-    from minidisc_plugin.run.reselection import select_again
-
-    record = select_again(options.run_dir, options.lam, options.assistants, options.rule, options.gap_weight)
-    print_schedule(record)
-
-
 def report_command(options: argparse.Namespace) -> None:
     """`minidisc report`."""
     from minidisc_plugin.run.reporting.tables import print_report
 
     print_report(options.run_dir)
     for run_dir in options.run_dir:
-        _print_picture(run_dir)
+        _print_pictures(run_dir)
 
 
 def plugins_command(options: argparse.Namespace) -> int:
@@ -239,11 +228,11 @@ def doctor_command(options: argparse.Namespace) -> None:
     print(render(diagnose()))
 
 
-def _print_picture(run_dir: Path) -> None:
-    """Say where the plot is; a run that compared no candidates has none."""
-    picture = run_dir / "tradeoff.png"
-    if picture.exists():
-        print(printable(f"plot: {picture}"))
+def _print_pictures(run_dir: Path) -> None:
+    """Say where the plots are; a run that compared no candidates has one."""
+    for picture in (run_dir / "tradeoff.png", run_dir / "frontier.png"):
+        if picture.exists():
+            print(printable(f"plot: {picture}"))
 
 
 def _command(

@@ -14,6 +14,7 @@ FILES = {
     "schedule.json": "scheduler, candidates with sizes, metric, loss and tradeoff, the choice and how sure it is",
     "results.json": "test metric, parameters, MACs, bytes, latency and throughput of each model",
     "tradeoff.png": "scale against metric and tradeoff, the choice marked",
+    "frontier.png": "metric against parameters, bytes and milliseconds of each model and each slice",
     "assistant/": "the teacher assistant (assistant-1/, assistant-2/ ... when there are several)",
     "student/": "the student",
     "README.md": "model card",

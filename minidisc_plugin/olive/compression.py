@@ -24,7 +24,7 @@ from minidisc_plugin.olive.parameters import checked, config_of, schema
 from minidisc_plugin.run.pipeline import Result, compress
 
 # What `minidisc report` shows of a run, beside its results; the model card speaks of folders that are not here.
-KEPT = ("schedule.json", "tradeoff.png")
+KEPT = ("schedule.json", "tradeoff.png", "frontier.png")
 # What only a model of torch needs; the rest (tokenizer, config, records) goes with the student from pass to pass.
 _OF_TORCH = ("*.safetensors", "*.safetensors.index.json", CODE_FILE)
 # Of `load_kwargs`: whatever they say, the model is the same one. A run reads its teacher in its own way.

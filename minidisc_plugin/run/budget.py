@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.amounts import bytes_in, parameters_in
-from minidisc_plugin.contracts.config import CompressionConfig, PruningConfig
+from minidisc_plugin.contracts.config import PruningConfig
 from minidisc_plugin.contracts.family import Family
 from minidisc_plugin.contracts.workbench import Allocation
 from minidisc_plugin.foundation.disks import in_bytes
@@ -30,27 +30,32 @@ _STEPS = 10_000
 _BEFORE_HEADER = 64
 
 
-def within_budget(
-    config: CompressionConfig, teacher: PreTrainedModel, family: Family, saved: str, allocation: Allocation
-) -> CompressionConfig:
-    """The config with a sparsity in place of its budget; itself where it has none.
+def sparsity_within(
+    pruning: PruningConfig,
+    teacher: PreTrainedModel,
+    family: Family,
+    saved: str,
+    allocation: Allocation,
+    section: str = "",
+) -> float:
+    """The sparsity of the largest student within a budget, or the one that is given in its place.
 
     Sizes do not depend on which heads and neurons a ranking keeps, so nothing has to be ranked. Where they do, as in
     T5, of which some attentions share heads, the worst case counts.
 
     Args:
-        config: As read.
+        pruning: The section as read.
         teacher: With its weights; left as it is.
         family: Where its heads and neurons live.
         saved: The type of most weights in its files.
         allocation: See Scheduler.
+        section: What messages put before a key.
 
     Raises:
         ConfigError: no student is within the budget, or the teacher itself is.
     """
-    pruning = config.pruning
     if pruning.target_sparsity is not None:
-        return config
+        return pruning.target_sparsity
     nested = without_weights(teacher, family, allocation)
     size: Callable[[float], int]
     if pruning.max_parameters is not None:
@@ -60,10 +65,10 @@ def within_budget(
         assert pruning.max_bytes is not None
         key, written, budget = "max_bytes", pruning.max_bytes, bytes_in(pruning.max_bytes)
         size, said = largest_file(nested, student_type(saved)), in_bytes
-    scale = _largest(size, budget, f"pruning.{key}: {shown(written)}", said)
-    logger.info("pruning.%s: %s: a student of scale %g, %s at most", key, written, scale, said(size(scale)))
-    goal = PruningConfig(target_sparsity=round(1 - scale, 6))
-    return config.model_copy(update={"pruning": goal})
+    where = f"{section}{key}: {shown(written)}"
+    scale = _largest(size, budget, where, said)
+    logger.info("%s: a student of scale %g, with %s at most", where, scale, said(size(scale)))
+    return round(1 - scale, 6)
 
 
 def _largest(size: Callable[[float], int], budget: int, where: str, said: Callable[[int], str]) -> float:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.config import CompressionConfig, PruningConfig
 from minidisc_plugin.contracts.run import Prepared
 from minidisc_plugin.contracts.task import Task
 from minidisc_plugin.foundation.bars import bars_on_terminals
@@ -89,7 +89,7 @@ def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:
     from minidisc_plugin.nested.family import family_of
     from minidisc_plugin.nested.teacher import read_teacher
     from minidisc_plugin.plugins import families
-    from minidisc_plugin.run.budget import within_budget
+    from minidisc_plugin.run.budget import sparsity_within
     from minidisc_plugin.run.checks.examples import check_lengths
     from minidisc_plugin.run.checks.further import check_further
     from minidisc_plugin.run.checks.judged import check_judged
@@ -112,7 +112,9 @@ def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:
         logger.info("model: its weights are saved in %s, and trained in %s", saved, type_of(teacher))
     family = family_of(teacher.config, known)
     if config.pruning.target_sparsity is None:
-        config = within_budget(config, teacher, family, saved, resolved.scheduler.allocation)
+        allocation = resolved.scheduler.allocation
+        sparsity = sparsity_within(config.pruning, teacher, family, saved, allocation, "pruning.")
+        config = config.model_copy(update={"pruning": PruningConfig(target_sparsity=sparsity)})
         resolved = replace(resolved, config=config, scheduler=scheduler_of(config))
     task = variant(resolved.task, teacher.config)  # which may leave fewer trainers
     trainer = choose_trainer(config, task)

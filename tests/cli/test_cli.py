@@ -92,7 +92,8 @@ def test_run_prints_tables_and_where_things_are(finished: Finished) -> None:
     assert finished.status == 0
     for row in read_results(finished.output).rows:
         assert re.search(rf"^{row.role} +{row.scale:.4g} +\d", finished.printed, flags=re.MULTILINE), row.role
-    assert f"plot: {finished.output / 'tradeoff.png'}" in finished.printed
+    for name in ("tradeoff.png", "frontier.png"):
+        assert f"plot: {finished.output / name}" in finished.printed
     assert finished.printed.endswith(f"student: {finished.output / 'student'}\n")
 
 

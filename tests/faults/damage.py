@@ -15,7 +15,7 @@ from tests.faults.kill import judge
 from tests.faults.place import Place
 from tests.faults.trees import Tree
 
-_FOR_PEOPLE = ("README.md", "tradeoff.png")
+_FOR_PEOPLE = ("README.md", "tradeoff.png", "frontier.png")
 
 
 def _flipped(content: bytes) -> bytes:

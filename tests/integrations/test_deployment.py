@@ -136,6 +136,7 @@ def test_the_output_directory_holds_no_scratch(deployed: Result) -> None:
         "schedule.json",
         "results.json",
         "tradeoff.png",
+        "frontier.png",
     }
     card = (deployed.output_dir / "README.md").read_text(encoding="utf-8")
     assert "OpenVINO int8" in card and "ONNX fp32" in card

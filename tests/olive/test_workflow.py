@@ -117,7 +117,7 @@ def test_records_and_tokenizer_go_with_the_student_to_the_end(done: Done, capsys
     schedule, results = read_schedule(output), read_results(output)
     assert schedule.scheduler == "minidisc" and len(schedule.assistants) == 1
     assert results.row("teacher") is not None and results.row("student") is not None
-    assert {"tradeoff.png", "tokenizer.json", "config.json"} <= {path.name for path in output.iterdir()}
+    assert {"tradeoff.png", "frontier.png", "tokenizer.json", "config.json"} <= {path.name for path in output.iterdir()}
     assert not [row.path for row in results.rows if row.path], "folders of the run, which is gone"
     assert main(["report", str(output)]) == 0
     printed = capsys.readouterr().out

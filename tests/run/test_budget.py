@@ -10,7 +10,10 @@ import pytest
 import torch
 import yaml
 from torch import Tensor
+from transformers import PreTrainedModel
 
+import minidisc_plugin
+from minidisc_plugin import MiniDisc, sparsity_within
 from minidisc_plugin.cli import main
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.workbench import Allocation
@@ -19,7 +22,7 @@ from minidisc_plugin.nested.family import family_of
 from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.nested.ranking import Ranking, rank_units
 from minidisc_plugin.plugins import families
-from minidisc_plugin.run.budget import largest_file, within_budget, without_weights
+from minidisc_plugin.run.budget import largest_file, without_weights
 from minidisc_plugin.run.measuring.measure import bytes_on_disk, count_parameters
 from minidisc_plugin.run.pipeline import compress
 from tests.builders.tiny import make_bert, make_config
@@ -30,14 +33,18 @@ HEAD = 4 * 32 * 8 + 3 * 8  # its weights and biases
 SCALES = (0.03, 0.11, 0.37, 0.5, 0.77)
 
 
-def budget_of(folder: Path, **pruning: Any) -> CompressionConfig:
-    return CompressionConfig.model_validate(make_config(folder, pruning=pruning, scheduler_config={}))
+def refused(pruning: dict[str, Any], files: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a run with this section ends with, before anything is written."""
+    file, out = folder / "config.yaml", folder / "out"
+    file.write_text(yaml.safe_dump(make_config(files, pruning=pruning, output_dir=str(out))), encoding="utf-8")
+    assert main(["run", str(file)]) == 2 and not out.exists()
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.strip() and "/s]" not in line)
+    return line
 
 
-def settled(config: CompressionConfig, saved: str = "float32") -> float:
-    """The scale that a budget is for the tiny teacher."""
-    teacher = make_bert()
-    return within_budget(config, teacher, family_of(teacher.config, families()), saved, "global").target_scale
+def scale_within(teacher: PreTrainedModel | None = None, **budget: Any) -> float:
+    """The scale that a budget is for a teacher, the tiny one when left out."""
+    return 1 - sparsity_within(make_bert() if teacher is None else teacher, **budget)
 
 
 @pytest.mark.parametrize("allocation", ["global", "uniform"])
@@ -108,31 +115,41 @@ def test_a_plan_shows_the_student_of_a_budget(
     assert re.search(r"student 0\.\d+ .* 1[45]\.\d", capsys.readouterr().out)
 
 
-def test_a_larger_budget_is_a_larger_student_and_half_precision_needs_half(tmp_path: Path) -> None:
-    scales = [settled(budget_of(tmp_path, max_bytes=(TEACHER - taken) * 4)) for taken in (12000, 8000, 4000)]
+def test_a_larger_budget_is_a_larger_student_and_half_precision_needs_half() -> None:
+    scales = [scale_within(max_bytes=(TEACHER - taken) * 4) for taken in (12000, 8000, 4000)]
     assert scales == sorted(scales) and len(set(scales)) == 3
-    half = settled(budget_of(tmp_path, max_bytes=(TEACHER - 8000) * 2), "bfloat16")
+    half = scale_within(make_bert().bfloat16(), max_bytes=(TEACHER - 8000) * 2)
     assert half == pytest.approx(scales[1], abs=0.1)  # the header is not halved
+
+
+def test_a_script_gives_a_scheduler_what_a_budget_is() -> None:
+    teacher = make_bert()
+    weights = {name: weight.clone() for name, weight in teacher.state_dict().items()}
+    scheduler = MiniDisc(target_sparsity=sparsity_within(teacher, max_parameters=TEACHER - 8000))
+    nested = minidisc_plugin.NestedModel(teacher)
+    assert TEACHER - 8000 - HEAD < nested.parameter_counts(scheduler.target_scale)[0] <= TEACHER - 8000
+    assert all(torch.equal(weight, weights[name]) for name, weight in teacher.state_dict().items())
+    for budget in ({}, {"max_parameters": "10M", "max_bytes": "20MB"}):
+        with pytest.raises(ConfigError, match="give max_parameters or max_bytes"):
+            sparsity_within(teacher, **budget)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("pruning", "message"),
     [
-        ({"max_parameters": 1000}, "pruning.max_parameters: 1000: the smallest student of this teacher has"),
-        ({"max_bytes": "4 kB"}, "pruning.max_bytes: '4 kB': the smallest student of this teacher has"),
-        (
-            {"max_parameters": "1B"},
-            f"pruning.max_parameters: '1B': the teacher is within it, with {TEACHER:,} parameters",
-        ),
-        ({"max_bytes": "1GiB"}, "pruning.max_bytes: '1GiB': the teacher is within it"),
+        ({"max_parameters": 1000}, "max_parameters: 1000: the smallest student of this teacher has"),
+        ({"max_bytes": "4 kB"}, "max_bytes: '4 kB': the smallest student of this teacher has"),
+        ({"max_parameters": "1B"}, f"max_parameters: '1B': the teacher is within it, with {TEACHER:,} parameters"),
+        ({"max_bytes": "1GiB"}, "max_bytes: '1GiB': the teacher is within it"),
     ],
 )
 def test_a_budget_that_no_student_meets_or_the_teacher_does(
-    pruning: dict[str, Any], message: str, tmp_path: Path
+    pruning: dict[str, Any], message: str, run_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ConfigError) as error:
-        settled(budget_of(tmp_path, **pruning))
+        scale_within(**pruning)
     assert str(error.value).startswith(message)
+    assert refused(pruning, run_files, tmp_path, capsys).startswith(f"minidisc: pruning.{message}")
 
 
 @pytest.mark.parametrize(
@@ -157,8 +174,4 @@ def test_a_budget_that_no_student_meets_or_the_teacher_does(
 def test_a_budget_that_is_none(
     pruning: dict[str, Any], message: str, run_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file, out = tmp_path / "config.yaml", tmp_path / "out"
-    file.write_text(yaml.safe_dump(make_config(run_files, pruning=pruning, output_dir=str(out))), encoding="utf-8")
-    assert main(["run", str(file)]) == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
-    assert message in line and not out.exists()
+    assert message in refused(pruning, run_files, tmp_path, capsys)

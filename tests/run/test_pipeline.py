@@ -51,13 +51,14 @@ def test_output_directory_is_complete(finished: Result) -> None:
         "schedule.json",
         "results.json",
         "tradeoff.png",
+        "frontier.png",
         "assistant",
         "student",
         "README.md",
         "run.json",
     }
     card = ModelCard.load(finished.output_dir / "README.md")
-    assert "tradeoff.png" in card.text
+    assert "](tradeoff.png)" in card.text and "](frontier.png)" in card.text
 
 
 def test_selection_follows_the_recorded_metrics(finished: Result) -> None:

@@ -52,6 +52,7 @@ def test_two_processes_make_one_run(trainer: str, run_files: Path, tmp_path: Pat
         "schedule.json",
         "student",
         "tradeoff.png",
+        "frontier.png",
     }
     assert read_schedule(out).assistants == [0.4]
     metric = read_results(out).row("student")

@@ -36,7 +36,7 @@ from minidisc_plugin.run.directory.settling import settle
 logger = logging.getLogger(__name__)
 
 # What a finished run has for its reader alone: not damaged when it was edited, or sent elsewhere.
-_FOR_PEOPLE = ("README.md", "tradeoff.png", RESOLVED_CONFIG)
+_FOR_PEOPLE = ("README.md", "tradeoff.png", "frontier.png", RESOLVED_CONFIG)
 
 
 class RunDirectory:

@@ -11,6 +11,7 @@ from minidisc_plugin.contracts.records import ModelRow, ResultsRecord, ScheduleR
 from minidisc_plugin.foundation.atomic import write_text
 from minidisc_plugin.foundation.printable import printable
 from minidisc_plugin.foundation.redaction import masked
+from minidisc_plugin.run.reporting.frontier_plot import FRONTIER_FILE
 from minidisc_plugin.run.reporting.plot import PLOT_FILE, has_picture
 from minidisc_plugin.run.reporting.rows import count, results_grid, score, size
 from minidisc_plugin.run.reporting.schedule_rows import choice, schedule_grid, weight
@@ -55,7 +56,7 @@ def write_model_card(
     name: str | None = None,
     file: Path | None = None,
 ) -> Path:
-    """Write the card of a run; call it after the plot, which it shows only if it is there.
+    """Write the card of a run; call it after the plots, which it shows only if they are there.
 
     Args:
         run_dir: an existing folder.
@@ -125,6 +126,7 @@ def _body(
         "## Models",
         markdown_table(grid),
         *grid.notes,
+        _frontier(run_dir),
         _folders(results),
         "## Loading",
         _LOADING.replace("AUTO_CLASS", TASKS[_pipeline(task)].auto_class),
@@ -169,6 +171,11 @@ def _weight(row: ModelRow) -> str:
     if row.bytes_on_disk is not None:
         parts.append(f"{size(row.bytes_on_disk)} on disk")
     return f", with {' and '.join(parts)}" if parts else ""
+
+
+def _frontier(run_dir: Path) -> str:
+    there = (run_dir / FRONTIER_FILE).is_file()
+    return f"![metric against parameters, bytes on disk and milliseconds]({FRONTIER_FILE})" if there else ""
 
 
 def _folders(results: ResultsRecord) -> str:

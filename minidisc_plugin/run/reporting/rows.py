@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from minidisc_plugin.contracts.records import ModelRow, ResultsRecord
 
@@ -91,7 +92,7 @@ def count(value: float | None) -> str:
         return NOTHING
     for unit in ("", "k", "M", "G"):
         if value < 999.5:
-            return f"{value:.0f}" if not unit else _three(value) + unit
+            return f"{value:.0f}" if not unit else three(value) + unit
         value /= 1000
     return f"{value:,.2f}T"
 
@@ -140,27 +141,27 @@ def _sizes(row: ModelRow, teacher: ModelRow | None, rival: ModelRow | None) -> t
     if row.encoder_parameters is not None and whole and row.role != "teacher":
         encoder += f" ({100 * row.encoder_parameters / whole:.2g}%)"
     if row.throughput_batch32 is not None:
-        throughput = _three(row.throughput_batch32)
+        throughput = three(row.throughput_batch32)
         base = rival.throughput_batch32 if rival else None
         if base and row is not rival:
             throughput += f" ({row.throughput_batch32 / base:.1f}x)"
-    latency = NOTHING if row.latency_ms_batch1 is None else _three(row.latency_ms_batch1)
+    latency = NOTHING if row.latency_ms_batch1 is None else three(row.latency_ms_batch1)
     return (count(row.parameters), encoder, count(row.macs), size(row.bytes_on_disk), latency, throughput)
 
 
 def _saturated(row: ModelRow, rival: ModelRow | None) -> tuple[str, ...]:
     """Speed at the batch that saturates the device, next to the teacher's, and latency without launches."""
-    latency = NOTHING if row.latency_ms_graph is None else _three(row.latency_ms_graph)
+    latency = NOTHING if row.latency_ms_graph is None else three(row.latency_ms_graph)
     if row.throughput_saturated is None:
         return NOTHING, latency
-    throughput = _three(row.throughput_saturated)
+    throughput = three(row.throughput_saturated)
     base = rival.throughput_saturated if rival else None
     if base and row is not rival:
         throughput += f" ({row.throughput_saturated / base:.1f}x)"
     return throughput, latency
 
 
-def _three(value: float) -> str:
+def three(value: float) -> str:
     """Three significant digits, trailing zeros kept; all digits of what is 1,000 or more."""
     return f"{value:#.3g}".rstrip(".") if value < 999.5 else f"{value:,.0f}"
 
@@ -176,7 +177,7 @@ def _labels(results: Sequence[ResultsRecord], names: Sequence[str] | None) -> li
 def _notes(results: Sequence[ResultsRecord], labels: Sequence[str]) -> tuple[str, ...]:
     """The circumstances of all runs once, if they share them, and each run's time."""
     notes: list[str] = []
-    circumstances = [_circumstances(record) for record in results]
+    circumstances = [measured(record) for record in results]
     if len(set(circumstances)) == 1:
         notes.append(circumstances[0])
     else:
@@ -200,7 +201,8 @@ def _losses(record: ResultsRecord) -> list[str]:
     ]
 
 
-def _circumstances(record: ResultsRecord) -> str:
+def measured(record: ResultsRecord) -> str:
+    """How the models of a run were measured."""
     student = record.row("student")
     noise = ""
     by_example = record.metric == "accuracy" and record.task == "text-classification"
@@ -211,6 +213,12 @@ def _circumstances(record: ResultsRecord) -> str:
         f"{record.examples:,} {record.split} examples{noise}; MACs and timings at {record.sequence_length} "
         f"tokens on {record.device}, {record.threads} CPU threads; seed {record.seed}"
     )
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """The folders' own names, or the paths where two folders have the same."""
+    short = [path.resolve().name for path in paths]
+    return short if len(set(short)) == len(short) else [str(path) for path in paths]
 
 
 def plain(metric: str) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from minidisc_plugin.contracts.records import ResultsRecord, ScheduleRecord, read_results, read_schedule
 from minidisc_plugin.run.reporting.console import standard_output, text
-from minidisc_plugin.run.reporting.rows import Grid, results_grid
+from minidisc_plugin.run.reporting.frontier import Frontier, frontier_grid
+from minidisc_plugin.run.reporting.rows import Grid, results_grid, short_names
 from minidisc_plugin.run.reporting.schedule_rows import choice, schedule_grid
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ def print_report(run_dirs: Sequence[str | os.PathLike[str]], console: Console | 
             how = f"{schedule.scheduler}, {choice(schedule)} ({schedule.rule.rstrip('.')})"
             console.print(text(f"{path}: {how}"))
         console.print()
-    console.print(results_table(results, _names(paths)))
-    _print_notes(console, results_grid(results, _names(paths)))
+    console.print(results_table(results, short_names(paths)))
+    _print_notes(console, results_grid(results, short_names(paths)))
 
 
 def schedule_table(schedule: ScheduleRecord) -> Table:
@@ -75,6 +76,14 @@ def print_schedule(schedule: ScheduleRecord, console: Console | None = None) -> 
     _print_notes(console, grid)
 
 
+def print_frontier(frontier: Frontier, console: Console | None = None) -> None:
+    """Print every form of a frontier, the best first."""
+    console = console or standard_output()
+    grid = frontier_grid(frontier)
+    console.print(_drawn(grid))
+    _print_notes(console, grid)
+
+
 def _print_notes(console: Console, grid: Grid) -> None:
     console.print()
     for note in grid.notes:
@@ -102,9 +111,3 @@ def _drawn(grid: Grid) -> Table:
         style = "bold" if place in grid.strong else None
         table.add_row(*map(text, row), style=style, end_section=place in grid.ends)
     return table
-
-
-def _names(paths: Sequence[Path]) -> list[str]:
-    """The folders' own names, or the paths where two folders have the same."""
-    short = [path.resolve().name for path in paths]
-    return short if len(set(short)) == len(short) else [str(path) for path in paths]

@@ -8,7 +8,7 @@ from minidisc_plugin.foundation.processes import is_writer
 
 
 class Report(Step):
-    """Measure teacher, assistants and student on data that chose nothing; write results and model card."""
+    """Measure teacher, assistants and student on data that chose nothing; write results, frontier and model card."""
 
     name = "report"
 
@@ -16,6 +16,8 @@ class Report(Step):
         """See Step."""
         from minidisc_plugin.run.measuring.results import measure
         from minidisc_plugin.run.reporting.card import CARD_FILE, write_model_card
+        from minidisc_plugin.run.reporting.frontier import frontier_of
+        from minidisc_plugin.run.reporting.frontier_plot import FRONTIER_FILE, plot_frontier
 
         if not is_writer():
             return
@@ -27,6 +29,8 @@ class Report(Step):
         for name, written in ((SCHEDULE_FILE, record), (RESULTS_FILE, results)):
             with run.directory.writing(name) as file:
                 write_json(file, written)
+        with run.directory.writing(FRONTIER_FILE) as file:
+            plot_frontier(frontier_of([results], [record]), file)
         with run.directory.writing(CARD_FILE) as file:
             write_model_card(
                 run.directory.root,

@@ -41,6 +41,9 @@ class Journal:
         resume: Keep what the file says; otherwise start with an empty one.
         announce: Tells plug-ins that a stage ended.
 
+    Attributes:
+        is_gone: Whether the run that goes on left none: what is in its checkpoints nobody can tell.
+
     Raises:
         RunDirectoryError: the file is damaged.
     """
@@ -51,7 +54,8 @@ class Journal:
         self.file = folder / JOURNAL_FILE
         self._stages: dict[str, _Entry] = {}
         self._within: list[float] = []  # seconds of stages inside of each that is open
-        if resume and self.file.is_file():
+        self.is_gone = resume and not self.file.is_file()
+        if resume and not self.is_gone:
             try:
                 self._stages = _STAGES.validate_json(self.file.read_bytes())
             except ValidationError as error:

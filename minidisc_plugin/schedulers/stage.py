@@ -230,8 +230,11 @@ class Stages:
         return Path(str(for_stage(self.args, name).output_dir)) / "weights.safetensors"
 
     def _begin(self, stage: Stage, folder: Path) -> Checkpoint | None:
-        """The checkpoint that a stage goes on from; what an earlier run left is removed, unless resuming."""
-        if self.training.resume:
+        """The checkpoint that a stage goes on from; what an earlier run left is removed, unless resuming.
+
+        What candidates a checkpoint dropped stands in the journal: without that, the stage begins anew.
+        """
+        if self.training.resume and not self.journal.is_gone:
             return take_up(folder, stage.name, needs_best=bool(self.args.load_best_model_at_end))
         if is_writer():
             shutil.rmtree(folder, ignore_errors=True)

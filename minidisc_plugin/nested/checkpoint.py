@@ -111,6 +111,20 @@ def as_checkpoint(
     return model.eval()
 
 
+def freeze_unsaved(model: PreTrainedModel) -> None:
+    """Leave untrained what no checkpoint of a model holds, such as positions that are computed when it is made.
+
+    From transformers 5 on, Marian's are no longer marked so after a model was loaded.
+    """
+    unsaved = set(model._keys_to_ignore_on_save or ())
+    if unsaved:
+        weights = model.state_dict(keep_vars=True)
+        saved = {id(weight) for name, weight in weights.items() if name not in unsaved}
+        for name in unsaved & weights.keys():
+            if id(weights[name]) not in saved:
+                weights[name].requires_grad_(False)
+
+
 def as_stock(model: PreTrainedModel) -> PreTrainedModel:
     """The same modules and weights under the class of transformers that a narrow model is made of.
 
@@ -203,8 +217,8 @@ def _auto_classes(base: type, family: Family) -> list[str]:
     names = []
     for name, auto in vars(modeling_auto).items():
         if name.startswith("Auto") and hasattr(auto, "_model_mapping"):
-            by_model_type = auto._model_mapping._model_mapping
-            if by_model_type.get(family.model_type) == base.__name__:
+            found = auto._model_mapping._model_mapping.get(family.model_type)
+            if base.__name__ in (found if isinstance(found, tuple) else (found,)):
                 names.append(name)
     return names
 

@@ -42,9 +42,12 @@ def layout_of(model: PreTrainedModel, family: Family) -> Layout:
     Raises:
         UnsupportedModelError: none does.
     """
-    for layout in family.layouts:
-        if find(model.base_model, layout.heads[0].at):
+    found = [layout for layout in family.layouts if find(model.base_model, layout.heads[0].at)]
+    for layout in found:
+        if find(model.base_model, f"{layout.heads[0].at}.{layout.heads[0].output}"):
             return layout
+    if found:  # whose modules will be missed by name
+        return found[0]
     where = " or ".join(layout.heads[0].at for layout in family.layouts)
     raise UnsupportedModelError(
         f"model: {type(model).__name__} is not built as its family {family.model_type!r} declares (no {where})"

@@ -111,7 +111,9 @@ def _multiply_by(mask: Tensor) -> Any:
     def hook(module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         features = arguments[0]
         size, units = mask.shape
-        masked = features.view(*features.shape[:-1], units, -1) * mask.view(size, *[1] * (features.dim() - 2), units, 1)
+        rows = features.shape[0]  # more than examples where a model puts the tokens of all of them into one row
+        each = mask if rows == size else mask.repeat_interleave(rows // size, dim=0)
+        masked = features.view(*features.shape[:-1], units, -1) * each.view(rows, *[1] * (features.dim() - 2), units, 1)
         return (masked.view_as(features), *arguments[1:])
 
     return hook

@@ -12,7 +12,7 @@ from minidisc_plugin.contracts.family import Family
 from minidisc_plugin.contracts.records import Candidate
 from minidisc_plugin.contracts.workbench import Allocation
 from minidisc_plugin.foundation.errors import ConfigError
-from minidisc_plugin.nested.checkpoint import as_checkpoint
+from minidisc_plugin.nested.checkpoint import as_checkpoint, freeze_unsaved
 from minidisc_plugin.nested.importance import importance
 from minidisc_plugin.nested.narrow import narrow
 from minidisc_plugin.nested.ranking import Ranking, natural_order, rank_units
@@ -43,6 +43,7 @@ class NestedModel(nn.Module):
         self.model = model
         self.family = family
         self.allocation = allocation
+        freeze_unsaved(model)
         self._read_structure()
         ties = self._ties()
         uniform = allocation == "uniform"

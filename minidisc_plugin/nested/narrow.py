@@ -64,7 +64,7 @@ def narrow(model: Any, layouts: Sequence[Mapping[str, Any]], heads: Sequence[int
     declaration. The first layout that fits the model is used.
     """
     base = model.base_model
-    layout = next(layout for layout in layouts if find(base, layout["heads"][0]["at"]))
+    layout = next(layout for layout in layouts if find(base, "{at}.{output}".format(**layout["heads"][0])))
     left = iter(heads)
     for declared in layout["heads"]:
         layers = find(base, declared["at"])

@@ -62,12 +62,29 @@ _BART = {
     "forced_eos_token_id": None,
 }
 
+_IMAGE = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "image_size": 16,
+    "patch_size": 4,
+}
+
 # Name of the case: (model class, config). The part before "/" is the model type.
 ZOO: dict[str, tuple[str, Callable[[], PretrainedConfig]]] = {
     "bert": ("BertForSequenceClassification", _encoder("BertConfig")),
     "roberta": ("RobertaForSequenceClassification", _encoder("RobertaConfig")),
     "xlm-roberta": ("XLMRobertaForTokenClassification", _encoder("XLMRobertaConfig")),
     "electra": ("ElectraForSequenceClassification", _encoder("ElectraConfig", embedding_size=16)),
+    "camembert": ("CamembertForSequenceClassification", _encoder("CamembertConfig")),
+    "data2vec-text": ("Data2VecTextForSequenceClassification", _encoder("Data2VecTextConfig")),
+    "ernie": ("ErnieForSequenceClassification", _encoder("ErnieConfig")),
+    "layoutlm": ("LayoutLMForSequenceClassification", _encoder("LayoutLMConfig", max_2d_position_embeddings=8)),
+    "megatron-bert": ("MegatronBertForSequenceClassification", _encoder("MegatronBertConfig")),
+    "roberta-prelayernorm": ("RobertaPreLayerNormForSequenceClassification", _encoder("RobertaPreLayerNormConfig")),
+    "roformer": ("RoFormerForSequenceClassification", _encoder("RoFormerConfig", embedding_size=16)),
+    "xlm-roberta-xl": ("XLMRobertaXLForSequenceClassification", _encoder("XLMRobertaXLConfig")),
     "distilbert": (
         "DistilBertForSequenceClassification",
         _other(
@@ -96,8 +113,16 @@ ZOO: dict[str, tuple[str, Callable[[], PretrainedConfig]]] = {
         "T5EncoderModel",
         _other("T5Config", feed_forward_proj="gated-gelu", tie_word_embeddings=False, **_T5),
     ),
+    "mt5": ("MT5ForConditionalGeneration", _other("MT5Config", initializer_factor=0.3, **_T5)),
     "bart": ("BartForConditionalGeneration", _other("BartConfig", **_BART)),
     "bart/classifier": ("BartForSequenceClassification", _other("BartConfig", **_BART)),
+    "blenderbot": ("BlenderbotForConditionalGeneration", _other("BlenderbotConfig", **_BART)),
+    "blenderbot-small": ("BlenderbotSmallForConditionalGeneration", _other("BlenderbotSmallConfig", **_BART)),
+    "m2m_100": ("M2M100ForConditionalGeneration", _other("M2M100Config", **_BART)),
+    "marian": ("MarianMTModel", _other("MarianConfig", **_BART)),
+    "mbart": ("MBartForConditionalGeneration", _other("MBartConfig", **_BART)),
+    "pegasus": ("PegasusForConditionalGeneration", _other("PegasusConfig", **_BART)),
+    "plbart": ("PLBartForConditionalGeneration", _other("PLBartConfig", **_BART)),
     "gpt2": (
         "GPT2LMHeadModel",
         _other("GPT2Config", vocab_size=VOCABULARY, n_positions=40, n_embd=32, n_layer=2, n_head=4),
@@ -108,23 +133,52 @@ ZOO: dict[str, tuple[str, Callable[[], PretrainedConfig]]] = {
     "qwen2": ("Qwen2ForCausalLM", _encoder("Qwen2Config", **_GROUPED)),
     "qwen3": ("Qwen3ForCausalLM", _encoder("Qwen3Config", head_dim=16, **_GROUPED)),
     "gemma": ("GemmaForCausalLM", _encoder("GemmaConfig", head_dim=16, **_GROUPED)),
+    "gemma2": ("Gemma2ForCausalLM", _encoder("Gemma2Config", head_dim=16, sliding_window=8, **_GROUPED)),
+    "gemma3_text": ("Gemma3ForCausalLM", _encoder("Gemma3TextConfig", head_dim=16, sliding_window=8, **_GROUPED)),
+    "granite": ("GraniteForCausalLM", _encoder("GraniteConfig", **_GROUPED)),
+    "smollm3": ("SmolLM3ForCausalLM", _encoder("SmolLM3Config", **_GROUPED)),
+    "olmo": ("OlmoForCausalLM", _encoder("OlmoConfig", **_GROUPED)),
+    "helium": ("HeliumForCausalLM", _encoder("HeliumConfig", head_dim=8, **_GROUPED)),
+    "cohere": ("CohereForCausalLM", _encoder("CohereConfig", **_GROUPED)),
+    "stablelm": ("StableLmForCausalLM", _encoder("StableLmConfig", **_GROUPED)),
+    "starcoder2": ("Starcoder2ForCausalLM", _encoder("Starcoder2Config", **_GROUPED)),
+    "nemotron": ("NemotronForCausalLM", _encoder("NemotronConfig", head_dim=8, **_GROUPED)),
+    "arcee": ("ArceeForCausalLM", _encoder("ArceeConfig", **_GROUPED)),
+    "phi": ("PhiForCausalLM", _encoder("PhiConfig", **_GROUPED)),
+    "opt": (
+        "OPTForCausalLM",
+        _encoder("OPTConfig", ffn_dim=48, word_embed_proj_dim=32),
+    ),
+    "biogpt": ("BioGptForCausalLM", _encoder("BioGptConfig")),
+    "xglm": (
+        "XGLMForCausalLM",
+        _encoder("XGLMConfig", d_model=32, ffn_dim=48, num_layers=2, attention_heads=4),
+    ),
+    "gpt_neo": (
+        "GPTNeoForCausalLM",
+        _encoder("GPTNeoConfig", num_layers=2, num_heads=4, attention_types=[[["global", "local"], 1]]),
+    ),
+    "gptj": ("GPTJForCausalLM", _encoder("GPTJConfig", n_embd=32, n_layer=2, n_head=4, n_inner=48, rotary_dim=4)),
+    "deit": ("DeiTForImageClassification", _other("DeiTConfig", **_IMAGE)),
+    "dinov2": ("Dinov2ForImageClassification", _other("Dinov2Config", mlp_ratio=2, **_IMAGE)),
+    "vit_msn": ("ViTMSNForImageClassification", _other("ViTMSNConfig", **_IMAGE)),
     "vit": (
         "ViTForImageClassification",
-        _other(
-            "ViTConfig",
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            intermediate_size=48,
-            image_size=16,
-            patch_size=4,
-        ),
+        _other("ViTConfig", **_IMAGE),
     ),
 }
 
 # First release of transformers with the family, and whether its slices are exported to OpenVINO and ONNX by the tests.
-SINCE = {"modernbert": "4.48", "qwen3": "4.51"}
-EXPORTED = {case.partition("/")[0]: True for case in ZOO}
+_FIRST = (
+    *("bert", "roberta", "xlm-roberta", "electra", "distilbert", "albert", "deberta-v2", "mpnet", "t5", "bart", "gpt2"),
+    *("llama", "mistral", "qwen2", "gemma", "vit"),
+)
+_NAMES = dict.fromkeys(case.partition("/")[0] for case in ZOO)
+SINCE = {name: "4.45" if name in _FIRST else "4.57" for name in _NAMES} | {"modernbert": "4.48", "qwen3": "4.51"}
+EXPORTED = dict.fromkeys(_NAMES, True)
+
+# How classes end that need inputs of their decoder.
+SEQ2SEQ = ("ForConditionalGeneration", "MTModel")
 
 
 def here() -> list[str]:
@@ -139,20 +193,21 @@ def make_model(case: str, seed: int = 0) -> PreTrainedModel:
     model = getattr(transformers, name)(make_config())
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
+            if parameter.requires_grad:  # not Marian's positions, which are computed and not saved
+                parameter.add_(torch.randn_like(parameter) * 0.1)
     return model.eval()  # type: ignore[no-any-return]
 
 
 def make_inputs(case: str, seed: int = 0) -> dict[str, Tensor]:
     """Padded, labelled inputs."""
     generator = torch.Generator().manual_seed(seed)
-    if case == "vit":
+    if "ImageClassification" in ZOO[case][0]:
         images = torch.rand(4, 3, 16, 16, generator=generator)
         return {"pixel_values": images, "labels": torch.randint(0, LABELS, (4,), generator=generator)}
     batch = make_batch(size=4, tokens=10, labels=LABELS, seed=seed)
     name = ZOO[case][0]
     ids, mask = batch["input_ids"], batch["attention_mask"]
-    if name.endswith(("CausalLM", "LMHeadModel", "ConditionalGeneration")):
+    if name.endswith(("CausalLM", "LMHeadModel", *SEQ2SEQ)):
         batch["labels"] = ids.masked_fill(mask == 0, -100)
     elif "Token" in name:
         batch["labels"] = torch.randint(0, LABELS, ids.shape, generator=generator).masked_fill(mask == 0, -100)
@@ -166,7 +221,7 @@ def make_inputs(case: str, seed: int = 0) -> dict[str, Tensor]:
 def outputs_of(model: Any, inputs: dict[str, Tensor]) -> Tensor:
     """The first output that is not the loss: logits, or hidden states."""
     features = {name: value for name, value in inputs.items() if name != "labels"}
-    if type(model).__name__.endswith(("ForConditionalGeneration", "ForSeq2SeqLM")):
+    if type(model).__name__.endswith((*SEQ2SEQ, "ForSeq2SeqLM")):
         features["decoder_input_ids"] = inputs["labels"].clamp_min(0)
     with torch.no_grad():
         found = model(**features)

@@ -14,13 +14,14 @@ from minidisc_plugin.integrations.export.elsewhere import Elsewhere
 from minidisc_plugin.integrations.export.route import Format, Route, route_for
 from minidisc_plugin.integrations.hosts import available, require
 from tests.builders.lessons import EXAM, accuracy, is_generation, lesson, teach
-from tests.builders.zoo import EXPORTED, ZOO, here
+from tests.builders.zoo import EXPORTED, SEQ2SEQ, ZOO, here
 from tests.nested.test_zoo import make_nested
 
 TASKS = {
     "ForSequenceClassification": ("text-classification", "ModelForSequenceClassification"),
     "ForTokenClassification": ("token-classification", "ModelForTokenClassification"),
     "ForImageClassification": ("image-classification", "ModelForImageClassification"),
+    "MTModel": ("text2text-generation", "ModelForSeq2SeqLM"),
     "ForConditionalGeneration": ("text2text-generation", "ModelForSeq2SeqLM"),
     "ForCausalLM": ("text-generation", "ModelForCausalLM"),
     "LMHeadModel": ("text-generation", "ModelForCausalLM"),
@@ -46,7 +47,7 @@ class ZooTask:
 def features_of(case: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What the model takes, without labels."""
     features = {name: value for name, value in inputs.items() if name != "labels"}
-    if ZOO[case][0].endswith("ForConditionalGeneration"):
+    if ZOO[case][0].endswith(SEQ2SEQ):
         features.setdefault("decoder_input_ids", inputs["labels"].clamp_min(0))
     return features
 

@@ -11,13 +11,13 @@ from transformers import (
     BertConfig,
     BertForSequenceClassification,
     BertLMHeadModel,
-    OPTConfig,
-    OPTForSequenceClassification,
+    BloomConfig,
+    BloomForSequenceClassification,
 )
 
 from minidisc_plugin import NestedModel
 from minidisc_plugin.foundation.errors import UnsupportedModelError
-from minidisc_plugin.nested.families import BERT
+from minidisc_plugin.nested.families.encoders import BERT
 from minidisc_plugin.nested.family import encoder_parameters, family_of
 from minidisc_plugin.plugins import families
 from tests.builders.tiny import make_bert
@@ -25,9 +25,9 @@ from tests.nested.crafting import make_nested
 
 
 def test_an_unknown_architecture_is_refused_with_those_known() -> None:
-    config = OPTConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, ffn_dim=8)
-    with pytest.raises(UnsupportedModelError, match=r"'opt' is not supported; supported: albert, bart, bert, .*vit"):
-        NestedModel(OPTForSequenceClassification(config))
+    config = BloomConfig(vocab_size=20, hidden_size=8, n_layer=1, n_head=2)
+    with pytest.raises(UnsupportedModelError, match=r"'bloom' is not supported; supported: albert, arcee, bart, .*vit"):
+        NestedModel(BloomForSequenceClassification(config))
 
 
 @pytest.mark.parametrize("feature", ["is_decoder", "add_cross_attention"])

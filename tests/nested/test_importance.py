@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from minidisc_plugin import NestedModel
 from minidisc_plugin.foundation.errors import DataError
-from minidisc_plugin.nested.families import BERT
+from minidisc_plugin.nested.families.encoders import BERT
 from minidisc_plugin.nested.importance import importance
 from minidisc_plugin.nested.units import structure_of
 from tests.builders.tiny import make_batch, make_bert

@@ -14,7 +14,7 @@ from minidisc_plugin.nested.ranking import Ranking, rank_units
 from minidisc_plugin.run.measuring.measure import macs
 from minidisc_plugin.run.plan.calibration import calibrate
 from minidisc_plugin.training.device_memory import activation_bytes
-from tests.builders.zoo import here, make_inputs, make_model, outputs_of
+from tests.builders.zoo import SEQ2SEQ, here, make_inputs, make_model, outputs_of
 from tests.nested.crafting import random_scores
 
 SCALES = (0.8, 0.5, 0.25)
@@ -125,7 +125,7 @@ def test_emptied_places_are_counted_timed_and_trained(case: str) -> None:
     """All that `minidisc plan` does with a scale, where places have nothing left: at the last, all but one."""
     inputs, nested = make_inputs(case), make_nested(case)
     features = {name: value for name, value in inputs.items() if name != "labels"}
-    if type(nested.model).__name__.endswith("ForConditionalGeneration"):
+    if type(nested.model).__name__.endswith(SEQ2SEQ):
         features["decoder_input_ids"] = inputs["labels"].clamp_min(0)
     work = []
     for scale in EMPTYING:

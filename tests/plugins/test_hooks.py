@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, ErnieConfig, ErnieForSequenceClassification
+from transformers import AutoModelForSequenceClassification, RemBertConfig, RemBertForSequenceClassification
 
 from minidisc_plugin import CompressionConfig, NestedModel, compress, hookimpl, load
 from minidisc_plugin.contracts import hookspecs
@@ -159,9 +159,10 @@ def test_minidisc_register_schedulers(run_files: Path, tmp_path: Path) -> None:
 
 def test_minidisc_register_families(tmp_path: Path) -> None:
     settings = {"vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64}
+    settings |= {"input_embedding_size": 16, "num_attention_heads": 4, "num_labels": 3}
     torch.manual_seed(0)
-    model = ErnieForSequenceClassification(ErnieConfig(**settings, num_attention_heads=4, num_labels=3)).eval()
-    with pytest.raises(UnsupportedModelError, match="'ernie' is not supported"):
+    model = RemBertForSequenceClassification(RemBertConfig(**settings)).eval()
+    with pytest.raises(UnsupportedModelError, match="'rembert' is not supported"):
         family_of(model.config, families())
     batch = make_batch()
     with registered(example("minidisc_register_families")):

@@ -17,9 +17,9 @@ HEAD = """# Families
 Made by `python -m tests.repository.families_table`, on the frozen stack; edit the code, not this file.
 
 A family says where the attention heads and the feed-forward neurons of one architecture live. Each one below is
-tested on transformers 4.57 and 5.24, and was on 4.45: slices compute what the extracted models do, these load and
-compute the same where this package is not installed, a step trains the slice only, and smaller scales are within
-larger ones.
+tested on transformers 4.57 and 5.24, and was on the release that it is said to work from: slices compute what the
+extracted models do, these load and compute the same where this package is not installed, a step trains the slice
+only, all that it changes is saved, and smaller scales are within larger ones.
 
 - **units**: what is kept or left out whole. Where several query heads share a key-value head, the whole group is
   one unit. *tied*: all layers keep the same heads, because they share a table of position biases with one column a
@@ -58,7 +58,7 @@ def _row(family: Family) -> list[str]:
     if any(place.tied for place in heads):
         units += ", tied"
     exported = "OpenVINO, ONNX" if EXPORTED[family.model_type] else "no"
-    since = f"{SINCE.get(family.model_type, '4.45')} on"
+    since = f"{SINCE[family.model_type]} on"
     return [
         f"`{family.model_type}`",
         since,

@@ -1,0 +1,135 @@
+"""Decoders of text, by declaration."""
+
+from __future__ import annotations
+
+from minidisc_plugin.contracts.family import Family, Heads, Layout, Neurons
+
+GPT2 = Family(
+    model_type="gpt2",
+    layouts=(
+        Layout(
+            heads=(
+                Heads(
+                    at="h.*",
+                    attention="attn",
+                    inputs=("attn.c_attn",),
+                    fused=3,
+                    output="attn.c_proj",
+                    head_size="head_dim",
+                    counts=("num_heads",),
+                    widths=("split_size", "embed_dim"),
+                ),
+            ),
+            neurons=(Neurons(at="h.*", inputs=("mlp.c_fc",), output="mlp.c_proj"),),
+        ),
+    ),
+    refuses=(("add_cross_attention", "its own attention only is"),),
+)
+
+
+_GATED = (("mlp.gate_proj", "mlp.up_proj"), "mlp.down_proj")
+_PLAIN = (("mlp.up_proj",), "mlp.down_proj")
+
+
+_STOCK = (
+    ("num_attention_heads", "heads"),
+    ("num_key_value_heads", "groups"),
+    ("head_dim", "head_size"),
+    ("intermediate_size", "neurons"),
+)
+
+
+def _like_llama(
+    model_type: str,
+    neurons: tuple[tuple[str, ...], str] = _GATED,
+    output: str = "o_proj",
+    *,
+    at: tuple[str, ...] = ("layers.*",),
+    even_heads: bool = False,
+    stock: bool = True,
+) -> Family:
+    """Grouped queries; the feed-forward network by its inputs and its output; the layers, by release."""
+    inputs, reads = neurons
+    return Family(
+        model_type=model_type,
+        layouts=tuple(
+            Layout(
+                heads=(
+                    Heads(
+                        at=layers,
+                        attention="self_attn",
+                        inputs=("self_attn.q_proj",),
+                        grouped=("self_attn.k_proj", "self_attn.v_proj"),
+                        output=f"self_attn.{output}",
+                        head_size="head_dim",
+                        counts=("num_heads",),
+                        widths=("hidden_size",),
+                        groups=("num_key_value_heads",),
+                    ),
+                ),
+                neurons=(Neurons(at=layers, inputs=inputs, output=reads),),
+            )
+            for layers in at
+        ),
+        stock=_STOCK if stock else (),
+        even_heads=even_heads,
+    )
+
+
+LIKE_LLAMA = (
+    _like_llama("llama", even_heads=True),
+    *(
+        _like_llama(model_type)
+        for model_type in (
+            "mistral",
+            "qwen2",
+            "qwen3",
+            "gemma",
+            "gemma2",
+            "granite",
+            "smollm3",
+            "olmo",
+            "cohere",
+        )
+    ),
+    _like_llama("helium", stock=False),
+    _like_llama("stablelm", stock=False),
+    # Up to transformers 4 its language model is its own base model.
+    _like_llama("gemma3_text", at=("layers.*", "model.layers.*")),
+    _like_llama("arcee", _PLAIN),
+    _like_llama("nemotron", _PLAIN),
+    _like_llama("starcoder2", (("mlp.c_fc",), "mlp.c_proj")),
+    _like_llama("phi", (("mlp.fc1",), "mlp.fc2"), "dense"),
+)
+
+
+def _own_projections(
+    model_type: str, at: str, attention: str, neurons: tuple[str, str], counts: tuple[str, ...] = ("num_heads",)
+) -> Family:
+    """Projections of their own for query, key and value, all heads alike; a feed-forward network that is not gated."""
+    names = [f"{attention}.{name}" for name in ("q_proj", "k_proj", "v_proj", "out_proj")]
+    heads = Heads(
+        at=at,
+        attention=attention,
+        inputs=tuple(names[:3]),
+        output=names[3],
+        head_size="head_dim",
+        counts=counts,
+        widths=("embed_dim",),
+    )
+    inner, outer = neurons
+    return Family(
+        model_type=model_type,
+        layouts=(Layout(heads=(heads,), neurons=(Neurons(at=at, inputs=(inner,), output=outer),)),),
+    )
+
+
+OTHERS = (
+    _own_projections("opt", "decoder.layers.*", "self_attn", ("fc1", "fc2")),
+    _own_projections("biogpt", "layers.*", "self_attn", ("fc1", "fc2")),
+    _own_projections("xglm", "layers.*", "self_attn", ("fc1", "fc2")),
+    _own_projections("gpt_neo", "h.*", "attn.attention", ("mlp.c_fc", "mlp.c_proj")),
+    _own_projections("gptj", "h.*", "attn", ("mlp.fc_in", "mlp.fc_out"), ("num_attention_heads",)),
+)
+
+DECODERS = (GPT2, *LIKE_LLAMA, *OTHERS)

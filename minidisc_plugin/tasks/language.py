@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.task import IGNORED, Outputs, Task
@@ -193,7 +194,7 @@ class TextToText(_LanguageModelling):
         """See Task; a decoder without labels is given its inputs."""
         found = super().inputs(batch, model)
         if "decoder_input_ids" not in found and batch.get("labels") is not None:
-            found["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=batch["labels"])
+            found["decoder_input_ids"] = _decoder_inputs(model, batch["labels"])
         return found
 
     def compared(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> tuple[Any, Any, Any]:
@@ -202,3 +203,18 @@ class TextToText(_LanguageModelling):
         mine, theirs = (Outputs.of(output, self._of_terms(output.logits, labels)) for output in (student, teacher))
         counted = labels != IGNORED
         return mine, theirs, {**batch, "labels": labels[counted], "decoder_attention_mask": counted}
+
+
+def _decoder_inputs(model: Any, labels: Tensor) -> Tensor:
+    """Targets one place later; M2M-100 and Blenderbot shift theirs as BART does, and have no method for it."""
+    shift = getattr(model, "prepare_decoder_input_ids_from_labels", None)
+    if shift is None:
+        from transformers.models.bart.modeling_bart import shift_tokens_right
+
+        shift = partial(
+            shift_tokens_right,
+            pad_token_id=model.config.pad_token_id,
+            decoder_start_token_id=model.config.decoder_start_token_id,
+        )
+    found: Tensor = shift(labels)
+    return found

@@ -11,7 +11,7 @@ import torch
 from minidisc_plugin.contracts.task import Outputs, Task
 from minidisc_plugin.tasks.multi_label import MultiLabelClassification
 from minidisc_plugin.tasks.registry import TASKS
-from tests.builders.zoo import make_inputs, make_model
+from tests.builders.zoo import SEQ2SEQ, ZOO, here, make_inputs, make_model
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,12 @@ def test_answers_of_a_span() -> None:
     batch = {"input_ids": torch.zeros(2, 3, dtype=torch.long), "attention_mask": torch.ones(2, 3, dtype=torch.long)}
     mine, _, _ = TASKS["question-answering"]().compared(output, output, batch)
     assert isinstance(mine, Outputs) and mine.attentions is output.attentions and mine.hidden_states is None
+
+
+@pytest.mark.parametrize("case", [case for case in here() if ZOO[case][0].endswith(SEQ2SEQ)])
+def test_a_decoder_without_labels_reads_what_it_would_make_of_them(case: str) -> None:
+    model, batch = make_model(case), make_inputs(case)
+    given = TASKS["text2text-generation"]().inputs(batch, model)
+    with torch.no_grad():
+        torch.testing.assert_close(model(**given).logits, model(**batch).logits)
+    assert "labels" not in given

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from tests.builders.zoo import LABELS, ZOO
+from tests.builders.zoo import LABELS, SEQ2SEQ, ZOO
 
 WORDS = range(8, 24)
 """What sentences are made of."""
@@ -20,7 +20,7 @@ TOKENS, STEPS, BATCH, EXAM = 10, 300, 64, 512
 
 def is_generation(case: str) -> bool:
     """Whether a case answers with words."""
-    return ZOO[case][0].endswith(("CausalLM", "LMHeadModel", "ConditionalGeneration"))
+    return ZOO[case][0].endswith(("CausalLM", "LMHeadModel", *SEQ2SEQ))
 
 
 def lesson(case: str, size: int, seed: int) -> dict[str, Tensor]:
@@ -39,7 +39,7 @@ def lesson(case: str, size: int, seed: int) -> dict[str, Tensor]:
     """
     draw = torch.Generator().manual_seed(seed)
     classes = torch.randint(0, LABELS, (size,), generator=draw)
-    if case == "vit":
+    if "ImageClassification" in ZOO[case][0]:
         images = torch.rand(size, 3, 16, 16, generator=draw)
         images[torch.arange(size), classes] += 0.5
         return {"pixel_values": images, "labels": classes}
@@ -49,7 +49,7 @@ def lesson(case: str, size: int, seed: int) -> dict[str, Tensor]:
     signs = (classes + SIGNS.start).unsqueeze(1)
     circle = WORDS.start + (words[:, :1] + (classes.unsqueeze(1) + 1) * torch.arange(TOKENS)) % len(WORDS)
     name = ZOO[case][0]
-    if name.endswith("ConditionalGeneration"):
+    if name.endswith(SEQ2SEQ):
         source = words.scatter(1, torch.zeros_like(signs), signs)
         asked = mask.bool() & (torch.arange(TOKENS) > 0)
         labels = circle.roll(-1, 1).masked_fill(~asked.roll(-1, 1), -100)
@@ -111,6 +111,6 @@ def _features(batch: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _aligned(case: str, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """A language model's logits at a word are about the next one; the decoder's labels are shifted already."""
-    if is_generation(case) and not ZOO[case][0].endswith("ConditionalGeneration"):
+    if is_generation(case) and not ZOO[case][0].endswith(SEQ2SEQ):
         return logits[:, :-1], labels[:, 1:]
     return logits, labels

@@ -175,7 +175,10 @@ _FIRST = (
 )
 _NAMES = dict.fromkeys(case.partition("/")[0] for case in ZOO)
 SINCE = {name: "4.45" if name in _FIRST else "4.57" for name in _NAMES} | {"modernbert": "4.48", "qwen3": "4.51"}
-EXPORTED = dict.fromkeys(_NAMES, True)
+# In which runtimes slices were compared with torch by tests/integrations/test_family_exports.py, and where.
+_LATER = {name: "OpenVINO, ONNX (transformers 5)" for name in _NAMES if SINCE[name] == "4.57"}
+_UNTRIED = dict.fromkeys(("marian", "pegasus", "deit", "dinov2", "vit_msn"), "not tried")
+EXPORTED = dict.fromkeys(_NAMES, "OpenVINO, ONNX") | _LATER | _UNTRIED
 
 # How classes end that need inputs of their decoder.
 SEQ2SEQ = ("ForConditionalGeneration", "MTModel")
@@ -184,6 +187,12 @@ SEQ2SEQ = ("ForConditionalGeneration", "MTModel")
 def here() -> list[str]:
     """The cases that the installed transformers has."""
     return [case for case, (name, _) in ZOO.items() if hasattr(transformers, name)]
+
+
+def is_exported(case: str) -> bool:
+    """Whether slices of a case are compared with torch in other runtimes, on this stack."""
+    where = EXPORTED[case.partition("/")[0]]
+    return where != "not tried" and ("5" not in where or int(transformers.__version__.partition(".")[0]) >= 5)
 
 
 def make_model(case: str, seed: int = 0) -> PreTrainedModel:

@@ -14,7 +14,7 @@ from minidisc_plugin.integrations.export.elsewhere import Elsewhere
 from minidisc_plugin.integrations.export.route import Format, Route, route_for
 from minidisc_plugin.integrations.hosts import available, require
 from tests.builders.lessons import EXAM, accuracy, is_generation, lesson, teach
-from tests.builders.zoo import EXPORTED, SEQ2SEQ, ZOO, here
+from tests.builders.zoo import SEQ2SEQ, ZOO, here, is_exported
 from tests.nested.test_zoo import make_nested
 
 TASKS = {
@@ -81,7 +81,7 @@ def difference(case: str, found: Tensor, expected: Tensor, inputs: Mapping[str, 
         pytest.param(case, format_name, marks=() if (case, format_name) in QUICK else pytest.mark.slow)
         for case in here()
         for format_name in ("openvino", "onnx")
-        if EXPORTED[case.partition("/")[0]] and case != "t5/gated-encoder"  # Optimum exports no T5 encoder alone
+        if is_exported(case) and case != "t5/gated-encoder"  # Optimum exports no T5 encoder alone
     ],
 )
 def test_the_runtime_computes_what_torch_does(

@@ -28,7 +28,8 @@ only, all that it changes is saved, and smaller scales are within larger ones.
 - **uniform student**: with `scheduler_config.allocation: uniform` every layer is equally wide. *stock*: the config
   of the family can say so, and plain `from_pretrained` loads the student. Otherwise, and with `allocation: global`,
   a short modelling file beside the weights does (`trust_remote_code=True`), or `minidisc_plugin.load` without it.
-- **exported**: slices whose layers differ in width were compared with torch in these runtimes, on both stacks.
+- **exported**: slices whose layers differ in width were compared with torch in these runtimes, on both stacks
+  unless one is named.
 
 """
 
@@ -57,7 +58,6 @@ def _row(family: Family) -> list[str]:
     units = "groups of heads" if any(place.grouped for place in heads) else "heads"
     if any(place.tied for place in heads):
         units += ", tied"
-    exported = "OpenVINO, ONNX" if EXPORTED[family.model_type] else "no"
     since = f"{SINCE[family.model_type]} on"
     return [
         f"`{family.model_type}`",
@@ -65,7 +65,7 @@ def _row(family: Family) -> list[str]:
         f"{units}; neurons",
         ", ".join(_tasks(family)) or "none yet",
         "stock" if family.stock else "modelling file",
-        exported,
+        EXPORTED[family.model_type],
     ]
 
 

@@ -234,15 +234,10 @@ class CompressionConfig(Settings):
         return data
 
     @property
-    def target_sparsity(self) -> float:
-        """Share of heads and neurons that the student loses; a budget is one once the teacher is known."""
-        assert self.pruning.target_sparsity is not None
-        return self.pruning.target_sparsity
-
-    @property
     def target_scale(self) -> float:
-        """Share of heads and neurons that the student keeps."""
-        return round(1.0 - self.target_sparsity, 6)
+        """Share of heads and neurons that the student keeps; of a budget, once the teacher is known."""
+        assert self.pruning.target_sparsity is not None
+        return round(1.0 - self.pruning.target_sparsity, 6)
 
     @property
     def seed(self) -> int:

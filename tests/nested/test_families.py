@@ -13,6 +13,8 @@ from transformers import (
     BertLMHeadModel,
     BloomConfig,
     BloomForSequenceClassification,
+    CohereConfig,
+    StableLmConfig,
 )
 
 from minidisc_plugin import NestedModel
@@ -44,6 +46,13 @@ def test_a_decoder_of_a_known_architecture_is_refused(feature: str) -> None:
             family_of(config, families())
     else:
         assert family_of(config, families()) is BERT
+
+
+@pytest.mark.parametrize(("config", "feature"), [(CohereConfig, "use_qk_norm"), (StableLmConfig, "qk_layernorm")])
+def test_norms_that_every_head_has_for_itself_are_refused(config: Any, feature: str) -> None:
+    assert family_of(config(), families()).model_type == config.model_type
+    with pytest.raises(UnsupportedModelError, match=f"{feature}=True is not supported: a norm with weights of its own"):
+        family_of(config(**{feature: True}), families())
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ _GATED = (("mlp.gate_proj", "mlp.up_proj"), "mlp.down_proj")
 _PLAIN = (("mlp.up_proj",), "mlp.down_proj")
 
 
+_NORMS_OF_HEADS = "a norm with weights of its own for every head cannot be sliced"
 _STOCK = (
     ("num_attention_heads", "heads"),
     ("num_key_value_heads", "groups"),
@@ -47,6 +48,7 @@ def _like_llama(
     at: tuple[str, ...] = ("layers.*",),
     even_heads: bool = False,
     stock: bool = True,
+    refuses: tuple[tuple[str, str], ...] = (),
 ) -> Family:
     """Grouped queries; the feed-forward network by its inputs and its output; the layers, by release."""
     inputs, reads = neurons
@@ -73,6 +75,7 @@ def _like_llama(
         ),
         stock=_STOCK if stock else (),
         even_heads=even_heads,
+        refuses=refuses,
     )
 
 
@@ -89,11 +92,11 @@ LIKE_LLAMA = (
             "granite",
             "smollm3",
             "olmo",
-            "cohere",
         )
     ),
     _like_llama("helium", stock=False),
-    _like_llama("stablelm", stock=False),
+    _like_llama("cohere", refuses=(("use_qk_norm", _NORMS_OF_HEADS),)),
+    _like_llama("stablelm", stock=False, refuses=(("qk_layernorm", _NORMS_OF_HEADS),)),
     # Up to transformers 4 its language model is its own base model.
     _like_llama("gemma3_text", at=("layers.*", "model.layers.*")),
     _like_llama("arcee", _PLAIN),

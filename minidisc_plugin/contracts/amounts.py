@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, ByteSize, Field, TypeAdapter, ValidationError
 
 _PARAMETERS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
-_NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
+_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", re.IGNORECASE)
 _BYTES = TypeAdapter(ByteSize)
 
 

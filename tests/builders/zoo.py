@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import pytest
 import torch
 import transformers
 from torch import Tensor
@@ -187,6 +188,12 @@ SEQ2SEQ = ("ForConditionalGeneration", "MTModel")
 def here() -> list[str]:
     """The cases that the installed transformers has."""
     return [case for case, (name, _) in ZOO.items() if hasattr(transformers, name)]
+
+
+def later_slow(cases: Iterable[str]) -> list[Any]:
+    """Cases for `parametrize`; those of families that came later, most of them siblings, are slow tests."""
+    came_later = {case for case in ZOO if SINCE[case.partition("/")[0]] == "4.57"}
+    return [pytest.param(case, marks=pytest.mark.slow) if case in came_later else case for case in cases]
 
 
 def is_exported(case: str) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from transformers import PretrainedConfig, PreTrainedModel, Trainer, TrainingArguments
 
 from minidisc_plugin import NestedModel, load
-from tests.builders.zoo import here, make_model
+from tests.builders.zoo import here, later_slow, make_model
 
 
 def named(model: PreTrainedModel) -> set[str]:
@@ -37,7 +37,7 @@ def teacher(tmp_path: Path) -> PreTrainedModel:
     return load(tmp_path / "teacher")
 
 
-@pytest.mark.parametrize("case", here())
+@pytest.mark.parametrize("case", later_slow(here()))
 def test_a_slice_names_no_folder(case: str, tmp_path: Path) -> None:
     model = make_model(case)
     model.save_pretrained(tmp_path / "teacher")

@@ -14,11 +14,12 @@ from minidisc_plugin.nested.ranking import Ranking, rank_units
 from minidisc_plugin.run.measuring.measure import macs
 from minidisc_plugin.run.plan.calibration import calibrate
 from minidisc_plugin.training.device_memory import activation_bytes
-from tests.builders.zoo import SEQ2SEQ, here, make_inputs, make_model, outputs_of
+from tests.builders.zoo import SEQ2SEQ, here, later_slow, make_inputs, make_model, outputs_of
 from tests.nested.crafting import random_scores
 
 SCALES = (0.8, 0.5, 0.25)
 every_case = pytest.mark.parametrize("case", here())
+later_ones_slow = pytest.mark.parametrize("case", later_slow(here()))
 
 
 def make_nested(case: str, allocation: str = "global") -> NestedModel:
@@ -34,7 +35,7 @@ def make_nested(case: str, allocation: str = "global") -> NestedModel:
     return nested
 
 
-@every_case
+@later_ones_slow
 def test_reordering_leaves_the_outputs(case: str) -> None:
     inputs = make_inputs(case)
     expected = outputs_of(make_model(case), inputs)
@@ -94,7 +95,7 @@ def _kept_entries(nested: NestedModel, scale: float) -> dict[str, Tensor]:
     return used
 
 
-@every_case
+@later_ones_slow
 def test_trimming_keeps_what_the_remaining_scales_mean(case: str) -> None:
     inputs, nested = make_inputs(case), make_nested(case)
     nested.set_scale(0.25)
@@ -120,7 +121,7 @@ def test_importance_reaches_every_unit(case: str) -> None:
 EMPTYING = (1.0, 0.25, 0.01)
 
 
-@every_case
+@later_ones_slow
 def test_emptied_places_are_counted_timed_and_trained(case: str) -> None:
     """All that `minidisc plan` does with a scale, where places have nothing left: at the last, all but one."""
     inputs, nested = make_inputs(case), make_nested(case)

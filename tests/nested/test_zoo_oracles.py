@@ -12,7 +12,7 @@ from minidisc_plugin import NestedModel
 from minidisc_plugin.nested.checkpoint import as_checkpoint
 from minidisc_plugin.nested.family import layout_of
 from minidisc_plugin.nested.narrow import find
-from tests.builders.zoo import here, make_inputs, make_model, outputs_of
+from tests.builders.zoo import here, later_slow, make_inputs, make_model, outputs_of
 from tests.nested.crafting import dropped_units
 from tests.nested.test_zoo import make_nested
 
@@ -42,7 +42,7 @@ def test_heads_pruned_by_transformers(case: str) -> None:
     torch.testing.assert_close(outputs_of(without(nested, heads=True), inputs), expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("case", [case for case in here() if case != "gpt2"])  # Conv1D is no linear layer
+@pytest.mark.parametrize("case", later_slow(case for case in here() if case != "gpt2"))  # Conv1D is no linear layer
 def test_neurons_pruned_by_torch_pruning(case: str) -> None:
     torch_pruning = pytest.importorskip("torch_pruning")
     original, nested, inputs = make_model(case), make_nested(case, "uniform"), make_inputs(case)

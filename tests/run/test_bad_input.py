@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from transformers import AutoTokenizer, OPTConfig, OPTForSequenceClassification
+from transformers import AutoTokenizer, BloomConfig, BloomForSequenceClassification
 
 from minidisc_plugin import CompressionConfig, MinidiscError, compress, hookimpl
 from minidisc_plugin.foundation.errors import (
@@ -103,12 +103,12 @@ def tokenizer(alter: Callable[[Any], None]) -> Change:
     return change
 
 
-def opt(data: dict[str, Any], folder: Path) -> None:
+def bloom(data: dict[str, Any], folder: Path) -> None:
     """A decoder of no family, with a tokenizer that fits it."""
-    config = OPTConfig(vocab_size=len(VOCABULARY), hidden_size=32, num_attention_heads=4, ffn_dim=64, pad_token_id=0)
-    OPTForSequenceClassification(config).save_pretrained(folder / "opt")
-    AutoTokenizer.from_pretrained(data["model"]).save_pretrained(folder / "opt")
-    data["model"] = str(folder / "opt")
+    config = BloomConfig(vocab_size=len(VOCABULARY), hidden_size=32, n_head=4, n_layer=2, pad_token_id=0)
+    BloomForSequenceClassification(config).save_pretrained(folder / "bloom")
+    AutoTokenizer.from_pretrained(data["model"]).save_pretrained(folder / "bloom")
+    data["model"] = str(folder / "bloom")
 
 
 LONG = [{"sentence": "word1 " * 60, "label": 1}] * 30
@@ -246,7 +246,7 @@ CASES: dict[str, tuple[Change, type[MinidiscError], tuple[str, ...]]] = {
         ConfigError,
         ("pads with id 4 but the model with 0", "trained with"),
     ),
-    "unsupported architecture": (opt, UnsupportedModelError, ("'opt' is not supported", "bert")),
+    "unsupported architecture": (bloom, UnsupportedModelError, ("'bloom' is not supported", "bert")),
     "model folder missing": (top(model="no/such/folder"), ConfigError, ("model: 'no/such/folder' cannot be loaded",)),
     "metric unknown off line": (top(metric="acuracy"), MetricError, ("metric 'acuracy'", "accuracy, bits_saved, f1, ")),
     "metric range upside down": (

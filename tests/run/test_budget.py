@@ -26,7 +26,7 @@ from minidisc_plugin.run.budget import largest_file, without_weights
 from minidisc_plugin.run.measuring.measure import bytes_on_disk, count_parameters
 from minidisc_plugin.run.pipeline import compress
 from tests.builders.tiny import make_bert, make_config
-from tests.builders.zoo import here, make_model
+from tests.builders.zoo import here, later_slow, make_model
 
 TEACHER = count_parameters(make_bert())
 HEAD = 4 * 32 * 8 + 3 * 8  # its weights and biases
@@ -48,7 +48,7 @@ def scale_within(teacher: PreTrainedModel | None = None, **budget: Any) -> float
 
 
 @pytest.mark.parametrize("allocation", ["global", "uniform"])
-@pytest.mark.parametrize("case", here())
+@pytest.mark.parametrize("case", later_slow(here()))
 def test_no_ranking_makes_a_slice_larger_than_was_said(case: str, allocation: Allocation, tmp_path: Path) -> None:
     model = make_model(case)
     family = family_of(model.config, families())

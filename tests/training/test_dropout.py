@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from minidisc_plugin.training.dropout import without_dropout
-from tests.builders.zoo import here, make_inputs, make_model
+from tests.builders.zoo import here, later_slow, make_inputs, make_model
 
 RATES = ("dropout", "attention_dropout", "hidden_dropout_prob", "attention_probs_dropout_prob", "resid_pdrop")
 
@@ -36,7 +36,7 @@ def two_passes(name: str, model: Any) -> list[Tensor]:
     return found
 
 
-@pytest.mark.parametrize("name", here())
+@pytest.mark.parametrize("name", later_slow(here()))
 def test_nothing_is_dropped_inside(name: str) -> None:
     model = make_dropping(name)
     with without_dropout(model):

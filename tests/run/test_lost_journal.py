@@ -36,7 +36,7 @@ class Copies:
             shutil.copytree(output_dir.parent, self.place, ignore=shutil.ignore_patterns(".lock"))
 
 
-@pytest.mark.parametrize("killed_at", ["halving-2", "selection"])
+@pytest.mark.parametrize("killed_at", ["halving-2", pytest.param("selection", marks=pytest.mark.slow)])
 def test_a_run_whose_journal_is_gone_ends_as_one_that_was_never_killed(
     killed_at: str, run_files: Path, tmp_path: Path
 ) -> None:

@@ -154,15 +154,16 @@ def test_further_examples_are_drawn_as_if_nothing_had_been_stopped(place: Place)
 
 
 @pytest.mark.parametrize(
-    ("name", "first"),
+    ("name", "first", "step"),
     [
-        ("ted", 5),
-        pytest.param("codir", 13, marks=pytest.mark.slow),
-        pytest.param("hrkd", 7, marks=pytest.mark.slow),
+        ("ted", 42, 111),
+        pytest.param("ted", 5, 37, marks=pytest.mark.slow),
+        pytest.param("codir", 13, 37, marks=pytest.mark.slow),
+        pytest.param("hrkd", 7, 37, marks=pytest.mark.slow),
     ],
 )
-def test_what_objectives_learn_is_gone_on_with(name: str, first: int, place: Place) -> None:
-    check_every(place, name, first, 37)
+def test_what_objectives_learn_is_gone_on_with(name: str, first: int, step: int, place: Place) -> None:
+    check_every(place, name, first, step)
 
 
 @pytest.mark.parametrize("name", ["patience", *(["inc: patience"] if available("host", "inc") else [])])

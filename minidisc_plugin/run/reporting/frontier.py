@@ -20,6 +20,7 @@ from minidisc_plugin.run.reporting.rows import (
     NOTHING,
     Grid,
     count,
+    form_of,
     measured,
     plain,
     score,
@@ -103,7 +104,7 @@ def frontier_of(
     rows: dict[str, ModelRow] = {}
     for record, name in zip(results, names, strict=True):
         for row in record.rows:
-            form = row.role if row.runtime in ("torch fp32", row.role) else f"{row.role}, {row.runtime}"
+            form = form_of(row)
             if row.role == "teacher" and _same_model(row, rows.setdefault(form, row)):
                 continue
             rows[f"{name}: {form}" if several else form] = row
@@ -164,7 +165,7 @@ def numbered(frontier: Frontier) -> list[tuple[int, Form]]:
     """The forms by metric, the best first, and of equal ones the smallest; each with its number, from 1."""
     known = sorted(
         frontier.forms,
-        key=lambda form: (-(-_NOT_MEASURED if form.row.metric is None else form.row.metric), _bytes(form.row)),
+        key=lambda form: (_NOT_MEASURED if form.row.metric is None else -form.row.metric, _bytes(form.row)),
     )
     return list(enumerate(known, start=1))
 

@@ -155,6 +155,8 @@ def _name(figure: Figure, forms: list[tuple[int, Form]], sliced: bool) -> None:
     if sliced:
         line = Line2D([], [], linestyle="--", marker=".", color=_SLICES)
         named.append((line, "slices of the shared network, on the selection split"))
+    if not named:  # no metric is defined
+        return
     handles, words = zip(*named, strict=True)
     figure.legend(
         handles, words, loc="outside lower left", ncols=_LEGEND_COLUMNS, frameon=False, fontsize=9, handlelength=1.6

@@ -49,7 +49,7 @@ def results_grid(results: Sequence[ResultsRecord], names: Sequence[str] | None =
             if row.role == "student":
                 strong.add(len(rows))
             unit = "" if one_metric else f" {plain(record.metric)} ({record.split})"
-            who = (_role(row),) if len(results) == 1 else (label, _role(row))
+            who = (form_of(row),) if len(results) == 1 else (label, form_of(row))
             rival = record.teacher_in(row.runtime)
             cells = (*_sizes(row, teacher, rival), *(_saturated(row, rival) if on_device else ()))
             mark = MARK if row.lost_too_much else ""
@@ -130,7 +130,8 @@ def sentence(text: str) -> str:
     return text if text.endswith(".") else f"{text}."
 
 
-def _role(row: ModelRow) -> str:
+def form_of(row: ModelRow) -> str:
+    """What a row is: its role, and its runtime where that is not plain torch."""
     return row.role if row.runtime in ("torch fp32", row.role) else f"{row.role}, {row.runtime}"
 
 
@@ -194,7 +195,7 @@ def _notes(results: Sequence[ResultsRecord], labels: Sequence[str]) -> tuple[str
 def _losses(record: ResultsRecord) -> list[str]:
     """Of each quantized model that lost too much, how much."""
     return [
-        f"{MARK.strip()} {_role(row)}: {plain(record.metric)} lost {100 * row.lost:.2g}% of its range, more than "
+        f"{MARK.strip()} {form_of(row)}: {plain(record.metric)} lost {100 * row.lost:.2g}% of its range, more than "
         f"quantization.max_loss allows; it is kept in {row.path}"
         for row in record.rows
         if row.lost_too_much and row.lost is not None

@@ -184,6 +184,17 @@ def test_markers_and_numbers_are_told_apart_without_colour(
     assert legend.texts[0].get_text() == "1  teacher" and "selection split" in legend.texts[-1].get_text()
 
 
+def test_a_run_of_which_no_metric_is_defined_has_a_picture_all_the_same(
+    make_schedule: SCHEDULE, make_results: RESULTS, tmp_path: Path
+) -> None:
+    rows = [row("teacher", None, 90, 13.0), row("student", None, 52, 2.4)]
+    schedule = make_schedule(dict.fromkeys((0.5, 0.2)), assistants=())
+    frontier = frontier_of([make_results(rows=rows)], [schedule])
+    plot_frontier(frontier, tmp_path / "frontier.png")
+    assert (tmp_path / "frontier.png").stat().st_size > 5000
+    assert [line[3] for line in frontier_grid(frontier).rows] == ["-", "-"]
+
+
 def test_it_does_without_torch(make_run: Callable[..., Path]) -> None:
     run = str(make_run("one"))
     code = f"""

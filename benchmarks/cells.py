@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -108,59 +110,83 @@ class Store:
         for cell in cells:
             print(f"{'missing' if cell.name in missing else 'done':<9}{cell.name}")
 
-    def run(self, cells: Sequence[Cell], source: Callable[[], Source], redo: Sequence[str] = ()) -> list[str]:
+    def run(
+        self, cells: Sequence[Cell], source: Callable[[], Source], redo: Sequence[str] = (), processes: int = 1
+    ) -> list[str]:
         """Measure what is missing; a cell that fails keeps the record that it had.
 
         Args:
             cells: In the order in which they are measured.
             source: Machine and versions; asked only if something is measured.
             redo: Patterns of names to measure again.
+            processes: That measure cells side by side, each one after another; 1 is this one.
 
         Returns:
             Names of the cells that failed.
         """
-        started = perf_counter()
+        begun = perf_counter()
         missing = {cell.name for cell in self.missing(cells, redo)}
-        made_by = source() if missing else None
-        failed = []
-        for number, cell in enumerate(cells, start=1):
-            head = f"{number:>3}/{len(cells)}  {cell.name}"
-            if made_by is None or cell.name not in missing:
+        heads = {cell.name: f"{number:>3}/{len(cells)}  {cell.name}" for number, cell in enumerate(cells, start=1)}
+        for cell in cells:
+            if cell.name not in missing:
                 kept = self.read(cell.name)
                 other = kept is not None and kept.settings != cell.settings
-                self._say(f"{head}: kept" + (", though with other settings; see --redo" if other else ""))
-                continue
-            self._say(f"{head} ...")
-            try:
-                seconds = self._measure(cell, made_by)
-            except Exception as error:  # whatever it was, the other cells can be measured
-                failed.append(cell.name)
-                self._say(f"{head}: failed\n{last_lines(_message(error))}")
+                self._say(f"{heads[cell.name]}: kept" + (", though with other settings; see --redo" if other else ""))
+        failed = []
+        made_by = source() if missing else None
+        for name, found in self._measure([cell for cell in cells if cell.name in missing], made_by, processes, heads):
+            if isinstance(found, str):
+                failed.append(name)
+                self._say(f"{heads[name]}: failed\n{last_lines(found)}")
             else:
-                elapsed = timedelta(seconds=round(perf_counter() - started))
-                self._say(f"{head}: {seconds:.1f} s, {elapsed} in all")
+                elapsed = timedelta(seconds=round(perf_counter() - begun))
+                self._say(f"{heads[name]}: {found:.1f} s, {elapsed} in all")
         return failed
 
-    def _measure(self, cell: Cell, source: Source) -> float:
-        scratch = self.scratch / cell.name.replace("/", "-")
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
-        begun = perf_counter()
-        result = cell.measure(scratch)
+    def _measure(
+        self, cells: Sequence[Cell], source: Source | None, processes: int, heads: Mapping[str, str]
+    ) -> Iterator[tuple[str, float | str]]:
+        """Names with seconds, or with what went wrong, as cells are done."""
+        if processes == 1:
+            for cell in cells:
+                self._say(f"{heads[cell.name]} ...")
+                yield cell.name, _measured(self.folder, self.scratch, cell, source)
+            return
+        # Each is a fresh interpreter: a device's memory is not to be had after a fork.
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+            running = {pool.submit(_measured, self.folder, self.scratch, cell, source): cell.name for cell in cells}
+            for done in as_completed(running):
+                yield running[done], done.result()
+
+    def _file(self, name: str) -> Path:
+        return _file(self.folder, name)
+
+
+def _measured(folder: Path, scratch: Path, cell: Cell, source: Source | None) -> float | str:
+    """Measure a cell and keep its record; returns its seconds, or what went wrong."""
+    place = scratch / cell.name.replace("/", "-")
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    begun = perf_counter()
+    try:
+        result = cell.measure(place)
         seconds = round(perf_counter() - begun, 3)
         date = datetime.now().astimezone().isoformat(timespec="seconds")
         record = Record(
             name=cell.name, settings=cell.settings, result=result, seconds=seconds, date=date, source=source
         )
-        self._file(cell.name).parent.mkdir(parents=True, exist_ok=True)
-        write_text(self._file(cell.name), record.model_dump_json(indent=2) + "\n")
-        shutil.rmtree(scratch)  # after a failure it stays, with the log
-        with suppress(OSError):  # others may lie there
-            self.scratch.rmdir()
-        return seconds
+        _file(folder, cell.name).parent.mkdir(parents=True, exist_ok=True)
+        write_text(_file(folder, cell.name), record.model_dump_json(indent=2) + "\n")
+    except Exception as error:  # whatever it was, the other cells can be measured
+        return _message(error)
+    shutil.rmtree(place)  # after a failure it stays, with the log
+    with suppress(OSError):  # others may lie there
+        scratch.rmdir()
+    return seconds
 
-    def _file(self, name: str) -> Path:
-        return self.folder / f"{name}.json"
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.json"
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from benchmarks import measure
+from benchmarks import ways
 from benchmarks.cells import Cell, Failed, Record, Source, Store, matches
 from benchmarks.machine import machine, versions
 from benchmarks.paired import Outcomes, difference
@@ -109,7 +109,7 @@ def _cell(task: Domains, domain: str, objective: str, seed: int, epochs: int, ra
     return Cell(
         f"{domain}/{objective}/{seed}",
         said,
-        partial(measure.judged, task.file_of(domain), settings),
+        partial(ways.taught, task.file_of(domain), settings),
     )
 
 
@@ -166,6 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=6, help="of the student's stage (6)")
     parser.add_argument("--rate", type=float, default=6e-4, help="learning rate (6e-4)")
     parser.add_argument("--train", type=int, default=4_000, metavar="N", help="sentences of all domains (4,000)")
+    parser.add_argument("--processes", type=int, default=1, help="that share a device, and measure side by side (1)")
     parser.add_argument("--archive", type=Path, help="vaderSentiment-3.3.2.tar.gz, if it is on disk")
     options = parser.parse_args(arguments)
     task, store = Domains(options.work, options.train, options.epochs, archive=options.archive), Store(options.work)
@@ -184,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1
         for domain in (ALL, *DOMAINS):
             task.write_config(domain)
-        failed = store.run(cells, lambda: Source(machine=machine(), versions=versions()))
+        failed = store.run(cells, lambda: Source(machine=machine(), versions=versions()), processes=options.processes)
     kept = store.records()
     print(f"\n{markdown(task, [kept[cell.name] for cell in cells if cell.name in kept])}")
     return int(bool(failed))

@@ -14,13 +14,14 @@ from benchmarks.evidence_tables import markdown
 from benchmarks.machine import machine, versions
 from benchmarks.mpnet import pretrained_mpnet
 from benchmarks.speed import make_tasks, set_environment
-from benchmarks.tasks import GLUE, Task
+from benchmarks.tasks import GLUE, Editorials, Task
 from minidisc_plugin.foundation.atomic import write_text
 
 EPILOG = """
-A cell is one run: teacher x task x scale x way x learning rate x seed. Each is kept when it is made, so a suite that
-was cut off goes on where it was. The learning rate of each way is the one whose students are best on validation;
-what is reported is measured on test. Differences are paired by example and seed; see paired.py for their intervals.
+A cell is one sandwich and the students of all starts and guides (teacher x task x scale x learning rate x seed), or one
+student of an objective. Each is kept when it is made, so a suite that was cut off goes on where it was. The learning
+rate of each way is the one whose students are best on validation; what is reported is measured on test. Differences
+are paired by example and seed; see paired.py for their intervals.
 
 The teachers are MiniLM (23 million parameters) and MPNet-base (110 million; 410 MB come from the package registry).
 """
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     except Failed as error:
                         print(f"{teacher}, {task.name}: {error}", file=sys.stderr)
                         return 1
-        failed = store.run(chosen, lambda: Source(machine=machine(), versions=versions()))
+        failed = store.run(chosen, lambda: Source(machine=machine(), versions=versions()), processes=options.processes)
     kept = store.records()
     table = markdown(kept[cell.name] for cell in cells if cell.name in kept)
     print(f"\n{table}")
@@ -63,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def make_teachers(options: argparse.Namespace) -> dict[str, list[Task]]:
     """Tasks by teacher; each teacher has a work folder of its own."""
-    tasks = make_tasks(options)
+    editorials = Editorials(options.work, options.editorials_train, options.epochs, options.archive)
+    tasks = [*make_tasks(options), editorials]
     starts = {"minilm": None, "mpnet": lambda work: pretrained_mpnet(work / "pretrained")}
     return {
         name: [replace(task, work=options.work / name, pretrained=starts[name]) for task in tasks]
@@ -88,6 +90,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rates", nargs="+", type=float, default=list(RATES), help="learning rates (2e-4 6e-4 1e-3)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the runs (0 1 2)")
     parser.add_argument("--epochs", type=int, default=3, help="of every stage (3)")
+    parser.add_argument("--processes", type=int, default=1, help="that share a device, and measure side by side (1)")
+    parser.add_argument("--editorials-train", type=int, default=1_900, metavar="N", help="up to 1,909 (1,900)")
     parser.add_argument("--movies-train", type=int, default=4_000, metavar="N", help="sentences, up to 4,318 (4,000)")
     parser.add_argument("--mrpc-train", type=int, default=3_200, metavar="N", help="pairs, up to 3,259 (3,200)")
     parser.add_argument("--glue", type=Path, default=GLUE, help=f"folder that holds MRPC/*.tsv ({GLUE})")

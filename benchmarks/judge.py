@@ -1,14 +1,7 @@
-"""What a finished run's teacher and student say about each example of a split.
-
-python -m benchmarks.judge RUN_DIR --out FILE
-"""
+"""What a student says about each example of the splits that nobody trains on."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,38 +9,43 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
-from minidisc_plugin.run.config.file import read_config
 from minidisc_plugin.run.data.collating import collator_of
-from minidisc_plugin.run.pipeline import Result
-from minidisc_plugin.run.preparation import prepare
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from transformers import PreTrainedModel
 
     from minidisc_plugin.contracts.run import Prepared
 
-BATCH = 64
+BATCH = 128
 Logits = NDArray[np.float64]
 
 
-def judge(run_dir: Path) -> dict[str, Any]:
-    """Of the splits `validation` and `test`, what `judged` says of the student, and the teacher's metric.
+class Judge:
+    """Compares students of one run with its teacher and its labels.
 
     Args:
-        run_dir: Of a run of a classifier.
+        prepared: A run of a classifier, with the splits `validation` and `test`.
     """
-    config = read_config(str(run_dir / "config.resolved.yaml"))
-    student = Result(run_dir).student
-    with tempfile.TemporaryDirectory() as scratch:
-        prepared = prepare(config, Path(scratch))
-        found = {}
-        for name, split in (("validation", prepared.splits.validation), ("test", prepared.splits.report)):
-            assert split is not None
-            teacher = _logits(prepared, prepared.teacher, split)
-            labels = np.asarray(split["labels"])
-            said = judged(_logits(prepared, student, split), teacher, labels)
-            found[name] = {**said, "teacher": float((teacher.argmax(-1) == labels).mean())}
-    return found
+
+    def __init__(self, prepared: Prepared) -> None:
+        splits = {"validation": prepared.splits.validation, "test": prepared.splits.report}
+        self._prepared = prepared
+        self._splits = {name: split for name, split in splits.items() if split is not None}
+        self._labels = {name: np.asarray(split["labels"]) for name, split in self._splits.items()}
+        self._teacher = {name: _logits(prepared, prepared.teacher, split) for name, split in self._splits.items()}
+
+    @property
+    def teacher(self) -> dict[str, float]:
+        """Accuracy of the teacher by split."""
+        return {name: float((said.argmax(-1) == self._labels[name]).mean()) for name, said in self._teacher.items()}
+
+    def __call__(self, student: PreTrainedModel) -> dict[str, dict[str, Any]]:
+        """What `judged` says of a student, by split."""
+        return {
+            name: judged(_logits(self._prepared, student, split), self._teacher[name], self._labels[name])
+            for name, split in self._splits.items()
+        }
 
 
 def judged(student: Logits, teacher: Logits, labels: NDArray[np.int64]) -> dict[str, Any]:
@@ -69,26 +67,15 @@ def judged(student: Logits, teacher: Logits, labels: NDArray[np.int64]) -> dict[
 
 
 @torch.no_grad()
-def _logits(prepared: Prepared, model: Any, split: Dataset) -> Logits:
-    """(examples, classes), in the order of the split; a Trainer's is that of their lengths."""
+def _logits(prepared: Prepared, model: PreTrainedModel, split: Dataset) -> Logits:
+    """(examples, classes), in the order of the split; batches are of examples of about one length."""
     collate = collator_of(prepared)
     model = model.to(prepared.args.device).eval()
+    examples = list(split)
+    order = sorted(range(len(examples)), key=lambda row: len(examples[row]["input_ids"]))
     found = []
-    for start in range(0, len(split), BATCH):
-        batch = collate([split[row] for row in range(start, min(start + BATCH, len(split)))])
+    for start in range(0, len(order), BATCH):
+        batch = collate([examples[row] for row in order[start : start + BATCH]])
         features = {name: value.to(model.device) for name, value in batch.items() if name != "labels"}
         found.append(model(**features).logits.double().cpu())
-    return np.asarray(torch.cat(found))
-
-
-def main() -> None:
-    """Judge, and write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run_dir", type=Path, help="output folder of a run")
-    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
-    options = parser.parse_args()
-    options.out.write_text(json.dumps(judge(options.run_dir)) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+    return np.asarray(torch.cat(found))[np.argsort(order)]

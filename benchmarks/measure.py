@@ -46,14 +46,6 @@ def run(config: Path, overrides: Sequence[str], scratch: Path) -> dict[str, Any]
     }
 
 
-def judged(config: Path, overrides: Sequence[str], scratch: Path) -> dict[str, Any]:
-    """A whole `minidisc run`, and what its student says about each example of validation and test."""
-    found = run(config, overrides, scratch)
-    out = scratch / "judged.json"
-    _python(["benchmarks.judge", str(scratch / "run"), "--out", str(out)], scratch)
-    return {**found, "judged": json.loads(out.read_text(encoding="utf-8"))}
-
-
 def steps(config: Path, overrides: Sequence[str], scratch: Path) -> dict[str, Any]:
     """Seconds of the optimizer steps of a run's first training stage."""
     out = scratch / "steps.json"

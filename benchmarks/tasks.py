@@ -1,6 +1,7 @@
 """Data, teachers and configs of the benchmarks, all under one work folder; nothing comes from a hub.
 
-`movies`: rated movie-review sentences, as in the demo. `mrpc`: pairs that say the same or do not, from GLUE's files.
+`movies`: rated movie-review sentences, as in the demo; `editorials`: the same of newspapers. `mrpc`: pairs that say the
+same or do not, from GLUE's files.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ GLUE = ROOT.parent / "shared" / "glue"
 SPLITS = ("train", "validation", "test")
 LABEL = "label"
 MAX_LENGTH = 128
+EDITORIALS = "nytEditorialSnippets"
 CANDIDATES = (0.5, 0.4, 0.3, 0.2, 0.15)
 
 
@@ -136,12 +138,28 @@ class Movies(Task):
 
     def fill(self, folder: Path) -> None:
         """See Task."""
-        rows = from_archive(self.archive, lambda archive: demo().read_sentences(archive))
+        self.split(from_archive(self.archive, lambda archive: demo().read_sentences(archive)), folder)
+
+    def split(self, rows: list[tuple[str, int]], folder: Path) -> None:
+        """Write sentences and labels as the three splits."""
         random.Random(0).shuffle(rows)
         test, rest = rows[: self.tested], rows[self.tested :]
         splits = {"train": rest[self.validated :], "validation": rest[: self.validated], "test": test}
         for split, part in splits.items():
             write_csv(folder / f"{split}.csv", [[*self.text, LABEL], *part])
+
+
+@dataclass(frozen=True)
+class Editorials(Movies):
+    """Sentences of newspaper editorials, likewise; 3,709 in all."""
+
+    name = "editorials"
+    tested = 1_500
+    validated = 300
+
+    def fill(self, folder: Path) -> None:
+        """See Task."""
+        self.split(from_archive(self.archive, lambda archive: demo().read_ratings(archive, EDITORIALS)), folder)
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,8 @@ class _Cross:
 
         def follow(way: str, start: PreTrainedModel, leader: Any, beside: Any = None) -> None:
             begun = perf_counter()
-            bench.stages.run(Stage(way, start, leader, DistillationTrainer, beside=beside))
+            stage = f"student-{len(self.students)}"
+            bench.stages.run(Stage(stage, start, leader, DistillationTrainer, beside=beside))
             self._keep(way, start, sandwich + perf_counter() - begun)
 
         follow(FOLLOWING_TEACHER, trained.nested.extract(target), teacher)

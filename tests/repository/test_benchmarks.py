@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,25 @@ class Counter:
 
     def run(self, *cells: Cell, redo: tuple[str, ...] = ()) -> list[str]:
         return self.store.run(cells, lambda: SOURCE, redo)
+
+
+def measured_apart(number: int, scratch: Path) -> dict[str, Any]:
+    """What another process can be asked for."""
+    if number == 2:
+        raise Failed("no such thing")
+    return {"number": number, "process": os.getpid()}
+
+
+def test_processes_side_by_side_measure_each_cell_once(tmp_path: Path) -> None:
+    said: list[str] = []
+    store = Store(tmp_path, said.append)
+    cells = [Cell(f"run/{number}", {}, partial(measured_apart, number)) for number in range(4)]
+    assert store.run(cells, lambda: SOURCE, processes=2) == ["run/2"]
+    found = {name: record.result for name, record in store.records().items()}
+    assert {name: result["number"] for name, result in found.items()} == {"run/0": 0, "run/1": 1, "run/3": 3}
+    assert os.getpid() not in {result["process"] for result in found.values()}
+    assert any("run/2: failed\n       no such thing" in line for line in said)
+    assert store.run(cells, lambda: SOURCE, processes=2) == ["run/2"], "what failed is tried again"
 
 
 def test_a_cell_is_measured_once(tmp_path: Path) -> None:

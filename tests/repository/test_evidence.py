@@ -9,34 +9,44 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import evidence
+from benchmarks import evidence, ways
 from benchmarks.cells import Record, Source, Store
-from benchmarks.evidence_cells import make_cells, variants
-from benchmarks.evidence_tables import at_best_rate, markdown
-from benchmarks.judge import judge, judged
+from benchmarks.evidence_cells import OBJECTIVES, make_cells
+from benchmarks.evidence_tables import Student, at_best_rate, markdown
+from benchmarks.judge import Judge, judged
 from benchmarks.paired import difference
-from benchmarks.tasks import Movies
-from minidisc_plugin import CompressionConfig, compress
+from benchmarks.tasks import Editorials, Movies, PooledMrpc
+from minidisc_plugin import compress
 from minidisc_plugin.run.config.file import read_config
+from minidisc_plugin.run.preparation import prepare
 from tests.builders.tiny import make_config
 
 SOURCE = Source(machine={}, versions={})
 
 
-def a_record(variant: str, rate: float, seed: int, right: str, validation: float = 0.8, **settings: Any) -> Record:
+def a_student(right: str, validation: float = 0.8, seconds: float = 10.0) -> dict[str, Any]:
     test = {"metric": right.count("1") / len(right), "log_loss": 0.5, "kl": 0.1, "right": right}
-    said = {"teacher": "minilm", "task": "movies", "scale": 0.1, "variant": variant, "rate": rate, "seed": seed}
-    return Record(
-        name=f"{variant}/{rate}/{seed}",
-        settings={**said, **settings},
-        result={
-            "seconds": 10.0 if variant == "direct" else 25.0,
-            "judged": {"test": test, "validation": {"metric": validation}},
-        },
-        seconds=1.0,
-        date="2026-01-02T03:04:05",
-        source=SOURCE,
-    )
+    return {"seconds": seconds, "judged": {"test": test, "validation": {"metric": validation}}}
+
+
+def a_cross(rate: float, seed: int, direct: str, through: str, validation: float = 0.8) -> Record:
+    """Two assistants; the published rule takes the smaller, the others take none."""
+    students = {
+        ways.DIRECT: a_student(direct, validation),
+        ways.longer(3): a_student(direct, validation, 30.0),
+        ways.SLICE: a_student(direct, validation),
+        ways.following(0.5): a_student(direct, validation, 25.0),
+        ways.following(0.2): a_student(through, validation, 25.0),
+        ways.following_both(0.2): a_student(through, validation, 25.0),
+    }
+    choices = {
+        "lambda": {"scale": 0.2, "share": 0.5},
+        "log_loss": {"scale": 1.0, "share": 1.0},
+        "gap": {"scale": 1.0, "share": 0.9},
+    }
+    said = {"teacher": "minilm", "task": "movies", "scale": 0.1, "rate": rate, "seed": seed}
+    result = {"students": students, "choices": choices, "candidates": [{"scale": 0.5}, {"scale": 0.2}]}
+    return Record(name=f"{rate}/{seed}", settings=said, result=result, seconds=1.0, date="2026-01-02", source=SOURCE)
 
 
 def test_a_difference_is_paired_by_example() -> None:
@@ -66,19 +76,38 @@ def test_tasks_weigh_the_same_whatever_their_size() -> None:
 
 
 def test_the_rate_is_chosen_on_validation() -> None:
-    slow = [a_record("direct", 2e-4, seed, "1111", validation=0.7) for seed in (0, 1)]
-    quick = [a_record("direct", 6e-4, seed, "0000", validation=0.9) for seed in (0, 1)]
-    begun = [a_record("direct", 1e-3, 0, "1111", validation=1.0)]
+    def students(rate: float, validation: float, seeds: tuple[int, ...]) -> list[Student]:
+        made = a_student("10", validation)
+        return [
+            Student("direct", {"task": "movies", "seed": seed, "rate": rate}, made["seconds"], made["judged"])
+            for seed in seeds
+        ]
+
+    slow, quick, begun = students(2e-4, 0.7, (0, 1)), students(6e-4, 0.9, (0, 1)), students(1e-3, 1.0, (0,))
     assert at_best_rate([*slow, *quick, *begun]) == quick
 
 
-def test_the_table_has_a_row_for_each_way() -> None:
-    records = [a_record("direct", 2e-4, seed, "1100") for seed in (0, 1)]
-    records += [a_record("minidisc, guide both", 2e-4, seed, "1110") for seed in (0, 1)]
-    table = markdown(records)
+def test_the_table_has_a_row_for_each_way_and_says_what_rules_miss() -> None:
+    table = markdown([a_cross(2e-4, seed, "1100", "1110") for seed in (0, 1)])
     assert "**minilm, student of 0.1** (movies)" in table
     assert "| direct | 0.0002 | 2 | 0.500 | 0.500 | 0.100 | 1.0 |  |" in table
-    assert "| minidisc, guide both | 0.0002 | 2 | 0.750 | 0.500 | 0.100 | 2.5 | +25.0 [" in table
+    assert "| minidisc, rule lambda | 0.0002 | 2 | 0.750 | 0.500 | 0.100 | 2.5 | +25.0 [" in table
+    assert "| minidisc, rule log_loss | 0.0002 | 2 | 0.500 | 0.500 | 0.100 | 1.0 | +0.0 [" in table
+    assert "| lambda | 0.0 | 0.0 | 100% | 50% |" in table
+    assert "| log_loss | 25.0 | 25.0 | 0% | 100% |" in table
+    assert "| always the teacher | 25.0 | 25.0 | 0% | 100% |" in table
+
+
+def test_objectives_have_a_table_of_their_own() -> None:
+    def record(objective: str, right: str) -> Record:
+        said = {"teacher": "minilm", "task": "mrpc", "scale": 0.1, "rate": 2e-4, "seed": 0, "objective": objective}
+        made = a_student(right)
+        return Record(name=objective, settings=said, result=made, seconds=1.0, date="2026-01-02", source=SOURCE)
+
+    table = markdown([record("knowledge_distillation", "1000"), record("minidisc", "1100"), record("ted", "1110")])
+    first, second = table.split("against minidisc")
+    assert "| ted | 0.0002 | 1 | 0.750 | 0.500 | 0.100 | 1.0 | +50.0 [" in first
+    assert "| ted | 0.0002 | 1 | 0.750 | 0.500 | 0.100 | 1.0 | +25.0 [" in second
 
 
 def test_what_a_student_says_is_judged() -> None:
@@ -90,22 +119,51 @@ def test_what_a_student_says_is_judged() -> None:
     assert found["kl"] == pytest.approx(np.mean(divergence))
 
 
-def test_a_run_is_judged_as_it_was_reported(run_files: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def config_file(run_files: Path, tmp_path: Path) -> Path:
     data = make_config(run_files, output_dir=str(tmp_path / "out"), scheduler="direct", trainer="transformers")
     data["dataset"]["data_files"]["validation"] = data["dataset"]["data_files"]["test"]
-    result = compress(CompressionConfig.model_validate(data))
-    found = judge(tmp_path / "out")
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(data), encoding="utf-8")
+    return file
+
+
+def test_a_run_is_judged_as_it_was_reported(config_file: Path, tmp_path: Path) -> None:
+    """By whichever way it was made: the student is the one that a whole run has."""
+    config = read_config(str(config_file))
+    result = compress(config)
     rows = {row.role: row.metric for row in result.results.rows}
+    judge = Judge(prepare(config, tmp_path / "stages"))
+    found = judge(result.student)
     assert found["test"]["metric"] == pytest.approx(rows["student"])
-    assert found["test"]["teacher"] == pytest.approx(rows["teacher"])
+    assert judge.teacher["test"] == pytest.approx(rows["teacher"])
     assert len(found["test"]["right"]) == result.results.examples
-    json.dumps(found)
+    taught = ways.taught(config_file, [], tmp_path / "taught")
+    assert taught["judged"] == found
+    json.dumps(taught)
+
+
+def test_students_of_all_starts_and_guides_share_one_sandwich(config_file: Path, tmp_path: Path) -> None:
+    """Those that a run would make are the same ones."""
+    overrides = ["scheduler=minidisc", "scheduler_config.candidates=[0.5, 0.3]", "scheduler_config.halving=false"]
+    crossed = ways.crossed(config_file, overrides, 2, tmp_path)
+    students = crossed["students"]
+    assert {ways.DIRECT, ways.longer(2), ways.SLICE, ways.FOLLOWING_TEACHER} < students.keys()
+    assert {ways.following(0.5), ways.following(0.3)} < students.keys()
+    chosen = crossed["choices"]["lambda"]["scale"]
+    assert {ways.following_both(chosen), *(ways.from_teacher(chosen, both) for both in (False, True))} < students.keys()
+    for guide, way in (("assistant", ways.following(chosen)), ("both", ways.following_both(chosen))):
+        alone = ways.taught(config_file, [*overrides, f"distillation.guide={guide}"], tmp_path / guide)
+        assert students[way]["judged"] == alone["judged"], guide
+    alone = ways.taught(config_file, [], tmp_path / "direct")
+    assert students[ways.DIRECT]["judged"] == alone["judged"]
+    json.dumps(crossed)
 
 
 def test_cells_are_configs(tmp_path: Path) -> None:
-    task = Movies(tmp_path, 100, 3)
-    cells = make_cells({"minilm": [task]}, [0.1, 0.05], [2e-4], [0, 1], 3)
-    assert len({cell.name for cell in cells}) == len(cells) == 2 * len(variants(3)) * 2
+    tasks = [Movies(tmp_path, 100, 3), PooledMrpc(tmp_path, 100, 3), Editorials(tmp_path, 100, 3)]
+    cells = make_cells({"minilm": tasks, "mpnet": tasks}, [0.1, 0.05], [2e-4], [0, 1], 3)
+    assert len({cell.name for cell in cells}) == len(cells) == 2 * 3 * 2 * 2 + 2 * 3 * len(OBJECTIVES)
     for cell in cells:
         file = tmp_path / "config.json"
         file.write_text(json.dumps(cell.settings["config"]), encoding="utf-8")
@@ -116,7 +174,7 @@ def test_cells_are_configs(tmp_path: Path) -> None:
 
 def test_what_there_is_can_be_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert evidence.main(["--work", str(tmp_path), "--list", "--teachers", "minilm", "--seeds", "0"]) == 0
-    assert "missing  minilm/movies/0.1/direct/0.0002/0" in capsys.readouterr().out
+    assert "missing  cross/minilm/movies/0.1/0.0002/0" in capsys.readouterr().out
     assert evidence.main(["--work", str(tmp_path), "--only", "nothing"]) == 2
     Store(tmp_path).folder.mkdir(parents=True)
     assert evidence.main(["--work", str(tmp_path), "--report"]) == 0

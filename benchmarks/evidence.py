@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from benchmarks.evidence_tables import markdown
 from benchmarks.machine import machine, versions
 from benchmarks.mpnet import pretrained_mpnet
 from benchmarks.speed import set_environment
-from benchmarks.tasks import GLUE, Editorials, Movies, PooledMrpc, Task, has_mrpc
+from benchmarks.tasks import GLUE, Editorials, Movies, PooledMrpc, Task, has_mrpc, pretrained_minilm
 from minidisc_plugin.foundation.atomic import write_text
 
 EPILOG = """
@@ -24,6 +25,7 @@ rate of each way is the one whose students are best on validation; what is repor
 are paired by example and seed; see paired.py for their intervals.
 
 The teachers are MiniLM (23 million parameters) and MPNet-base (110 million; 410 MB come from the package registry).
+For a machine that reaches no registry, benchmarks/pack.py takes along what is needed.
 """
 
 
@@ -44,14 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.report:
         set_environment(options.work)
         wanted = {(cell.settings["teacher"], cell.settings["task"]) for cell in store.missing(chosen)}
-        for teacher, tasks in teachers.items():
-            for task in tasks:
-                if (teacher, task.name) in wanted:
-                    try:
-                        task.prepare()
-                    except Failed as error:
-                        print(f"{teacher}, {task.name}: {error}", file=sys.stderr)
-                        return 1
+        tasks = [task for name, each in teachers.items() for task in each if (name, task.name) in wanted]
+        if not prepared(tasks, options.processes):
+            return 1
         failed = store.run(chosen, lambda: Source(machine=machine(), versions=versions()), processes=options.processes)
     kept = store.records()
     table = markdown(kept[cell.name] for cell in cells if cell.name in kept)
@@ -73,11 +70,24 @@ def make_teachers(options: argparse.Namespace) -> dict[str, list[Task]]:
         tasks.append(PooledMrpc(work, options.mrpc_train, epochs, options.glue))
     else:
         print(f"mrpc is left out: {options.glue} does not hold GLUE's MRPC", file=sys.stderr)
-    starts = {"minilm": None, "mpnet": lambda work: pretrained_mpnet(work / "pretrained")}
+    starts = {"minilm": pretrained_minilm, "mpnet": lambda work: pretrained_mpnet(work / "pretrained")}
     return {
         name: [replace(task, work=options.work / name, pretrained=starts[name]) for task in tasks]
         for name in options.teachers
     }
+
+
+def prepared(tasks: Sequence[Task], processes: int) -> bool:
+    """Make data and teachers, as many at once as there are processes; whether all can be had."""
+    able = True
+    with ThreadPoolExecutor(processes) as pool:
+        for task, made in [(task, pool.submit(task.prepare)) for task in tasks]:
+            try:
+                made.result()
+            except Failed as error:
+                print(f"{task.work.name}, {task.name}: {error}", file=sys.stderr)
+                able = False
+    return able
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -34,6 +34,12 @@ EDITORIALS = "nytEditorialSnippets"
 CANDIDATES = (0.5, 0.4, 0.3, 0.2, 0.15)
 
 
+def pretrained_minilm(work: Path) -> Path:
+    """Folder of the pretrained MiniLM: in the work folder where it was put there, or its package's."""
+    own = work / "pretrained"
+    return own if own.is_dir() else Path(demo().pretrained_folder())
+
+
 @dataclass(frozen=True)
 class Task(ABC):
     """One data set with its teacher.
@@ -42,13 +48,13 @@ class Task(ABC):
         work: The work folder.
         examples: Of train, from its start, to compress on; the teacher is fine-tuned on all of train.
         epochs: Of every training stage.
-        pretrained: What the teacher is fine-tuned from, given the work folder; None is MiniLM.
+        pretrained: What the teacher is fine-tuned from, given the work folder.
     """
 
     work: Path
     examples: int
     epochs: int
-    pretrained: Callable[[Path], Path] | None = field(default=None, kw_only=True)
+    pretrained: Callable[[Path], Path] = field(default=pretrained_minilm, kw_only=True)
 
     name: ClassVar[str]
     text: ClassVar[tuple[str, ...]]
@@ -120,7 +126,7 @@ class Task(ABC):
         if not self.teacher.is_dir():
             print(f"{self.name}: fine-tuning the teacher on all examples", flush=True)
             command = [sys.executable, "-m", "benchmarks.teacher", str(self.data("train"))]
-            start = [] if self.pretrained is None else ["--pretrained", str(self.pretrained(self.work))]
+            start = ["--pretrained", str(self.pretrained(self.work))]
             # Another process, so that this one stays small (see measure.py).
             if subprocess.run([*command, str(self.teacher), "--text", *self.text, *start], check=False).returncode:
                 raise Failed(f"{self.name}: the teacher could not be fine-tuned")

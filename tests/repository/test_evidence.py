@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from transformers import AutoModel
 
 from benchmarks import evidence, ways
 from benchmarks.cells import Record, Source, Store
 from benchmarks.evidence_cells import OBJECTIVES, make_cells
 from benchmarks.evidence_tables import Student, at_best_rate, markdown
 from benchmarks.judge import Judge, judged
+from benchmarks.pack import pack
 from benchmarks.paired import difference
-from benchmarks.tasks import Editorials, Movies, PooledMrpc
+from benchmarks.tasks import Editorials, Movies, PooledMrpc, demo, pretrained_minilm
+from benchmarks.unpack import unpack
 from minidisc_plugin import compress
 from minidisc_plugin.run.config.file import read_config
 from minidisc_plugin.run.preparation import prepare
@@ -178,3 +183,22 @@ def test_what_there_is_can_be_looked_at(tmp_path: Path, capsys: pytest.CaptureFi
     assert evidence.main(["--work", str(tmp_path), "--only", "nothing"]) == 2
     Store(tmp_path).folder.mkdir(parents=True)
     assert evidence.main(["--work", str(tmp_path), "--report"]) == 0
+
+
+def test_what_a_machine_without_a_registry_needs_travels_in_pieces(tmp_path: Path) -> None:
+    archive, wheels = tmp_path / "vader.tar.gz", tmp_path / "wheels"
+    archive.write_bytes(b"archive")
+    wheels.mkdir()
+    count = pack(tmp_path / "parcel", 8 * 2**20, ["minilm"], archive, tmp_path / "no-glue", wheels)
+    sizes = [sum(file.stat().st_size for file in piece.rglob("*")) for piece in (tmp_path / "parcel").iterdir()]
+    largest = 30_522 * 384 * 2  # the embeddings, which are one tensor
+    assert count == len(sizes) > 2 and max(sizes) < largest + 2**20
+    unpack(tmp_path / "parcel", tmp_path / "work")
+    assert (tmp_path / "work" / "vader.tar.gz").read_bytes() == b"archive"
+    folder = pretrained_minilm(tmp_path / "work" / "minilm")
+    assert folder == tmp_path / "work" / "minilm" / "pretrained"
+    model, whole = (AutoModel.from_pretrained(place) for place in (folder, demo().pretrained_folder()))
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(model.state_dict()[name], weight.half().to(weight.dtype)), name
+    found = list(distributions(path=[str(tmp_path / "work" / "site")]))
+    assert {entry.name for entry in found[0].entry_points} >= {"minidisc", "direct"}

@@ -146,7 +146,8 @@ def markdown(task: Domains, records: Sequence[Record]) -> str:
             for one in DOMAINS
         ]
         gain = difference(found, against) if found is not against else None
-        lines.append([name, *(f"{mean:.3f}" for mean in [*means, np.mean(means)]), "" if gain is None else str(gain)])
+        shown = ["-" if np.isnan(mean) else f"{mean:.3f}" for mean in [*means, np.mean(means)]]
+        lines.append([name, *shown, "" if gain is None else str(gain)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

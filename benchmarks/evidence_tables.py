@@ -10,16 +10,7 @@ import numpy as np
 
 from benchmarks.cells import Record
 from benchmarks.paired import Outcomes, difference
-from benchmarks.ways import (
-    DIRECT,
-    FOLLOWING_TEACHER,
-    RULES,
-    SLICE,
-    following,
-    following_both,
-    from_teacher,
-    longer,
-)
+from benchmarks.ways import DIRECT, FOLLOWING_TEACHER, RULES, SLICE, following, following_both, from_teacher
 from minidisc_plugin.selection import TEACHER
 
 HEAD = ("student", "learning rate", "runs", "accuracy", "log-loss", "KL", "time", "against {}, points [95%]")
@@ -73,7 +64,7 @@ def students_of(record: Record) -> list[Student]:
     """The students of a cross, called by what chose their assistants, in the order of a table."""
     made, choices = record.result["students"], record.result["choices"]
     taken = choices["lambda"]["scale"]
-    extended = next(way for way in made if way.startswith(longer(0)[:7]))
+    extended = next(way for way in made if way.startswith(f"{DIRECT}, "))
     ways = {DIRECT: DIRECT, extended: extended, SLICE: SLICE, FOLLOWING_TEACHER: FOLLOWING_TEACHER}
     ways |= {_through(rule): _guided(choices[rule]["scale"], following) for rule in RULES}
     ways |= {_through(rule, both=True): _guided(choices[rule]["scale"], following_both) for rule in RULES}

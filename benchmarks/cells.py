@@ -89,7 +89,7 @@ class Store:
     def read(self, name: str) -> Record | None:
         """The record of a cell, if it has one that can be understood."""
         try:
-            return Record.model_validate_json(self._file(name).read_text(encoding="utf-8"))
+            return Record.model_validate_json(_file(self.folder, name).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValidationError):
             return None
 
@@ -132,9 +132,11 @@ class Store:
                 kept = self.read(cell.name)
                 other = kept is not None and kept.settings != cell.settings
                 self._say(f"{heads[cell.name]}: kept" + (", though with other settings; see --redo" if other else ""))
-        failed = []
-        made_by = source() if missing else None
-        for name, found in self._measure([cell for cell in cells if cell.name in missing], made_by, processes, heads):
+        failed: list[str] = []
+        if not missing:
+            return failed
+        wanted = [cell for cell in cells if cell.name in missing]
+        for name, found in self._measure(wanted, source(), processes, heads):
             if isinstance(found, str):
                 failed.append(name)
                 self._say(f"{heads[name]}: failed\n{last_lines(found)}")
@@ -144,7 +146,7 @@ class Store:
         return failed
 
     def _measure(
-        self, cells: Sequence[Cell], source: Source | None, processes: int, heads: Mapping[str, str]
+        self, cells: Sequence[Cell], source: Source, processes: int, heads: Mapping[str, str]
     ) -> Iterator[tuple[str, float | str]]:
         """Names with seconds, or with what went wrong, as cells are done."""
         if processes == 1:
@@ -158,11 +160,8 @@ class Store:
             for done in as_completed(running):
                 yield running[done], done.result()
 
-    def _file(self, name: str) -> Path:
-        return _file(self.folder, name)
 
-
-def _measured(folder: Path, scratch: Path, cell: Cell, source: Source | None) -> float | str:
+def _measured(folder: Path, scratch: Path, cell: Cell, source: Source) -> float | str:
     """Measure a cell and keep its record; returns its seconds, or what went wrong."""
     place = scratch / cell.name.replace("/", "-")
     shutil.rmtree(place, ignore_errors=True)

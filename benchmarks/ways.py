@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from benchmarks.judge import Judge
+from minidisc_plugin.contracts.rules import Rule
 from minidisc_plugin.run.config.file import read_config
 from minidisc_plugin.run.preparation import prepare
 from minidisc_plugin.run.workbench import workbench_of
@@ -23,14 +24,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from minidisc_plugin.contracts.records import Candidate
-    from minidisc_plugin.contracts.rules import Rule
     from minidisc_plugin.contracts.run import Prepared
     from minidisc_plugin.schedulers.workbench import Workbench
 
 DIRECT = "direct"
 SLICE = "the sandwich's own slice"
 FOLLOWING_TEACHER = "the slice, following the teacher"
-RULES: tuple[Rule, ...] = ("lambda", "log_loss", "gap")
+RULES: tuple[Rule, ...] = get_args(Rule)
 # Of a candidate, in a record.
 KEPT = {"scale", "parameters", "metric", "metric_interval", "log_loss", "gap", "tradeoff"}
 # Nothing is decided by time, so that processes side by side measure what each would alone. All candidates are trained

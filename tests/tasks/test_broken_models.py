@@ -19,7 +19,8 @@ from minidisc_plugin.foundation.model_files.sizes import check_sizes
 from minidisc_plugin.tasks.tokenizer import load_tokenizer
 from tests.builders.teachers import load_teacher, read_teacher
 from tests.builders.tiny import make_batch, make_config
-from tests.tasks.breaking import CONFIG, MODELS, TOKENIZERS, WORKING, config
+from tests.tasks.breaking import MODELS, TOKENIZERS, WORKING
+from tests.tasks.breaks import CONFIG, config
 
 BATCH = make_batch(labels=2)
 

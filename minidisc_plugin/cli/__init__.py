@@ -33,7 +33,7 @@ a config:
   model: path/or/hub-id                # a fine-tuned teacher
   dataset: {path: csv, data_files: {train: train.csv, test: test.csv}, text: [sentence], label: label}
   metric: accuracy
-  pruning: {target_sparsity: 0.9}      # the student keeps a tenth of the heads and neurons
+  pruning: {target_sparsity: 0.9}      # the student keeps a tenth of the heads and neurons; [0.5, 0.9]: two students
   scheduler: minidisc
   training: {num_train_epochs: 4, learning_rate: 1.0e-4}
   output_dir: runs/movie
@@ -177,6 +177,7 @@ def run_command(options: argparse.Namespace) -> None:
     from minidisc_plugin.run.config.file import read_config
 
     config = read_config(options.config, options.overrides)  # a mistake in it is told before torch is imported
+    from minidisc_plugin.contracts.records import students_in
     from minidisc_plugin.foundation.processes import is_writer
     from minidisc_plugin.run.pipeline import compress
     from minidisc_plugin.run.reporting.tables import print_report
@@ -185,9 +186,11 @@ def run_command(options: argparse.Namespace) -> None:
     result = compress(config, overwrite=options.overwrite, resume=options.resume)
     if not is_writer():
         return
-    print_report([result.output_dir])
-    _print_pictures(result.output_dir)
-    print(printable(f"student: {result.output_dir / 'student'}"))
+    students = students_in(result.output_dir)
+    print_report(students)
+    _print_pictures([result.output_dir])
+    for folder in students:
+        print(printable(f"student: {folder / 'student'}"))
 
 
 def plan_command(options: argparse.Namespace) -> None:
@@ -203,11 +206,11 @@ def plan_command(options: argparse.Namespace) -> None:
 
 def report_command(options: argparse.Namespace) -> None:
     """`minidisc report`."""
+    from minidisc_plugin.contracts.records import students_in
     from minidisc_plugin.run.reporting.tables import print_report
 
-    print_report(options.run_dir)
-    for run_dir in options.run_dir:
-        _print_pictures(run_dir)
+    print_report([student for run_dir in options.run_dir for student in students_in(run_dir)])
+    _print_pictures(options.run_dir)
 
 
 def plugins_command(options: argparse.Namespace) -> int:
@@ -228,10 +231,14 @@ def doctor_command(options: argparse.Namespace) -> None:
     print(render(diagnose()))
 
 
-def _print_pictures(run_dir: Path) -> None:
+def _print_pictures(run_dirs: Sequence[Path]) -> None:
     """Say where the plots are; a run that compared no candidates has one."""
-    for picture in (run_dir / "tradeoff.png", run_dir / "frontier.png"):
-        if picture.exists():
+    from minidisc_plugin.contracts.records import students_in
+
+    for run_dir in run_dirs:
+        students = students_in(run_dir)
+        pictures = [*(student / "tradeoff.png" for student in students), run_dir / "frontier.png"]
+        for picture in filter(Path.exists, pictures):
             print(printable(f"plot: {picture}"))
 
 

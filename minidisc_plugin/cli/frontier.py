@@ -18,6 +18,7 @@ def frontier_arguments(parser: argparse.ArgumentParser) -> None:
 
 def frontier_command(options: argparse.Namespace) -> None:
     """Print the table, and say where the picture is."""
+    from minidisc_plugin.contracts.records import students_in
     from minidisc_plugin.run.reporting.frontier import read_frontier
     from minidisc_plugin.run.reporting.frontier_plot import FRONTIER_FILE, check_kind, plot_frontier
     from minidisc_plugin.run.reporting.tables import print_frontier
@@ -25,7 +26,7 @@ def frontier_command(options: argparse.Namespace) -> None:
     picture: Path | None = options.plot
     if picture is not None:
         check_kind(picture)
-    frontier = read_frontier(options.run_dir)
+    frontier = read_frontier([student for run_dir in options.run_dir for student in students_in(run_dir)])
     print_frontier(frontier)
     first, *others = options.run_dir
     if picture is not None:

@@ -27,9 +27,11 @@ def select_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def select_command(options: argparse.Namespace) -> None:
-    """Print the schedule as it would be."""
+    """Print the schedule as it would be, of each student."""
+    from minidisc_plugin.contracts.records import students_in
     from minidisc_plugin.run.reporting.tables import print_schedule
     from minidisc_plugin.run.reselection import select_again
 
-    record = select_again(options.run_dir, options.lam, options.assistants, options.rule, options.gap_weight)
-    print_schedule(record)
+    for student in students_in(options.run_dir):
+        record = select_again(student, options.lam, options.assistants, options.rule, options.gap_weight)
+        print_schedule(record)

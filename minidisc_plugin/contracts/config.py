@@ -18,6 +18,7 @@ from minidisc_plugin.contracts.values import (
     PathText,
     Positive,
     Settings,
+    Sparsities,
     Sparsity,
 )
 
@@ -40,8 +41,10 @@ class MetricConfig(Settings):
 class PruningConfig(Settings):
     """How small the student is: one key, a sparsity as of INC's `WeightPruningConfig`, or a budget."""
 
-    target_sparsity: Sparsity | None = Field(
-        None, description="Share of heads and neurons that the student loses: 0.9 keeps a tenth."
+    target_sparsity: Sparsity | Sparsities | None = Field(
+        None,
+        description="Share of heads and neurons that the student loses: 0.9 keeps a tenth. A list, `[0.5, 0.9]`: "
+        "several students from one schedule, each in a folder of its own.",
     )
     max_parameters: Parameters | None = Field(
         None, description="Instead: the largest student of at most so many parameters, embeddings included: `10M`."
@@ -50,6 +53,12 @@ class PruningConfig(Settings):
         None,
         description="Instead: the largest student whose weight files take at most so many bytes: `20MB`, `20MiB`.",
     )
+
+    @property
+    def sparsities(self) -> list[float]:
+        """Of the students, the largest student first; of a budget none, until the teacher is known."""
+        given = self.target_sparsity
+        return sorted(given) if isinstance(given, list) else [] if given is None else [given]
 
     @model_validator(mode="after")
     def _one_goal(self) -> PruningConfig:
@@ -232,12 +241,6 @@ class CompressionConfig(Settings):
             if data.get("scheduler", "") is None:
                 data.pop("scheduler")
         return data
-
-    @property
-    def target_scale(self) -> float:
-        """Share of heads and neurons that the student keeps; of a budget, once the teacher is known."""
-        assert self.pruning.target_sparsity is not None
-        return round(1.0 - self.pruning.target_sparsity, 6)
 
     @property
     def seed(self) -> int:

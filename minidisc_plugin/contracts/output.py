@@ -21,8 +21,29 @@ FILES = {
     RECORD_FILE: "checksums of what the run was made from and of what it wrote; `--resume` and `--overwrite` read it",
 }
 
+# Of several students each has the files of a run in a folder of its own, but for what the run has once.
+OF_THE_RUN = {
+    RESOLVED_CONFIG: FILES[RESOLVED_CONFIG],
+    RECORD_FILE: FILES[RECORD_FILE],
+    "README.md": "the students next to each other",
+    "frontier.png": "metric against parameters, bytes and milliseconds of all of them",
+}
+_OF_A_STUDENT = "sparsity-"
+
+
+def student_folder(sparsity: float) -> str:
+    """Name of the folder of one of several students."""
+    return f"{_OF_A_STUDENT}{sparsity:g}"
+
+
+def student_of(name: str) -> str:
+    """The folder of one of several students that a name in an output directory lies in; empty where it lies in none."""
+    top = name.partition("/")[0]
+    return top if top.startswith(_OF_A_STUDENT) else ""
+
 
 def is_reserved(name: str) -> bool:
     """Whether a name in an output directory is that of something that every run writes."""
     own = {file.rstrip("/") for file in FILES} | {CHECKPOINTS, REPLACEMENT, LOCK_FILE}
-    return name.casefold() in {file.casefold() for file in own} or name.casefold().startswith("assistant-")
+    name = name.casefold()
+    return name in {file.casefold() for file in own} or name.startswith(("assistant-", _OF_A_STUDENT))

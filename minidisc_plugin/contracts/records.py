@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from minidisc_plugin.contracts.output import student_of
 from minidisc_plugin.contracts.rules import Rule
 from minidisc_plugin.contracts.values import Guide
 from minidisc_plugin.foundation import atomic
@@ -190,6 +191,16 @@ class ResultsRecord(_Record):
 _R = TypeVar("_R", bound=_Record)
 
 
+def students_in(run_dir: str | os.PathLike[str]) -> list[Path]:
+    """The folder of each student of a run, from the largest to the smallest; of one student that is the run's own."""
+    folder = Path(run_dir)
+    if (folder / SCHEDULE_FILE).exists() or not folder.is_dir():
+        return [folder]
+    parts = (path for path in folder.iterdir() if student_of(path.name))
+    found = (path for path in parts if (path / SCHEDULE_FILE).exists())
+    return sorted(found, key=lambda path: read_schedule(path).target_sparsity) or [folder]
+
+
 def read_schedule(run_dir: str | os.PathLike[str]) -> ScheduleRecord:
     """The schedule of a run.
 
@@ -223,6 +234,8 @@ def _read(run_dir: Path, name: str, kind: type[_R]) -> _R:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
+        if several := [path.name for path in students_in(run_dir) if path != run_dir]:
+            raise RunDirectoryError(f"{run_dir} has several students; give one of {', '.join(several)} in it") from None
         raise RunDirectoryError(
             f"{path} is missing: {run_dir} is not the output of a run, or the run has not got that far; "
             "start or resume it with `minidisc run`"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -80,7 +80,7 @@ class Prepared:
 
     Attributes:
         config: With every default filled in.
-        scheduler: With its settings.
+        students: The scheduler, with its settings, of each student, from the largest to the smallest.
         steps: Pipeline steps in order.
         task: What the teacher does.
         teacher: The fine-tuned model.
@@ -94,7 +94,7 @@ class Prepared:
     """
 
     config: CompressionConfig
-    scheduler: Scheduler
+    students: tuple[Scheduler, ...]
     steps: list[Step]
     task: Task
     teacher: PreTrainedModel
@@ -105,6 +105,16 @@ class Prepared:
     inputs: Mapping[str, str]
     saved_type: str
     precisions: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """That of the student; of several, that of the smallest, which has all candidates."""
+        return self.students[-1]
+
+    def alone(self, scheduler: Scheduler) -> Prepared:
+        """The run as it is for one of several students."""
+        pruning = self.config.pruning.model_copy(update={"target_sparsity": scheduler.target_sparsity})
+        return replace(self, config=self.config.model_copy(update={"pruning": pruning}), students=(scheduler,))
 
 
 class OutputDirectory(Protocol):
@@ -148,12 +158,13 @@ class OutputDirectory(Protocol):
 
 @dataclass
 class Run:
-    """What steps hand on to each other.
+    """What steps hand on to each other; of several students each has one.
 
     Attributes:
         prepared: Config, teacher, tokenizer, data and scheduler, all checked.
         bench: Training, distillation and evaluation.
-        directory: Where results go.
+        directory: Where results go; of one of several students, its own part of the output directory.
+        schedules: Of each student, made when it is asked for.
         schedule: Set by the step `schedule`: assistants, student and how they were chosen.
         artefacts: What steps made of teacher and student for other runtimes; the report measures each.
     """
@@ -161,6 +172,7 @@ class Run:
     prepared: Prepared
     bench: Workbench
     directory: OutputDirectory
+    schedules: Iterator[Schedule]
     schedule: Schedule = field(init=False)
     artefacts: list[Artefact] = field(default_factory=list)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Required, TypedDict, Unpack
 
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 # The door that gathers what a script leaves out; it stands above the method, and so is known by name only.
 _SCRIPT = "minidisc_plugin.run.script"
+# In the name of a stage, before the scale of the one student whose own it is.
+OF = "-of-"
+
+
+def stage_of(name: str, scale: float) -> str:
+    """What a stage is called that is the own stage of one student among several, which has that scale."""
+    return f"{name}{OF}{scale:g}"
 
 
 class ScriptInputs(TypedDict, total=False):
@@ -105,6 +112,10 @@ class PlannedStage:
     passes: Mapping[float, float] = field(default_factory=dict)
     beside_scale: float | None = None
 
+    def of(self, scale: float) -> PlannedStage:
+        """The same where it is the own stage of one student among several, which has that scale."""
+        return replace(self, name=stage_of(self.name, scale))
+
     @property
     def followed(self) -> set[float]:
         """Scales of all that is followed."""
@@ -148,6 +159,27 @@ class Scheduler(Settings, ABC):
     @abstractmethod
     def run(self, bench: Workbench) -> Schedule:
         """Choose the assistants, with what the workbench offers."""
+
+    def stages_each(self, students: Sequence[Scheduler]) -> list[PlannedStage]:
+        """Training stages of several students together, those that `run_each` has; by default the stages of each.
+
+        Args:
+            students: See run_each.
+        """
+        return [stage.of(one.target_scale) for one in students for stage in one.stages()]
+
+    def run_each(self, bench: Workbench, students: Sequence[Scheduler]) -> Iterator[Schedule]:
+        """Choose the assistants of several students, one student after the other; each is finished before the next.
+
+        By default they share the ranking and the teacher's outputs, and nothing else.
+
+        Args:
+            bench: The means; `bench.of(scale)` has those stages that are one student's own.
+            students: Schedulers with the same settings but for the student and its candidates, from the largest student
+                to the smallest, which is this one's.
+        """
+        for one in students:
+            yield one.run(bench.of(one.target_scale))
 
     def schedule(self, teacher: PreTrainedModel, **inputs: Unpack[ScriptInputs]) -> Schedule:
         """Choose the assistants in a script of one's own.

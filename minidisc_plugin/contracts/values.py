@@ -162,11 +162,22 @@ def check_distinct(items: Items) -> Items:
     return items
 
 
+def check_apart(sparsities: Items) -> Items:
+    """Refuse sparsities that are the same to six digits: of a student each, which that many digits name.
+
+    Raises:
+        ValueError: names the second.
+    """
+    check_distinct([f"{sparsity:g}" for sparsity in sparsities])
+    return sparsities
+
+
 PathText = Annotated[str, AfterValidator(check_path)]
 Options = Annotated[dict[str, Any], AfterValidator(check_options)]
 LocalFolder = Annotated[str, AfterValidator(check_local)]
 OutputPath = Annotated[str, AfterValidator(check_output)]
 Sparsity = Annotated[float, Field(gt=0, lt=1), AfterValidator(check_sparsity)]
+Sparsities = Annotated[list[Sparsity], Field(min_length=1), AfterValidator(check_apart)]
 Distinct = AfterValidator(check_distinct)
 # YAML and JSON know lists only; what a tuple holds is read as strictly as everything else.
 FromList = Field(strict=False)

@@ -102,6 +102,9 @@ class Workbench(Protocol):
     announce: Announce
     stages: Any
 
+    def of(self, scale: float) -> Workbench:
+        """The same means for one of several students: stages that it names are those of the student of that scale."""
+
     @property
     def journal(self) -> StageJournal:
         """Finished stages."""

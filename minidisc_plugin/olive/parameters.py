@@ -111,7 +111,13 @@ def _plain(config: CompressionConfig) -> dict[str, Any]:
 
 
 def _whole(data: Mapping[str, Any]) -> CompressionConfig:
-    return validate(CompressionConfig, {**_ANY, **data})
+    config = validate(CompressionConfig, {**_ANY, **data})
+    if len(config.pruning.sparsities) > 1:
+        raise ConfigError(
+            f"pruning.target_sparsity: {config.pruning.sparsities} are several students, and this pass makes one; "
+            "give one, and a pass for each"
+        )
+    return config
 
 
 # What a config must have, in place of what Olive gives when the pass runs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -60,6 +60,30 @@ def make_scheduler(name: str, scheduler_config: Mapping[str, Any], target_sparsi
     return scheduler
 
 
+def make_schedulers(name: str, scheduler_config: Mapping[str, Any], sparsities: Sequence[float]) -> list[Scheduler]:
+    """The schedulers of several students, from the largest to the smallest; see make_scheduler.
+
+    Of the candidates that a config names each has those that are larger than its student; the smallest has all.
+
+    Raises:
+        ConfigError: it is not installed, or a setting cannot be used.
+    """
+    smallest, *larger = sorted(sparsities, reverse=True)
+    made = [make_scheduler(name, scheduler_config, smallest)]
+    given = scheduler_config.get("candidates")
+    for sparsity in larger:
+        own, scale = dict(scheduler_config), round(1 - sparsity, 6)
+        if isinstance(given, (list, tuple)):  # the smallest student's check was for all
+            own["candidates"] = [value for value in given if value > scale]
+            if not own["candidates"]:
+                raise ConfigError(
+                    f"scheduler_config.candidates: none of {shown(given)} is larger than the student of sparsity "
+                    f"{sparsity:g}; add one in ({scale:g}, 1)"
+                )
+        made.append(make_scheduler(name, own, sparsity))
+    return made[::-1]
+
+
 def scales_of(scheduler: Scheduler) -> tuple[float, ...]:
     """The scales that a scheduler will try.
 
@@ -83,18 +107,20 @@ def scales_of(scheduler: Scheduler) -> tuple[float, ...]:
     return tuple(given)
 
 
-def stages_of(scheduler: Scheduler) -> list[PlannedStage]:
-    """The training stages of a scheduler.
+def stages_of(*students: Scheduler) -> list[PlannedStage]:
+    """The training stages of a scheduler, or of several that one run has, from the largest student to the smallest.
 
     Raises:
         PluginError: it gives something else.
     """
+    scheduler, asked = students[-1], "stages" if len(students) == 1 else "stages_each"
     owner = _owner(scheduler)
-    with owner.calling("stages"):
-        given = list(itertools.islice(scheduler.stages(), _MOST + 1))
+    with owner.calling(asked):
+        found = scheduler.stages() if len(students) == 1 else scheduler.stages_each(students)
+        given = list(itertools.islice(found, _MOST + 1))
         fault = _fault_of_stages(given)
     if fault:
-        raise owner.error(f"stages gives {fault}")
+        raise owner.error(f"{asked} gives {fault}")
     return given
 
 
@@ -134,6 +160,28 @@ def decide(scheduler: Scheduler, bench: Workbench) -> Schedule:
     if fault:
         raise owner.error(f"run gives {fault}", PluginFailedError)
     return schedule
+
+
+def decide_each(students: Sequence[Scheduler], bench: Workbench) -> Iterator[Schedule]:
+    """Let the schedulers of one run choose, from the largest student to the smallest, each when it is asked for.
+
+    Raises:
+        PluginFailedError: one gives something else than a schedule, or none.
+        MinidiscError: what it raises.
+    """
+    if len(students) == 1:
+        yield decide(students[0], bench)
+        return
+    owner = _owner(students[-1])
+    with owner.calling("run_each", PluginFailedError):
+        schedules = iter(students[-1].run_each(bench, students))
+    for scheduler in students:
+        with owner.calling("run_each", PluginFailedError):
+            schedule = next(schedules, None)
+            fault = _fault_of_schedule(schedule, scheduler, bench)
+        if fault or schedule is None:
+            raise owner.error(f"run_each gives {fault}", PluginFailedError)
+        yield schedule
 
 
 def _owner(scheduler: Scheduler) -> Registered[type[Scheduler]]:

@@ -38,13 +38,13 @@ def sparsity_within(
     allocation: Allocation,
     section: str = "",
 ) -> float:
-    """The sparsity of the largest student within a budget, or the one that is given in its place.
+    """The sparsity of the largest student within a budget.
 
     Sizes do not depend on which heads and neurons a ranking keeps, so nothing has to be ranked. Where they do, as in
     T5, of which some attentions share heads, the worst case counts.
 
     Args:
-        pruning: The section as read.
+        pruning: The section as read, with a budget.
         teacher: With its weights; left as it is.
         family: Where its heads and neurons live.
         saved: The type of most weights in its files.
@@ -54,8 +54,6 @@ def sparsity_within(
     Raises:
         ConfigError: no student is within the budget, or the teacher itself is.
     """
-    if pruning.target_sparsity is not None:
-        return pruning.target_sparsity
     nested = without_weights(teacher, family, allocation)
     size: Callable[[float], int]
     if pruning.max_parameters is not None:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minidisc_plugin.contracts.config import CompressionConfig
-from minidisc_plugin.contracts.records import ResultsRecord, ScheduleRecord, read_results, read_schedule
-from minidisc_plugin.contracts.run import Run
+from minidisc_plugin.contracts.records import ResultsRecord, ScheduleRecord, read_results, read_schedule, students_in
 from minidisc_plugin.foundation.bars import bars_on_terminals
 from minidisc_plugin.foundation.disks import hugging_face_home
 from minidisc_plugin.foundation.litter import compile_into, no_litter
@@ -23,6 +22,8 @@ from minidisc_plugin.run.directory.folder import RunDirectory
 from minidisc_plugin.run.measuring.precision import note_precision
 from minidisc_plugin.run.plan.space import estimate, warn_where_too_little
 from minidisc_plugin.run.preparation import prepare
+from minidisc_plugin.run.reporting.overview import write_overview
+from minidisc_plugin.run.students import runs_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -32,11 +33,19 @@ if TYPE_CHECKING:
 class Result:
     """A finished run; records and models are read from its directory when asked for.
 
+    That of several students has them in `students` alone.
+
     Attributes:
         output_dir: The run's directory.
     """
 
     output_dir: Path
+
+    @property
+    def students(self) -> dict[float, Result]:
+        """By sparsity, what there is of each student, from the largest to the smallest."""
+        found = [Result(folder) for folder in students_in(self.output_dir)]
+        return {one.schedule.target_sparsity: one for one in found}
 
     @property
     def schedule(self) -> ScheduleRecord:
@@ -60,6 +69,7 @@ class Result:
         return self._load(RunDirectory(self.output_dir).assistant(count, count).name) if count else None
 
     def _load(self, name: str) -> PreTrainedModel:
+        read_schedule(self.output_dir)  # which says where several students are
         from minidisc_plugin.nested.checkpoint import load
         from minidisc_plugin.plugins import families
 
@@ -113,17 +123,19 @@ def _compress(config: CompressionConfig, *, overwrite: bool, resume: bool, keep_
         if keep_compiled:
             compile_into(directory.checkpoints)
         bench = workbench_of(prepared, resume)
-        run = Run(prepared, bench, directory)
         if is_writer():
             warn_where_too_little(estimate(prepared, bench), directory.place)
             if not bench.journal.seconds:  # else the run's first start has said it
                 check_teacher(prepared)
         note_precision(bench.journal, prepared.precisions)
         with collecting_new_garbage_only():
-            for step in prepared.steps:
-                step.run(run)
-                if is_writer():
-                    directory.adopt(step.writes)
+            for run in runs_of(prepared, bench, directory):
+                for step in prepared.steps:
+                    step.run(run)
+                    if is_writer():
+                        run.directory.adopt(step.writes)
+        if is_writer() and len(prepared.students) > 1:
+            write_overview(directory)
         wait_for_all()
         if is_writer():
             directory.finish()

@@ -14,7 +14,7 @@ from minidisc_plugin.contracts.run import Prepared
 from minidisc_plugin.contracts.task import Task
 from minidisc_plugin.foundation.bars import bars_on_terminals
 from minidisc_plugin.integrations.requirements.diagnosis import installed_versions
-from minidisc_plugin.run.resolving import Resolved, resolve, scheduler_of
+from minidisc_plugin.run.resolving import Resolved, resolve, schedulers_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainingArguments
@@ -112,10 +112,10 @@ def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:
         logger.info("model: its weights are saved in %s, and trained in %s", saved, type_of(teacher))
     family = family_of(teacher.config, known)
     if config.pruning.target_sparsity is None:
-        allocation = resolved.scheduler.allocation
+        allocation = resolved.students[-1].allocation
         sparsity = sparsity_within(config.pruning, teacher, family, saved, allocation, "pruning.")
         config = config.model_copy(update={"pruning": PruningConfig(target_sparsity=sparsity)})
-        resolved = replace(resolved, config=config, scheduler=scheduler_of(config))
+        resolved = replace(resolved, config=config, students=schedulers_of(config))
     task = variant(resolved.task, teacher.config)  # which may leave fewer trainers
     trainer = choose_trainer(config, task)
     tokenizer = load_tokenizer(config.tokenizer or config.model, teacher, config.trust_remote_code, task)
@@ -128,7 +128,7 @@ def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:
     try_saving(config, tokenizer, teacher)
     return Prepared(
         config=_whole(resolved, trainer, teacher, args),
-        scheduler=resolved.scheduler,
+        students=resolved.students,
         steps=resolved.steps,
         task=task,
         teacher=teacher,
@@ -148,7 +148,8 @@ def _whole(resolved: Resolved, trainer: str, teacher: PreTrainedModel, args: Tra
     from minidisc_plugin.training.arguments import with_defaults
 
     config, installed = resolved.config, installed_versions()
-    settings = resolved.scheduler.model_dump(mode="json", by_alias=True, exclude={"target_sparsity"}, exclude_none=True)
+    smallest = resolved.students[-1]  # which has all candidates
+    settings = smallest.model_dump(mode="json", by_alias=True, exclude={"target_sparsity"}, exclude_none=True)
     return config.model_copy(
         update={
             "trainer": trainer,

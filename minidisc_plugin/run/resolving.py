@@ -13,7 +13,7 @@ from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.redaction import remember
 from minidisc_plugin.plugins import pick
 from minidisc_plugin.plugins.guarded import make_step
-from minidisc_plugin.plugins.schedulers import make_scheduler
+from minidisc_plugin.plugins.schedulers import make_schedulers
 from minidisc_plugin.run.checks.consent import check_consent
 from minidisc_plugin.run.checks.idle import check_idle
 from minidisc_plugin.run.checks.places import check_places
@@ -31,13 +31,14 @@ class Resolved:
 
     Attributes:
         config: With what its protocol sets.
-        scheduler: With its settings; of a budget, for the smallest student, until the teacher tells the right one.
+        students: The scheduler, with its settings, of each student, from the largest to the smallest; of a budget, for
+            the smallest that can be, until the teacher tells the right one.
         steps: Pipeline steps in order.
         task: What the teacher does, as far as the config tells.
     """
 
     config: CompressionConfig
-    scheduler: Scheduler
+    students: tuple[Scheduler, ...]
     steps: list[Step]
     task: Task
 
@@ -63,24 +64,24 @@ def resolve(config: CompressionConfig) -> Resolved:
     config = with_protocol(config)
     check_training(config.training)
     check_idle(config, DEFAULTS)
-    scheduler = scheduler_of(config)
+    students = schedulers_of(config)
     steps = _steps(config)
     check_objective(config)
     task = TASKS[config.task]()
     choose_trainer(config, task)
     for step in steps:
         step.check(config)
-    return Resolved(config, scheduler, steps, task)
+    return Resolved(config, students, steps, task)
 
 
-def scheduler_of(config: CompressionConfig) -> Scheduler:
-    """The scheduler of a config, with checked settings.
+def schedulers_of(config: CompressionConfig) -> tuple[Scheduler, ...]:
+    """The scheduler of a config, with checked settings, for each student, from the largest to the smallest.
 
     Raises:
         ConfigError: it is not installed, or a setting cannot be used.
     """
-    sparsity = config.pruning.target_sparsity
-    return make_scheduler(config.scheduler, config.scheduler_config, _SPARSEST if sparsity is None else sparsity)
+    sparsities = config.pruning.sparsities or [_SPARSEST]
+    return tuple(make_schedulers(config.scheduler, config.scheduler_config, sparsities))
 
 
 def _steps(config: CompressionConfig) -> list[Step]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from minidisc_plugin.contracts.output import JOURNAL_FILE
+from minidisc_plugin.contracts.scheduler import OF, stage_of
 from minidisc_plugin.contracts.workbench import Announce, to_nobody
 from minidisc_plugin.foundation import process_memory as memory
 from minidisc_plugin.foundation.atomic import write_bytes
@@ -53,6 +56,7 @@ class Journal:
         self.folder = folder
         self.file = folder / JOURNAL_FILE
         self._stages: dict[str, _Entry] = {}
+        self._own: Callable[[str], str] = str
         self._within: list[float] = []  # seconds of stages inside of each that is open
         self.is_gone = resume and not self.file.is_file()
         if resume and not self.is_gone:
@@ -65,18 +69,36 @@ class Journal:
                     "the run again with --overwrite"
                 ) from error
 
+    def of(self, scale: float) -> Journal:
+        """The same journal for one of several students: stages that it is asked for are those of that student."""
+        own = copy.copy(self)
+        own._own = partial(stage_of, scale=scale)
+        return own
+
     @property
     def seconds(self) -> dict[str, float]:
-        """Wall time of every finished stage, without the stages inside of it: they sum to the whole."""
-        return {stage: entry.seconds for stage, entry in self._stages.items()}
+        """Wall time of every finished stage, without the stages inside of it: they sum to the whole.
+
+        Of one of several students: of the stages that all share, and of its own.
+        """
+        found = {stage: entry.seconds for stage, entry in self._stages.items()}
+        if self._own is str:
+            return found
+        shared = {stage: seconds for stage, seconds in found.items() if OF not in stage}
+        own = {
+            stage.partition(OF)[0]: seconds
+            for stage, seconds in found.items()
+            if stage == self._own(stage.partition(OF)[0])
+        }
+        return shared | own
 
     def finished(self, stage: str) -> bool:
         """Whether a stage ended."""
-        return stage in self._stages
+        return self._own(stage) in self._stages
 
     def result(self, stage: str) -> dict[str, Any]:
         """What a finished stage left in the journal."""
-        return self._stages[stage].result
+        return self._stages[self._own(stage)].result
 
     def verify(self, stage: str) -> None:
         """Compare the files of a finished stage with their checksums.
@@ -84,7 +106,7 @@ class Journal:
         Raises:
             RunDirectoryError: names the one that is missing or damaged.
         """
-        for name, digest in self._stages[stage].files.items():
+        for name, digest in self._stages[self._own(stage)].files.items():
             if damage := damage_of(self.folder / name, digest):
                 raise RunDirectoryError(
                     f"{self.folder / name} is {damage}; restore it, or start the run again with --overwrite"
@@ -99,6 +121,7 @@ class Journal:
             files: Below the journal's folder; what the block writes, and later stages read. Folders are passed over.
         """
         memory.release()  # of the stage before
+        name = self._own(name)
         started = time.perf_counter()
         result: dict[str, Any] = {}
         self._within.append(0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -110,6 +110,18 @@ class MiniDisc(Scheduler):
         """See Scheduler."""
         return self.choose(bench, self.train(bench))
 
+    def stages_each(self, students: Sequence[Scheduler]) -> list[PlannedStage]:
+        """See Scheduler; one sandwich has the candidates and the students of all."""
+        own = [stage.of(one.target_scale) for one in students for stage in one.stages() if stage.name != "sandwich"]
+        return [PlannedStage("sandwich", 1.0, self._sampler(0, *_own_kind(students)).probabilities()), *own]
+
+    def run_each(self, bench: Workbench, students: Sequence[Scheduler]) -> Iterator[Schedule]:
+        """See Scheduler; the sandwich is trained once."""
+        schedulers = _own_kind(students)
+        trained = self.train(bench, schedulers[:-1])
+        for one in schedulers:
+            yield one.choose(bench.of(one.target_scale), trained)
+
     def train(self, bench: Workbench, others: Sequence[MiniDisc] = ()) -> Trained:
         """One network for this student and for others: ranked, and trained in one sandwich.
 
@@ -119,16 +131,13 @@ class MiniDisc(Scheduler):
         """
         from minidisc_plugin.schedulers.halving import Halving
 
-        all_scales = [scheduler.candidate_scales() for scheduler in (self, *others)]
-        targets = [scheduler.target_scale for scheduler in (self, *others)]
-        scales = tuple(sorted(set().union(*all_scales), reverse=True))
+        by_student = {one.target_scale: one.candidate_scales() for one in (self, *others)}
+        scales = tuple(sorted(set().union(*by_student.values()), reverse=True))
         nested = bench.ranked_network()
         candidates = bench.specify(self.name, nested, (TEACHER, *scales) if self.include_teacher else scales)
-        untrained = {target: nested.extract(target) for target in targets} if self.include_teacher else {}
+        untrained = {target: nested.extract(target) for target in by_student} if self.include_teacher else {}
         nested.trim(scales[0])
-        trained = sorted({*scales, *targets}, reverse=True)
-        sampler = ScaleSampler(trained, self.sampling, self.random_candidates, bench.args.seed)
-        by_student = dict(zip(targets, all_scales, strict=True))
+        sampler = self._sampler(bench.args.seed, *others)
         halving = Halving(bench, nested, sampler, by_student, self.lam, self.assistants)
         bench.train(nested, sampler.scales, bench.teacher, "sandwich", sampler, [halving] if self._halves else [])
         halving.replay()  # where the stage was finished by an earlier process
@@ -140,14 +149,13 @@ class MiniDisc(Scheduler):
         """The assistants of this student, by the rule.
 
         Args:
-            bench: The means that `trained` was made with.
+            bench: The means that `trained` was made with; those of this student where there are several.
             trained: Has this student and its candidates among its scales.
         """
         nested = trained.nested
         own = {TEACHER, *self.candidate_scales()}
         mine = [candidate for candidate in trained.candidates if candidate.scale in own]
-        stage = "selection" if trained.alone else f"selection-of-{self.target_scale:g}"
-        evaluated = bench.evaluate(nested, mine, self.name, stage, self.target_scale)
+        evaluated = bench.evaluate(nested, mine, self.name, student=self.target_scale)
         candidates = settle(evaluated, self.criterion, self.target_scale, self.assistants)
         chosen = [one.scale for one in candidates if one.selected and one.scale != TEACHER]
         if not chosen:
@@ -160,9 +168,8 @@ class MiniDisc(Scheduler):
         if len(chosen) > 1 and not trained.alone:
             nested = copy.deepcopy(nested)  # further assistants train it, and others go on from what it was
         for number, scale in enumerate(chosen[1:], start=2):
-            stage = f"assistant-{number}" if trained.alone else f"assistant-{number}-of-{self.target_scale:g}"
             nested.trim(scale)
-            bench.train(nested, [scale, self.target_scale], assistants[-1], stage)
+            bench.train(nested, [scale, self.target_scale], assistants[-1], f"assistant-{number}")
             assistants.append(nested.extract(scale))
         return conclude(
             self,
@@ -173,9 +180,10 @@ class MiniDisc(Scheduler):
             criterion=self.criterion,
         )
 
-    def _sampler(self, seed: int) -> ScaleSampler:
-        scales = [*self.candidate_scales(), self.target_scale]
-        return ScaleSampler(scales, self.sampling, self.random_candidates, seed)
+    def _sampler(self, seed: int, *others: MiniDisc) -> ScaleSampler:
+        """Of the candidates and students of all."""
+        scales = {scale for one in (self, *others) for scale in (*one.candidate_scales(), one.target_scale)}
+        return ScaleSampler(sorted(scales, reverse=True), self.sampling, self.random_candidates, seed)
 
 
 @dataclass(frozen=True)
@@ -193,6 +201,10 @@ class Trained:
     candidates: Sequence[Candidate]
     untrained: Mapping[float, PreTrainedModel]
     alone: bool
+
+
+def _own_kind(students: Sequence[Scheduler]) -> list[MiniDisc]:
+    return [one for one in students if isinstance(one, MiniDisc)]
 
 
 @hookimpl

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.output import JOURNAL_FILE
+from minidisc_plugin.contracts.scheduler import stage_of
 from minidisc_plugin.foundation.atomic import atomic_path
 from minidisc_plugin.foundation.errors import PluginFailedError
 from minidisc_plugin.foundation.litter import COMPILED
@@ -103,6 +104,13 @@ class Stages:
         self.drawn = drawn
         self._outputs = outputs
         self._names: set[str] = set()
+        self._own: Callable[[str], str] = str
+
+    def of(self, scale: float) -> Stages:
+        """The same for one of several students: stages that it is given are those of that student."""
+        own = copy.copy(self)
+        own._own = partial(stage_of, scale=scale)
+        return own
 
     def claim(self, name: str) -> None:
         """Take a name for one stage: what is kept under it would be taken for that of another.
@@ -110,6 +118,9 @@ class Stages:
         Raises:
             PluginFailedError: this run had a stage of that name, or the checkpoints hold something else under it.
         """
+        self._claim(self._own(name))
+
+    def _claim(self, name: str) -> None:
         if name in self._names or name in _OTHERS:
             raise PluginFailedError(
                 f"stage {shown(name)}: the name is taken in this run; give each stage one of its own"
@@ -170,9 +181,12 @@ class Stages:
 
     def run(self, stage: Stage) -> None:
         """Train, keep the final weights, drop the checkpoints; or take over the weights of a finished stage."""
+        self._run(replace(stage, name=self._own(stage.name)))
+
+    def _run(self, stage: Stage) -> None:
         from minidisc_plugin.training.sharding import is_sharded
 
-        self.claim(stage.name)
+        self._claim(stage.name)
         weights = self._weights(stage.name)
         folder = weights.parent
         if self.journal.finished(stage.name):
@@ -212,7 +226,7 @@ class Stages:
             return
         make = partial(LessonTrainer, student=stage.model, epochs=objective.epochs_before)
         lesson = Lesson(taught.network, taught).requires_grad_(True)
-        self.run(Stage(stage.before, lesson, stage.teacher, make))
+        self._run(Stage(stage.before, lesson, stage.teacher, make))
 
     def _equipped(self, stage: Stage) -> Objective:
         """The objective of a stage, whose own network is a part of the model until the stage is over."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -67,6 +68,12 @@ class Workbench:
         self._ranker = Ranker(network, self._evaluator, self.journal)
         self._outputs = TeacherOutputs(training, self._evaluator, self.journal)
         self.stages = Stages(training, self.journal, arguments, self._outputs, data.pool.drawn)
+
+    def of(self, scale: float) -> Workbench:
+        """The same means for one of several students; see the contract."""
+        own = copy.copy(self)
+        own.journal, own.stages = self.journal.of(scale), self.stages.of(scale)
+        return own
 
     @property
     def args(self) -> TrainingArguments:

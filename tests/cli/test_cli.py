@@ -150,7 +150,7 @@ def test_the_plan_has_the_sizes_and_steps_of_the_run(finished: Finished) -> None
     assert [c.heads for c in plan.candidates] == [c.heads for c in recorded]
     results = read_results(finished.output)
     student, teacher = results.row("student"), results.row("teacher")
-    assert student is not None and (student.parameters, student.macs) == (plan.student.parameters, plan.macs[0.2])
+    assert student is not None and (student.parameters, student.macs) == (plan.students[0].parameters, plan.macs[0.2])
     assert teacher is not None and (teacher.parameters, teacher.macs) == (plan.teacher.parameters, plan.macs[1.0])
     assert plan.sequence_length == results.sequence_length
 
@@ -163,11 +163,11 @@ def test_a_plan_of_layers_without_heads_and_neurons(
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(make_config(run_files, output_dir=str(tmp_path / "out"), **changes)))
     plan = make_plan(read_config(config))
-    assert min(plan.student.heads) == 0 == min(plan.student.neurons), plan.student
+    assert min(plan.students[0].heads) == 0 == min(plan.students[0].neurons), plan.students
     assert 0 < plan.macs[0.01] < plan.macs[1.0]
     assert all(stage.seconds > 0 for stage in plan.stages)
     assert main(["plan", str(config), "--no-calibration"]) == 0
-    assert f"student {plan.student.scale:g}" in capsys.readouterr().out
+    assert f"student {plan.students[0].scale:g}" in capsys.readouterr().out
 
 
 def test_plugins_lists_those_of_this_package(

@@ -18,8 +18,8 @@ def outcome(folder: Path) -> dict[str, Any]:
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = str(file.relative_to(folder))
         found[name] = hashlib.sha256(file.read_bytes()).hexdigest() if file.suffix in _WEIGHTS else True
-    for name in ("schedule.json", "results.json"):
-        if name in found:
+    for name in found:
+        if Path(name).name in ("schedule.json", "results.json"):
             found[name] = _timeless(json.loads((folder / name).read_text(encoding="utf-8")))
     return found
 

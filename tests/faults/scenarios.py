@@ -88,6 +88,12 @@ SCENARIOS = {
             touches="openvino",
         ),
         Scenario(
+            "students",
+            "three students of one schedule, each in a folder of its own",
+            {**_SMALL, "training": {"num_train_epochs": 1}, "pruning": {"target_sparsity": [0.8, 0.5, 0.7]}},
+            kinds=("kill", "errors", "damage"),
+        ),
+        Scenario(
             "overwrite",
             "a finished run is replaced",
             {**_SMALL, "training": {"num_train_epochs": 1, "seed": 1}},

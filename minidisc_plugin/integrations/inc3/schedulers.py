@@ -10,7 +10,7 @@ from minidisc_plugin.contracts.scheduler import Scheduler
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.printable import shown
 from minidisc_plugin.plugins import pick
-from minidisc_plugin.plugins.schedulers import make_scheduler
+from minidisc_plugin.plugins.schedulers import make_schedulers
 
 SPARSITY = "target_sparsity"
 
@@ -59,22 +59,11 @@ def schedulers_for(name: str, settings: Mapping[str, Any], sparsities: Sequence[
     Raises:
         ConfigError: it is not installed, or a setting is unknown or cannot be used.
     """
-    made: dict[float, Scheduler] = {}
-    for sparsity in sparsities:
-        own = dict(settings)
-        if made and settings.get("candidates") is not None:  # the smallest student's check was for all
-            scale = round(1 - sparsity, 6)
-            own["candidates"] = [value for value in settings["candidates"] if value > scale]
-            if not own["candidates"]:
-                raise ConfigError(
-                    f"candidates: none of {shown(settings['candidates'])} is larger than the student of sparsity "
-                    f"{sparsity:g}; add one in ({scale:g}, 1)"
-                )
-        try:
-            made[sparsity] = make_scheduler(name, own, sparsity)
-        except ConfigError as error:
-            raise ConfigError(str(error).replace("scheduler_config.", "")) from None
-    return made
+    try:
+        made = make_schedulers(name, settings, sparsities)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("scheduler_config.", "")) from None
+    return {scheduler.target_sparsity: scheduler for scheduler in reversed(made)}
 
 
 def explained(kind: type[Scheduler]) -> str:

@@ -90,11 +90,12 @@ class Students:
     def _make(self, scheduler: Scheduler) -> PreTrainedModel:
         if type(scheduler) is MiniDisc and len(self._schedulers) > 1:
             bench, trained = self._sandwich()
-            schedule, stage = scheduler.choose(bench, trained), f"student-{scheduler.target_scale:g}"
+            bench = bench.of(scheduler.target_scale)
+            schedule = scheduler.choose(bench, trained)
         else:
-            bench, stage = self._bench(scheduler, f"{scheduler.target_scale:g}"), "student"
+            bench = self._bench(scheduler, f"{scheduler.target_scale:g}")
             schedule = decide(scheduler, bench)
-        return in_type(_distilled(schedule, bench, stage), student_type(type_of(self._teacher)))
+        return in_type(_distilled(schedule, bench), student_type(type_of(self._teacher)))
 
     def _sandwich(self) -> tuple[Workbench, Trained]:
         """One network for all students."""
@@ -114,11 +115,11 @@ class Students:
         return scheduler.workbench(self._teacher, **inputs)
 
 
-def _distilled(schedule: Schedule, bench: Workbench, stage: str) -> PreTrainedModel:
+def _distilled(schedule: Schedule, bench: Workbench) -> PreTrainedModel:
     """The student of a schedule, finished as a run finishes it."""
     record = schedule.record
     chosen = ", ".join(f"{scale:g}" for scale in record.assistants) or "none"
     logger.info("student of sparsity %g: assistants of scale %s", record.target_sparsity, chosen)
     if not schedule.distilled:
-        bench.distil(schedule.student, schedule.assistant or bench.teacher, stage)
+        bench.distil(schedule.student, schedule.assistant or bench.teacher, "student")
     return schedule.student.eval()

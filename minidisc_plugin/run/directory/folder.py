@@ -15,6 +15,7 @@ from minidisc_plugin.contracts.output import (
     RECORD_FILE,
     REPLACEMENT,
     RESOLVED_CONFIG,
+    student_of,
 )
 from minidisc_plugin.foundation.atomic import flush, temporaries_in, write_text
 from minidisc_plugin.foundation.digests import damage_of, sha256_of
@@ -143,7 +144,7 @@ class RunDirectory:
                 "repeat the run with --overwrite"
             )
         for name, digest in below.items():
-            if name in _FOR_PEOPLE:
+            if name.removeprefix(f"{student_of(name)}/") in _FOR_PEOPLE:
                 continue
             if damage := damage_of(self.root / name, digest):
                 raise RunDirectoryError(
@@ -212,24 +213,25 @@ class RunDirectory:
         changed.
 
         Args:
-            name: In the directory; a folder's may end with a slash.
+            name: In the directory, or in a folder in it; a folder's may end with a slash.
         """
         name = name.rstrip("/")
-        staged = self.checkpoints / "writing" / name
+        base = self.checkpoints / "writing"
+        staged = base / name
         remove_tree(staged)
         staged.parent.mkdir(parents=True, exist_ok=True)
         yield staged
         found = [f"{name}/{file}" if file else name for file in files_below(staged)]
         for file in found:
-            flush(staged.parent / file)
-        digests = {file: sha256_of(staged.parent / file) for file in found}
+            flush(base / file)
+        digests = {file: sha256_of(base / file) for file in found}
         before = self._list(name, digests)
-        if staged.is_dir() and not os.path.lexists(self.root / name):
+        if staged.is_dir() and "/" not in name and not os.path.lexists(self.root / name):
             os.replace(staged, self.root / name)
         else:
-            install(staged.parent, self.root, found, before)
+            install(base, self.root, found, before)
             remove(self.root, before.keys() - digests.keys())
-        flush(self.root)
+        flush((self.root / name).parent)
 
     def adopt(self, names: Iterable[str]) -> None:
         """List what lies under these names as written by this run."""

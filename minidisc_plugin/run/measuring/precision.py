@@ -81,7 +81,7 @@ def _is_long(prepared: Prepared) -> bool:
     args = prepared.args
     in_an_epoch = math.ceil(len(prepared.splits.train) / (args.train_batch_size * args.gradient_accumulation_steps))
     in_a_stage = args.max_steps if args.max_steps > 0 else in_an_epoch * args.num_train_epochs
-    return bool(len(stages_of(prepared.scheduler)) * in_a_stage >= _STEPS_OF_A_LONG_RUN)
+    return bool(len(stages_of(*prepared.students)) * in_a_stage >= _STEPS_OF_A_LONG_RUN)
 
 
 def _measured(prepared: Prepared, warm_ups: Sequence[float], steps: Sequence[float]) -> dict[str, float]:
@@ -92,7 +92,7 @@ def _measured(prepared: Prepared, warm_ups: Sequence[float], steps: Sequence[flo
     from minidisc_plugin.training.dropout import without_dropout
 
     nested = NestedModel(copy.deepcopy(prepared.teacher).to(prepared.args.device), family=prepared.family)
-    scales = (prepared.config.target_scale, max(_ASSISTANT, prepared.config.target_scale))
+    scales = (prepared.scheduler.target_scale, max(_ASSISTANT, prepared.scheduler.target_scale))
     made = {share: _batch(prepared, share) for share in {*warm_ups, *steps}}
     batches = [made[share] for share in (*warm_ups, *steps)]
     nested.model.train()

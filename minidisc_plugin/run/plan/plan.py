@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.config import CompressionConfig
-from minidisc_plugin.contracts.output import FILES
+from minidisc_plugin.contracts.output import FILES, OF_THE_RUN, student_folder
 from minidisc_plugin.contracts.records import Candidate
 from minidisc_plugin.contracts.run import Prepared
 from minidisc_plugin.foundation.disks import hugging_face_home
@@ -40,7 +40,7 @@ class Plan:
     Attributes:
         scheduler: Its name.
         candidates: With sizes per layer; none has a metric.
-        student: The student's sizes.
+        students: The sizes of each student, from the largest to the smallest.
         teacher: The teacher's sizes.
         macs: Multiply-accumulates of one example by scale, at `sequence_length` tokens.
         sequence_length: The median length of the reported split.
@@ -57,7 +57,7 @@ class Plan:
 
     scheduler: str
     candidates: list[Candidate]
-    student: Candidate
+    students: list[Candidate]
     teacher: Candidate
     macs: dict[float, int]
     sequence_length: int
@@ -92,12 +92,12 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
         bench = workbench_of(prepared)
         nested = bench.ranked_network()
         space = estimate(prepared, bench)
-    scales = scales_of(prepared.scheduler)
-    target = prepared.scheduler.target_scale
-    *candidates, student, teacher = nested.describe([*scales, target, 1.0])
+    targets = [scheduler.target_scale for scheduler in prepared.students]
+    scales = sorted({scale for one in prepared.students for scale in scales_of(one)}, reverse=True)
+    (teacher,), students, candidates = (nested.describe(some) for some in ([1.0], targets, scales))
     batch = typical_batch(prepared)
-    parameters = {record.scale: record.parameters for record in (*candidates, student, teacher)}
-    macs = {scale: _macs(nested, scale, batch) for scale in {*scales, target, 1.0}}
+    parameters = {record.scale: record.parameters for record in (*candidates, *students, teacher)}
+    macs = {scale: _macs(nested, scale, batch) for scale in parameters}
     calibration = _calibration(prepared, nested) if calibrated else None
     serving = _serving(prepared, nested, batch) if calibrated else {}
     splits = prepared.splits
@@ -105,7 +105,7 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
     return Plan(
         scheduler=prepared.config.scheduler,
         candidates=candidates,
-        student=student,
+        students=students,
         teacher=teacher,
         macs=macs,
         sequence_length=batch["input_ids"].shape[1],
@@ -117,8 +117,18 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
         rows=splits.rows,
         stages=stage_costs(prepared, macs, parameters, calibration, cached),
         output_dir=RunDirectory(config.output_dir).root,
-        writes=FILES | {name: what for step in prepared.steps for name, what in step.will_write(config).items()},
+        writes=_writes(prepared),
     )
+
+
+def _writes(prepared: Prepared) -> dict[str, str]:
+    """Names in the output directory; those of several students are each in its folder."""
+    found = FILES | {name: what for step in prepared.steps for name, what in step.will_write(prepared.config).items()}
+    if len(prepared.students) == 1:
+        return found
+    folders = ", ".join(f"{student_folder(one.target_sparsity)}/" for one in prepared.students)
+    own = {name: what for name, what in found.items() if name not in OF_THE_RUN}
+    return OF_THE_RUN | {folders: "of each student:"} | {f"  {name}": what for name, what in own.items()}
 
 
 def _memory(prepared: Prepared, nested: NestedModel, batch: Mapping[str, Any]) -> Memory:
@@ -159,8 +169,8 @@ def _serving(prepared: Prepared, nested: NestedModel, batch: Mapping[str, Any]) 
     device = prepared.args.device
     if device.type != "cuda":
         return {}
-    student = prepared.config.target_scale
-    models = {1.0: prepared.teacher, student: nested.extract(student)}
+    targets = [scheduler.target_scale for scheduler in prepared.students]
+    models = {1.0: prepared.teacher, **{target: nested.extract(target) for target in targets}}
     return {scale: serve(model.to(device).eval(), batch) for scale, model in models.items()}
 
 

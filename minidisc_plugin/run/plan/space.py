@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from transformers import TrainingArguments
 
     from minidisc_plugin.contracts.run import Prepared
+    from minidisc_plugin.contracts.scheduler import Scheduler
     from minidisc_plugin.schedulers.workbench import Workbench
 
 logger = logging.getLogger(__name__)
@@ -61,21 +62,18 @@ def estimate(prepared: Prepared, bench: Workbench) -> Space:
     config, args = prepared.config, prepared.args
     stages = planned_stages(prepared)
     size = int(prepared.teacher.dtype.itemsize)
-    student = _parameters(prepared, config.target_scale)
     largest = [_parameters(prepared, max(stage.passes)) for stage in stages]
     kept = _kept_checkpoints(args, len(prepared.splits.train))
-    scales = prepared.scheduler.candidate_scales()
-    wanted = getattr(prepared.scheduler, "assistants", 1)
-    assistants = min(len(scales), wanted if isinstance(wanted, int) else 1)
-    chosen = assistants * _parameters(prepared, max(scales, default=0.0))
-    exported, scratch = _exports(prepared, student)
+    students = [_parameters(prepared, scheduler.target_scale) for scheduler in prepared.students]
+    chosen = sum(_assistants(prepared, scheduler) for scheduler in prepared.students)
+    exports = [_exports(prepared, student) for student in students]
     learned, before = _learned_beside(prepared)
     cached = {scale for stage in stages if not is_left_to_inc(prepared, stage) for scale in stage.followed}
     return Space(
         checkpoints=kept * checkpoint_bytes(args, max(largest, default=0) * size + learned),
         stages=sum(largest) * size + (learned * len(stages) if before else 0),
-        models=(student + chosen) * size + exported,
-        scratch=scratch,
+        models=(sum(students) + chosen) * size + sum(exported for exported, _ in exports),
+        scratch=sum(scratch for _, scratch in exports),
         cache=_cache_bytes(bench, len(cached)),
         cache_folder=Path(config.engine.teacher_cache_dir) if config.engine.teacher_cache_dir else None,
     )
@@ -112,6 +110,14 @@ def _parameters(prepared: Prepared, scale: float) -> int:
 
     in_all = sum(int(parameter.numel()) for parameter in prepared.teacher.parameters())
     return round(in_all - (1 - scale) * encoder_parameters(prepared.teacher, prepared.family))
+
+
+def _assistants(prepared: Prepared, scheduler: Scheduler) -> int:
+    """Parameters of what may be chosen for a student."""
+    scales = scheduler.candidate_scales()
+    wanted = getattr(scheduler, "assistants", 1)
+    count = min(len(scales), wanted if isinstance(wanted, int) else 1)
+    return count * _parameters(prepared, max(scales, default=0.0))
 
 
 def _learned_beside(prepared: Prepared) -> tuple[int, bool]:

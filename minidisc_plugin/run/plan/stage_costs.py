@@ -77,7 +77,8 @@ def epoch_of(prepared: Prepared, by_inc: bool = False) -> Epoch:
 
 def is_left_to_inc(prepared: Prepared, stage: PlannedStage) -> bool:
     """Whether INCTrainer trains a stage: that of a standalone student; nested networks are not left to it."""
-    return prepared.config.trainer == "inc" and list(stage.passes) == [prepared.config.target_scale]
+    alone = [[scheduler.target_scale] for scheduler in prepared.students]
+    return prepared.config.trainer == "inc" and list(stage.passes) in alone
 
 
 def _stage_cost(

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 def planned_stages(prepared: Prepared) -> list[PlannedStage]:
     """Every stage of a run, in order."""
-    return guided(stages_of(prepared.scheduler), prepared.config.distillation.guide, prepared.config.target_scale)
+    targets = [scheduler.target_scale for scheduler in prepared.students]
+    return guided(stages_of(*prepared.students), prepared.config.distillation.guide, *targets)
 
 
-def guided(stages: Sequence[PlannedStage], guide: str, target: float) -> list[PlannedStage]:
-    """Stages, those of a standalone student at the scale `target` guided so where they follow an assistant."""
-    return [_guided(stage, guide) if list(stage.passes) == [target] else stage for stage in stages]
+def guided(stages: Sequence[PlannedStage], guide: str, *targets: float) -> list[PlannedStage]:
+    """Stages, those of a standalone student at one of the scales guided so where they follow an assistant."""
+    alone = [[target] for target in targets]
+    return [_guided(stage, guide) if list(stage.passes) in alone else stage for stage in stages]
 
 
 def _guided(stage: PlannedStage, guide: str) -> PlannedStage:

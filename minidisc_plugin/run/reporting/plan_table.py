@@ -31,8 +31,10 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
     sizes = Table(title=text(f"{plan.scheduler}: candidates", "table.title"), title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("scale", "heads per layer", "neurons per layer", "params", "encoder params", "MACs"):
         sizes.add_column(name, justify="left" if "layer" in name else "right")
-    named = [(plan.teacher, "teacher"), *((candidate, "") for candidate in plan.candidates), (plan.student, "student")]
-    for record, role in named:
+    students = {record.scale for record in plan.students}
+    others = [(candidate, "") for candidate in plan.candidates if candidate.scale not in students]
+    named = [(plan.teacher, "teacher"), *others, *((student, "student") for student in plan.students)]
+    for record, role in sorted(named, key=lambda row: -row[0].scale):
         sizes.add_row(
             f"{role} {record.scale:g}".strip(),
             " ".join(map(str, record.heads)),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from minidisc_plugin.contracts.records import SCHEDULE_FILE, write_json
 from minidisc_plugin.contracts.run import Run, Step
 from minidisc_plugin.foundation.processes import is_writer
-from minidisc_plugin.plugins.schedulers import decide
 from minidisc_plugin.run.steps.saving import save
 
 
@@ -18,7 +17,7 @@ class Schedule(Step):
         """See Step."""
         from minidisc_plugin.run.reporting.plot import PLOT_FILE, plot_tradeoff
 
-        run.schedule = decide(run.prepared.scheduler, run.bench)
+        run.schedule = next(run.schedules)
         if not is_writer():
             return
         with run.directory.writing(SCHEDULE_FILE) as file:

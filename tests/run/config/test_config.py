@@ -38,7 +38,7 @@ def test_yaml_and_json_give_the_same_config(tmp_path: Path) -> None:
     from_yaml = read_config(write(tmp_path / "config.yaml", data))
     assert from_yaml == read_config(write(tmp_path / "config.json", data))
     assert from_yaml.pruning.target_sparsity == 0.8
-    assert from_yaml.target_scale == 0.2
+    assert from_yaml.pruning.sparsities == [0.8]
     assert from_yaml.scheduler_config == {"lambda": 0.2, "candidates": [0.6, 0.4]}
     assert from_yaml.seed == 0
 

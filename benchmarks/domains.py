@@ -17,6 +17,7 @@ import yaml
 
 from benchmarks import ways
 from benchmarks.cells import Cell, Failed, Record, Source, Store, matches
+from benchmarks.judge import right_of
 from benchmarks.machine import machine, versions
 from benchmarks.paired import Outcomes, difference
 from benchmarks.speed import set_environment
@@ -120,7 +121,7 @@ def outcomes(task: Domains, records: Iterable[Record], objective: str, *, apart:
         said = record.settings
         if said["objective"] != objective or (said["domain"] != ALL) is not apart:
             continue
-        right = np.array(list(record.result["judged"]["test"]["right"])) == "1"
+        right = right_of(record.result["judged"]["test"])
         for domain in DOMAINS if said["domain"] == ALL else [said["domain"]]:
             found[domain, said["seed"]] = right[task.places(domain)] if said["domain"] == ALL else right
     return found

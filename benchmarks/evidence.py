@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,8 @@ from benchmarks.speed import set_environment
 from benchmarks.tasks import GLUE, Editorials, Movies, PooledMrpc, Task, has_mrpc, pretrained_minilm
 from minidisc_plugin.foundation.atomic import write_text
 
+# Gives the folder of a pretrained model, for a work folder.
+Start = Callable[[Path], Path]
 EPILOG = """
 A cell is one sandwich and the students of all starts and guides (teacher x task x scale x learning rate x seed), or one
 student of an objective. Each is kept when it is made, so a suite that was cut off goes on where it was. The learning
@@ -61,7 +63,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def make_teachers(options: argparse.Namespace) -> dict[str, list[Task]]:
     """Tasks by teacher; each teacher has a work folder of its own."""
-    work, epochs, archive = options.work, options.epochs, options.archive
+    starts: dict[str, Start] = {
+        "minilm": pretrained_minilm,
+        "mpnet": lambda work: pretrained_mpnet(work / "pretrained"),
+    }
+    return {name: make_tasks(options, options.work / name, starts[name]) for name in options.teachers}
+
+
+def make_tasks(options: argparse.Namespace, work: Path, pretrained: Start) -> list[Task]:
+    """The tasks in one work folder, with as many examples as the options say; MRPC where its files are."""
+    epochs, archive = options.epochs, options.archive
     tasks: list[Task] = [
         Movies(work, options.movies_train, epochs, archive),
         Editorials(work, options.editorials_train, epochs, archive),
@@ -70,11 +81,7 @@ def make_teachers(options: argparse.Namespace) -> dict[str, list[Task]]:
         tasks.append(PooledMrpc(work, options.mrpc_train, epochs, options.glue))
     else:
         print(f"mrpc is left out: {options.glue} does not hold GLUE's MRPC", file=sys.stderr)
-    starts = {"minilm": pretrained_minilm, "mpnet": lambda work: pretrained_mpnet(work / "pretrained")}
-    return {
-        name: [replace(task, work=options.work / name, pretrained=starts[name]) for task in tasks]
-        for name in options.teachers
-    }
+    return [replace(task, pretrained=pretrained) for task in tasks]
 
 
 def prepared(tasks: Sequence[Task], processes: int) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cells import Record
+from benchmarks.judge import right_of
 from benchmarks.paired import Outcomes, difference
 from benchmarks.ways import DIRECT, FOLLOWING_TEACHER, RULES, SLICE, following, following_both, from_teacher
 from minidisc_plugin.selection import TEACHER
@@ -81,7 +82,7 @@ def at_best_rate(students: Sequence[Student]) -> list[Student]:
 
 def outcomes(students: Sequence[Student]) -> Outcomes:
     """Which test examples each run's student is right about."""
-    return {one.run: np.array(list(one.judged["test"]["right"])) == "1" for one in students}
+    return {one.run: right_of(one.judged["test"]) for one in students}
 
 
 def _student(way: str, record: Record, made: Mapping[str, Any]) -> Student:
@@ -134,7 +135,7 @@ def _table(students: Sequence[Student], against: str) -> str:
                 "" if gain is None else str(gain),
             )
         )
-    return _lines(rows)
+    return lines(rows)
 
 
 def _times(mine: Sequence[Student], theirs: Sequence[Student]) -> str:
@@ -162,8 +163,8 @@ def _regrets(records: Sequence[Record]) -> str:
         near = np.mean([regret <= NEAR for regret in regrets])
         worst = f"{100 * max(regrets):.1f}"
         rows.append((rule, f"{100 * np.mean(regrets):.1f}", worst, f"{near:.0%}", f"{np.mean(shares):.0%}"))
-    return _lines(rows)
+    return lines(rows)
 
 
-def _lines(rows: Sequence[Sequence[str]]) -> str:
+def lines(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

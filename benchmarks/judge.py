@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,6 +65,11 @@ def judged(student: Logits, teacher: Logits, labels: NDArray[np.int64]) -> dict[
         "kl": float((np.exp(theirs) * (theirs - mine)).sum(-1).mean()),
         "right": "".join("1" if one else "0" for one in right),
     }
+
+
+def right_of(said: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Whether a student is right about each example of a split, from what `judged` said of it."""
+    return np.array(list(said["right"])) == "1"
 
 
 @torch.no_grad()

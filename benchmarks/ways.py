@@ -6,11 +6,12 @@ import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any, get_args
 
 from benchmarks.judge import Judge
 from minidisc_plugin.contracts.rules import Rule
+from minidisc_plugin.plugins.schedulers import decide_each
 from minidisc_plugin.run.config.file import read_config
 from minidisc_plugin.run.preparation import prepare
 from minidisc_plugin.run.workbench import workbench_of
@@ -75,6 +76,28 @@ def taught(config: Path, overrides: Sequence[str], scratch: Path) -> dict[str, A
         bench.distil(schedule.student, schedule.assistant or bench.teacher, "student")
     seconds = perf_counter() - begun
     return {"teacher": judge.teacher, "seconds": round(seconds, 3), "judged": judge(schedule.student)}
+
+
+def several(config: Path, overrides: Sequence[str], scratch: Path) -> dict[str, Any]:
+    """The students of one run, one after the other as `minidisc run` makes them; of several, or of one.
+
+    Args:
+        config: Of a classifier, with the splits `validation` and `test`.
+        overrides: Keys of the config.
+        scratch: An empty folder.
+    """
+    prepared = _prepared(config, overrides, scratch)
+    judge, bench = Judge(prepared), workbench_of(prepared)
+    found, wall, processor, begun = {}, 0.0, 0.0, (perf_counter(), process_time())
+    for scheduler, schedule in zip(prepared.students, decide_each(prepared.students, bench), strict=True):
+        if not schedule.distilled:
+            bench.of(scheduler.target_scale).distil(schedule.student, schedule.assistant or bench.teacher, "student")
+        wall, processor = wall + perf_counter() - begun[0], processor + process_time() - begun[1]
+        made = {"assistants": schedule.record.assistants, "judged": judge(schedule.student)}
+        found[f"{scheduler.target_sparsity:g}"] = made
+        begun = perf_counter(), process_time()
+    seconds = {"seconds": round(wall, 3), "processor_seconds": round(processor, 3)}
+    return {"teacher": judge.teacher, **seconds, "stages": bench.journal.seconds, "students": found}
 
 
 def crossed(config: Path, overrides: Sequence[str], times: int, scratch: Path) -> dict[str, Any]:

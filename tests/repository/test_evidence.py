@@ -13,7 +13,7 @@ import torch
 import transformers
 from transformers import AutoModel
 
-from benchmarks import evidence, ways
+from benchmarks import evidence, students, ways
 from benchmarks.cells import Record, Source, Store
 from benchmarks.evidence_cells import OBJECTIVES, make_cells
 from benchmarks.evidence_tables import Student, at_best_rate, markdown
@@ -116,6 +116,24 @@ def test_objectives_have_a_table_of_their_own() -> None:
     assert "| ted | 0.0002 | 1 | 0.750 | 0.500 | 0.100 | 1.0 | +25.0 [" in second
 
 
+def test_several_students_are_compared_with_runs_of_one() -> None:
+    def record(sparsities: list[float], seed: int, right: str) -> Record:
+        made = {"assistants": [0.7], "judged": {"test": {"right": right}}}
+        seconds = 10.0 * len(sparsities) + 5
+        students_made = {f"{sparsity:g}": made for sparsity in sparsities}
+        result = {"processor_seconds": seconds, "students": students_made}
+        said = {"task": "movies", "sparsities": sparsities, "seed": seed}
+        return Record(name="x", settings=said, result=result, seconds=1, date="", source=SOURCE)
+
+    every = list(students.SPARSITIES)
+    records = [record(every, seed, "1110") for seed in (0, 1)]
+    records += [record([one], seed, "1100") for seed in (0, 1) for one in every]
+    found = students.markdown(records)
+    assert "| 0.9 | 0.500 | 0.750 | +25.0 [" in found and "| 0.7 0.7 / 0.7 0.7 | 15 s |" in found
+    assert "All in one run: 45 s of processor time, 3.00 times" in found and "0.75 times all four" in found
+    assert "All in one run" not in students.markdown(records[1:-1:2])
+
+
 def test_what_a_student_says_is_judged() -> None:
     logits = np.log(np.array([[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]]))
     found = judged(logits, np.log(np.array([[0.5, 0.5]] * 3)), np.array([0, 0, 1]))
@@ -146,7 +164,9 @@ def test_a_run_is_judged_as_it_was_reported(config_file: Path, tmp_path: Path) -
     assert len(found["test"]["right"]) == result.results.examples
     taught = ways.taught(config_file, [], tmp_path / "taught")
     assert taught["judged"] == found
-    json.dumps(taught)
+    several = ways.several(config_file, ["pruning.target_sparsity=[0.5, 0.8]"], tmp_path / "several")
+    assert several["students"]["0.8"] == {"assistants": [], "judged": found} and "0.5" in several["students"]
+    json.dumps([taught, several])
 
 
 @pytest.mark.skipif(transformers.__version__ < "5", reason="`make evidence` runs on today's stack")
@@ -154,13 +174,13 @@ def test_students_of_all_starts_and_guides_share_one_sandwich(config_file: Path,
     """One that a run makes, too, is the same one."""
     overrides = ["scheduler=minidisc", "scheduler_config.candidates=[0.5, 0.3]", "scheduler_config.halving=false"]
     crossed = ways.crossed(config_file, overrides, 2, tmp_path)
-    students = crossed["students"]
-    assert {ways.DIRECT, ways.longer(2), ways.SLICE, ways.FOLLOWING_TEACHER} < students.keys()
-    assert {ways.following(0.5), ways.following(0.3)} < students.keys()
+    every = crossed["students"]
+    assert {ways.DIRECT, ways.longer(2), ways.SLICE, ways.FOLLOWING_TEACHER} < every.keys()
+    assert {ways.following(0.5), ways.following(0.3)} < every.keys()
     chosen = crossed["choices"]["lambda"]["scale"]
-    assert {ways.following_both(chosen), *(ways.from_teacher(chosen, both) for both in (False, True))} < students.keys()
+    assert {ways.following_both(chosen), *(ways.from_teacher(chosen, both) for both in (False, True))} < every.keys()
     alone = ways.taught(config_file, [*overrides, "distillation.guide=both"], tmp_path / "both")
-    assert students[ways.following_both(chosen)]["judged"] == alone["judged"]
+    assert every[ways.following_both(chosen)]["judged"] == alone["judged"]
     json.dumps(crossed)
 
 

@@ -109,7 +109,15 @@ def _commands() -> Iterable[str]:
 
 
 def _output() -> Iterable[str]:
-    from minidisc_plugin.contracts.output import CHECKPOINTS, FILES, REPLACEMENT
+    from minidisc_plugin.contracts.output import (
+        CHECKPOINTS,
+        FILES,
+        OF_THE_RUN,
+        RECORD_FILE,
+        REPLACEMENT,
+        RESOLVED_CONFIG,
+        student_folder,
+    )
 
     yield "## Output directory"
     yield _table(("file", "content"), [(f"`{name}`", content) for name, content in FILES.items()])
@@ -118,6 +126,11 @@ def _output() -> Iterable[str]:
         f"`{REPLACEMENT}/` holds a run that was started with `--overwrite`, until it is whole and takes "
         "the place of the one that is here; `--resume` goes on with it. `assistant/` is missing after "
         "`scheduler: direct`, `tradeoff.png` where no candidates are compared."
+    )
+    several = ", ".join(f"`{name}` ({what})" for name, what in OF_THE_RUN.items() if what != FILES[name])
+    yield (
+        f"Of several students each has these files in a folder of its own, `{student_folder(0.9)}/`, but for "
+        f"`{RESOLVED_CONFIG}` and `{RECORD_FILE}`, which the run has once; beside the folders lie {several}."
     )
 
 
@@ -151,9 +164,9 @@ def _kind(field: FieldInfo) -> str:
 
 
 def _inside(annotation: Any) -> Iterator[Any]:
-    """What is said of the one type that a key may have where it is given."""
+    """What is said of the first type that a key may have where it is given; of a list of the same it is said alike."""
     given = [part for part in get_args(annotation) if part is not type(None)]
-    if get_origin(annotation) in (Union, types.UnionType) and len(given) == 1 and get_origin(given[0]) is Annotated:
+    if get_origin(annotation) in (Union, types.UnionType) and get_origin(given[0]) is Annotated:
         for part in get_args(given[0])[1:]:
             yield from part.metadata if isinstance(part, FieldInfo) else [part]
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from minidisc_plugin.foundation.errors import MinidiscError
     from minidisc_plugin.public import NestedModel, load, sparsity_within
     from minidisc_plugin.run.pipeline import compress
+    from minidisc_plugin.run.script import schedules
     from minidisc_plugin.schedulers.minidisc import MiniDisc
     from minidisc_plugin.selection import tradeoff
 
@@ -29,6 +30,7 @@ _HOMES = {
     "compress": "minidisc_plugin.run.pipeline",
     "hookimpl": "minidisc_plugin.contracts.hookspecs",
     "load": "minidisc_plugin.public",
+    "schedules": "minidisc_plugin.run.script",
     "sparsity_within": "minidisc_plugin.public",
     "tradeoff": "minidisc_plugin.selection",
 }
@@ -41,6 +43,7 @@ __all__ = [
     "compress",
     "hookimpl",
     "load",
+    "schedules",
     "sparsity_within",
     "tradeoff",
 ]

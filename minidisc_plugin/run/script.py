@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from minidisc_plugin.contracts.config import EngineConfig
@@ -17,7 +17,7 @@ from minidisc_plugin.nested.family import family_of
 from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.objectives import MiniDiscObjective
 from minidisc_plugin.plugins import event, families
-from minidisc_plugin.plugins.schedulers import decide, scales_of
+from minidisc_plugin.plugins.schedulers import decide, decide_each, scales_of
 from minidisc_plugin.run.data.splits import carve
 from minidisc_plugin.run.directory.script_record import begin
 from minidisc_plugin.schedulers.means import Data, Score, Training
@@ -47,9 +47,52 @@ def schedule(scheduler: Scheduler, teacher: PreTrainedModel, **inputs: Unpack[Sc
     return decide(scheduler, workbench(scheduler, teacher, **inputs))
 
 
+def schedules(
+    students: Sequence[Scheduler], teacher: PreTrainedModel, **inputs: Unpack[ScriptInputs]
+) -> list[Schedule]:
+    """Choose the assistants of several students of one teacher, with what they can share made once.
+
+    Args:
+        students: A scheduler for each: of one kind, with the same settings but for `target_sparsity` and `candidates`.
+        teacher: A fine-tuned model; its weights are left as they are.
+        **inputs: See ScriptInputs.
+
+    Returns:
+        A schedule for each, in the order of `students`.
+
+    Raises:
+        MinidiscError: a setting, the data, the metric or the model cannot be used.
+    """
+    ordered = sorted(students, key=lambda one: -one.target_scale)
+    _check_alike(ordered)
+    *larger, smallest = ordered
+    bench = workbench(smallest, teacher, larger, **inputs)
+    made = {one.target_scale: schedule for one, schedule in zip(ordered, decide_each(ordered, bench), strict=True)}
+    return [made[one.target_scale] for one in students]
+
+
+def _check_alike(students: Sequence[Scheduler]) -> None:
+    """Refuse schedulers that are no several students of one run.
+
+    Raises:
+        ConfigError: says why.
+    """
+    if not students:
+        raise ConfigError("students: there is none; give a scheduler for each, such as MiniDisc(target_sparsity=0.9)")
+    settings = [one.model_dump(exclude={"target_sparsity", "candidates"}) for one in students]
+    if len({type(one) for one in students}) > 1 or any(own != settings[0] for own in settings):
+        raise ConfigError(
+            "students: their schedulers differ in more than target_sparsity and candidates; give alike ones"
+        )
+    sparsities = [f"{one.target_sparsity:g}" for one in students]
+    if len(set(sparsities)) < len(sparsities):
+        raise ConfigError(f"students: one of target_sparsity {', '.join(sparsities)} is given twice; remove one")
+
+
 def workbench(
     scheduler: Scheduler,
     teacher: PreTrainedModel,
+    larger: Sequence[Scheduler] = (),
     *,
     train_dataset: Dataset,
     args: TrainingArguments,
@@ -68,12 +111,14 @@ def workbench(
 ) -> Workbench:
     """What a scheduler composes; the arguments are explained in `contracts.scheduler.ScriptInputs`.
 
-    A teacher of half precision is widened as that of a run is; the caller's own stays in its type.
+    `larger` are the schedulers of further students, which are larger, where there are several. A teacher of half
+    precision is widened as that of a run is; the caller's own stays in its type.
 
     Raises:
         MinidiscError: a setting, the data, the metric or the model cannot be used.
     """
-    scales_of(scheduler)
+    for one in (*larger, scheduler):
+        scales_of(one)
     if objective is not None and objective.settings.augment:
         raise ConfigError(
             f"distillation.augment: {objective.settings.augment}: a script's texts are tokenised already, and not "
@@ -97,5 +142,5 @@ def workbench(
     known = MetricRange(*metric_range) if metric_range else None
     score = Score(metric, compute_metrics, preprocess_logits_for_metrics, known)
     training = Training(args, objective or paper, engine_of(engine, "fast") if engine else FAST_ENGINE, resume=resume)
-    begin(scheduler, teacher, data, score, training)
+    begin([*larger, scheduler], teacher, data, score, training)
     return Workbench(teacher, network, task, data, score, training, event)

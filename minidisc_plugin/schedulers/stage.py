@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.output import JOURNAL_FILE
 from minidisc_plugin.contracts.scheduler import stage_of
-from minidisc_plugin.foundation.atomic import atomic_path
 from minidisc_plugin.foundation.errors import PluginFailedError
 from minidisc_plugin.foundation.litter import COMPILED
 from minidisc_plugin.foundation.printable import shown
@@ -22,13 +21,13 @@ from minidisc_plugin.foundation.processes import is_writer, wait_for_all
 from minidisc_plugin.foundation.storage import storage_errors
 from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.schedulers.journal import Journal
+from minidisc_plugin.schedulers.kept_weights import load_weights, save_weights
 from minidisc_plugin.training.arguments import for_stage
 from minidisc_plugin.training.checkpoints import Checkpoint, checkpoints_in, take_up
 from minidisc_plugin.training.device_memory import checkpoint_bytes, weight_bytes
 from minidisc_plugin.training.own_network import Lesson, attach, detach, equipped, without
 
 if TYPE_CHECKING:
-    from torch import nn
     from transformers import PreTrainedModel, Trainer
 
     from minidisc_plugin.contracts.objective import Objective
@@ -285,20 +284,3 @@ class Stages:
                 if kept is not None:
                     kept.close()
             stage.model.zero_grad(set_to_none=True)
-
-
-def save_weights(model: nn.Module, file: Path) -> None:
-    """Keep the weights of a finished stage."""
-    from safetensors.torch import save_model
-
-    with storage_errors(file, weight_bytes(model)):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(file) as temporary:
-            save_model(model, str(temporary))
-
-
-def load_weights(model: nn.Module, file: Path) -> None:
-    """Take over the weights of a finished stage."""
-    from safetensors.torch import load_model
-
-    load_model(model, file)

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from transformers import AutoTokenizer, DataCollatorWithPadding
 
-from minidisc_plugin import CompressionConfig, compress
+import minidisc_plugin
+from minidisc_plugin import CompressionConfig, MiniDisc, compress
 from minidisc_plugin.cli import main
 from minidisc_plugin.contracts.run import Run
 from minidisc_plugin.contracts.scheduler import Scheduler
 from minidisc_plugin.contracts.workbench import Workbench
-from minidisc_plugin.foundation.errors import PluginError, PluginFailedError, RunDirectoryError
+from minidisc_plugin.foundation.errors import ConfigError, PluginError, PluginFailedError, RunDirectoryError
 from minidisc_plugin.integrations.hosts import available
 from minidisc_plugin.run.pipeline import Result
 from minidisc_plugin.run.plan.plan import make_plan
@@ -24,6 +26,7 @@ from minidisc_plugin.run.steps.distil import Distil
 from minidisc_plugin.run.steps.report import Report
 from minidisc_plugin.run.steps.schedule import Schedule
 from minidisc_plugin.schedulers.direct import Direct
+from tests.builders.script import arguments, examples, teacher_of
 from tests.builders.tiny import make_config
 from tests.faults.outcome import difference, outcome
 from tests.plugins.acme import giving, raising, registered, scheduler
@@ -273,3 +276,43 @@ def test_each_student_is_exported_and_quantized(run_files: Path, tmp_path: Path)
         assert {row.runtime for row in one.results.rows if row.role == "student"} >= {"OpenVINO fp32", "OpenVINO int8"}
         assert (one.output_dir / "student-openvino").is_dir()
     assert not (result.output_dir / "checkpoints").exists()
+
+
+def accuracy(prediction: Any) -> dict[str, float]:
+    return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids).mean())}
+
+
+def scheduled(files: Path, folder: Path, students: Sequence[Scheduler], **changes: Any) -> list[Any]:
+    """Schedules of a script."""
+    collator = DataCollatorWithPadding(AutoTokenizer.from_pretrained(files / "teacher"))
+    given: Any = {"train_dataset": examples(files), "args": arguments(folder), "compute_metrics": accuracy, **changes}
+    return minidisc_plugin.schedules(students, teacher_of(files), metric="accuracy", data_collator=collator, **given)
+
+
+def test_a_script_has_a_schedule_for_each_student(run_files: Path, tmp_path: Path) -> None:
+    students = [MiniDisc(target_sparsity=sparsity, candidates=[0.6, 0.55]) for sparsity in (0.8, 0.5)]
+    made = scheduled(run_files, tmp_path / "stages", students)
+    assert [one.record.target_scale for one in made] == pytest.approx([0.2, 0.5])
+    assert len({one.record.seconds["sandwich"] for one in made}) == 1
+    again = scheduled(run_files, tmp_path / "stages", students, resume=True)
+    for one, other in zip(made, again, strict=True):
+        expected = one.student.state_dict()
+        assert all(torch.equal(value, expected[name]) for name, value in other.student.state_dict().items())
+    others = [MiniDisc(target_sparsity=sparsity, candidates=[0.6, 0.55]) for sparsity in (0.8, 0.7)]
+    with pytest.raises(RunDirectoryError, match=r"another larger\.0\.5\."):
+        scheduled(run_files, tmp_path / "stages", others, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("students", "said"),
+    [
+        ([], "there is none; give a scheduler for each"),
+        ([MiniDisc(target_sparsity=0.8), Direct(target_sparsity=0.5)], "differ in more than"),
+        ([MiniDisc(target_sparsity=0.8), MiniDisc(target_sparsity=0.5, rule="gap")], "differ in more than"),
+        ([MiniDisc(target_sparsity=0.8), MiniDisc(target_sparsity=0.8)], "given twice; remove one"),
+    ],
+    ids=range(4),
+)
+def test_a_script_is_told_what_are_no_students_of_one_run(students: list[Scheduler], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        minidisc_plugin.schedules(students, None)  # type: ignore[arg-type,call-arg]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,14 +49,16 @@ _OF_THE_CALL = frozenset(
 )
 
 
-def begin(scheduler: Scheduler, teacher: PreTrainedModel, data: Data, score: Score, training: Training) -> None:
+def begin(
+    students: Sequence[Scheduler], teacher: PreTrainedModel, data: Data, score: Score, training: Training
+) -> None:
     """Record what the stages of a script are made from; to be resumed, they have to be made from the same.
 
     Without `resume`, what an earlier script trained in the folder is forgotten. A folder of a release that kept no
     record is gone on with, and from then on has one.
 
     Args:
-        scheduler: With its settings.
+        students: The scheduler, with its settings, of each student, from the largest to the smallest.
         teacher: The fine-tuned model.
         data: What trains and what is scored.
         score: How models are scored; functions are not compared.
@@ -67,7 +69,7 @@ def begin(scheduler: Scheduler, teacher: PreTrainedModel, data: Data, score: Sco
         StorageError: the record cannot be written.
     """
     folder = Path(str(training.args.output_dir))
-    wanted = _made_from(scheduler, teacher, data, score, training)
+    wanted = _made_from(students, teacher, data, score, training)
     held = read_record(folder, SCRIPT_RECORD) if training.resume else None
     if held is not None:
         settings, inputs = held.differences(wanted)
@@ -100,9 +102,10 @@ def _forget(folder: Path) -> None:
 
 
 def _made_from(
-    scheduler: Scheduler, teacher: PreTrainedModel, data: Data, score: Score, training: Training
+    students: Sequence[Scheduler], teacher: PreTrainedModel, data: Data, score: Score, training: Training
 ) -> RunRecord:
     objective = training.objective
+    *larger, scheduler = students
     settings = {
         "scheduler": scheduler.name,
         "scheduler_config": scheduler.model_dump(by_alias=True),
@@ -117,6 +120,8 @@ def _made_from(
     for name, dataset in datasets.items():
         if isinstance(dataset, Dataset):
             inputs[name] = digest_of_dataset(dataset)
+    if larger:
+        settings["larger"] = {f"{one.target_sparsity:g}": one.model_dump(by_alias=True) for one in larger}
     plain = json.loads(json.dumps(settings, default=_named))
     return RunRecord(settings=dict(dotted(without_secrets(plain, marked=False))), inputs=inputs)
 

@@ -92,7 +92,7 @@ def _measured(prepared: Prepared, warm_ups: Sequence[float], steps: Sequence[flo
     from minidisc_plugin.training.dropout import without_dropout
 
     nested = NestedModel(copy.deepcopy(prepared.teacher).to(prepared.args.device), family=prepared.family)
-    scales = (prepared.config.target_scale, max(_ASSISTANT, prepared.config.target_scale))
+    scales = (prepared.scheduler.target_scale, max(_ASSISTANT, prepared.scheduler.target_scale))
     made = {share: _batch(prepared, share) for share in {*warm_ups, *steps}}
     batches = [made[share] for share in (*warm_ups, *steps)]
     nested.model.train()

@@ -91,41 +91,43 @@ class Limit:
     takes: str = "has"
     remedy: str = "a teacher with smaller embeddings"
 
+    def check(self, smallest: float, teacher: float) -> None:
+        """Refuse a budget that no student is within, or the teacher itself.
 
-def largest_scale(
-    cost: Callable[[float], float], limit: Limit, steps: int = _STEPS, near: float | None = None
-) -> float:
-    """The largest scale within a budget; the teacher and the smallest student are looked at first.
+        Args:
+            smallest: What the smallest student costs.
+            teacher: What the teacher does.
+
+        Raises:
+            ConfigError: says which of both, and what to give.
+        """
+        if teacher <= self.amount:
+            raise ConfigError(
+                f"{self.where}: the teacher is within it, with {self.said(teacher)}; give less, or leave it as it is"
+            )
+        if smallest > self.amount:
+            raise ConfigError(
+                f"{self.where}: the smallest student of this teacher {self.takes} {self.said(smallest)}, for only "
+                f"heads and neurons are pruned; give more, or {self.remedy}"
+            )
+
+
+def largest_scale(cost: Callable[[float], float], limit: Limit) -> float:
+    """The largest scale within a budget.
 
     Args:
-        cost: By scale, in the budget's unit; about as monotonic as a measurement can be.
+        cost: By scale, in the budget's unit; a larger scale costs no less.
         limit: The budget.
-        steps: Scales are looked for in steps of one in so many.
-        near: Share of the budget below it that is good enough; None takes the last step that fits.
 
     Raises:
         ConfigError: there is none, or the teacher is.
     """
-    teacher = cost(1.0)
-    if teacher <= limit.amount:
-        raise ConfigError(
-            f"{limit.where}: the teacher is within it, with {limit.said(teacher)}; give less, or leave it as it is"
-        )
-    least, most = 1, steps
-    found = cost(least / steps)
-    if found > limit.amount:
-        raise ConfigError(
-            f"{limit.where}: the smallest student of this teacher {limit.takes} {limit.said(found)}, for only heads "
-            f"and neurons are pruned; give more, or {limit.remedy}"
-        )
-    while most - least > 1 and (near is None or found < (1 - near) * limit.amount):
+    limit.check(cost(1 / _STEPS), cost(1.0))
+    least, most = 1, _STEPS
+    while most - least > 1:
         middle = (least + most) // 2
-        tried = cost(middle / steps)
-        if tried <= limit.amount:
-            least, found = middle, tried
-        else:
-            most = middle
-    return least / steps
+        least, most = (middle, most) if cost(middle / _STEPS) <= limit.amount else (least, middle)
+    return least / _STEPS
 
 
 def largest_file(nested: NestedModel, kind: str) -> Callable[[float], int]:

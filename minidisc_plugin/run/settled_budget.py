@@ -32,10 +32,6 @@ logger = logging.getLogger(__name__)
 Checked = TypeVar("Checked", Resolved, Prepared)
 
 _STAGE = "budget"
-# Of a teacher that takes ten times what its smallest student does, slices that are so far apart differ by 2 % at most.
-_STEPS = 1000
-# What a median over a second or two may be wrong by, anyway.
-_NEAR = 0.02
 _FEWER_LAYERS = "a teacher of fewer or narrower layers"
 
 
@@ -139,23 +135,24 @@ def _with_sparsity(checked: Checked, config: CompressionConfig, budget: Budget) 
 def _measured(prepared: Prepared, nested: NestedNetwork) -> Mapping[str, float]:
     """The sparsity of the largest student within the budget, and what its slice costs."""
     from minidisc_plugin.run.measuring.costs import milliseconds, multiply_accumulates
+    from minidisc_plugin.run.measuring.search import largest_measured
 
     pruning = prepared.config.pruning
     if pruning.max_latency_ms is not None:
         examples = pruning.batch_size or 1
         where = f"pruning.max_latency_ms: {shown(pruning.max_latency_ms)}"
         limit = Limit(where, pruning.max_latency_ms, _in_milliseconds, "takes", _FEWER_LAYERS)
-        cost = milliseconds(prepared, nested, examples)
-        logger.info("%s: measured on slices, for about ten times two seconds", where)
-        scale = largest_scale(cost, limit, _STEPS, _NEAR)
+        logger.info("%s: about a dozen slices are measured, for a second or two each", where)
+        scale, found = largest_measured(milliseconds(prepared, nested, examples), limit)
     else:
         assert pruning.max_macs is not None
         where = f"pruning.max_macs: {shown(pruning.max_macs)}"
         limit = Limit(where, macs_in(pruning.max_macs), _in_macs, remedy=_FEWER_LAYERS)
         cost = multiply_accumulates(prepared, nested)
         scale = largest_scale(cost, limit)
-    logger.info("%s: a student of scale %g, with %s", where, scale, limit.said(cost(scale)))
-    return {"target_sparsity": round(1 - scale, 6), "cost": round(cost(scale), 4)}
+        found = cost(scale)
+    logger.info("%s: a student of scale %g, with %s", where, scale, limit.said(found))
+    return {"target_sparsity": round(1 - scale, 6), "cost": round(found, 4)}
 
 
 def _in_milliseconds(value: float) -> str:

@@ -12,7 +12,6 @@ from minidisc_plugin.run.measuring.measure import macs, pass_ms
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel
 
     from minidisc_plugin.contracts.run import Prepared
     from minidisc_plugin.contracts.workbench import NestedNetwork
@@ -35,10 +34,13 @@ def milliseconds(prepared: Prepared, nested: NestedNetwork, examples: int) -> Ca
     batch = resized(typical_batch(prepared), examples)
     nested.model.to(device)
 
-    def cost(model: PreTrainedModel) -> float:
-        return pass_ms(in_type(model, prepared.saved_type).to(device), batch, _SECONDS)
+    def cost(scale: float) -> float:
+        model = in_type(nested.extract(scale), prepared.saved_type).to(device)
+        found = pass_ms(model, batch, _SECONDS)
+        logger.info("pruning: a slice of scale %g takes %.3g ms for %d x %d tokens", scale, found, *_shape(batch))
+        return found
 
-    return _of_slices(nested, batch, cost, "%.3g ms")
+    return cost
 
 
 def multiply_accumulates(prepared: Prepared, nested: NestedNetwork) -> Callable[[float], float]:
@@ -49,24 +51,19 @@ def multiply_accumulates(prepared: Prepared, nested: NestedNetwork) -> Callable[
         nested: Its ranked network.
     """
     single = resized(typical_batch(prepared), 1)
-    return _of_slices(nested, single, lambda model: macs(model, single), "%.0f multiply-accumulates")
+    known: dict[tuple[tuple[int, ...], ...], int] = {}
 
-
-def _of_slices(
-    nested: NestedNetwork,
-    batch: Mapping[str, torch.Tensor],
-    cost: Callable[[PreTrainedModel], float],
-    said: str,
-) -> Callable[[float], float]:
-    """By scale, the cost of the slice as a model of its own; scales that keep the same units share it."""
-    known: dict[tuple[tuple[int, ...], ...], float] = {}
-    shape = tuple(next(iter(batch.values())).shape[:2])
-
-    def of_scale(scale: float) -> float:
+    def cost(scale: float) -> float:
         units = tuple(map(tuple, nested.sizes(scale)))
         if units not in known:
-            known[units] = cost(nested.extract(scale))
-            logger.info(f"pruning: a slice of scale %g: {said} for %d x %d tokens", scale, known[units], *shape)
+            known[units] = macs(nested.extract(scale), single)
+            told = (scale, known[units], *_shape(single))
+            logger.info("pruning: a slice of scale %g takes %d multiply-accumulates for %d x %d tokens", *told)
         return known[units]
 
-    return of_scale
+    return cost
+
+
+def _shape(batch: Mapping[str, torch.Tensor]) -> tuple[int, int]:
+    examples, tokens = batch["input_ids"].shape
+    return examples, tokens

@@ -13,8 +13,6 @@ from minidisc_plugin.run.reporting.rows import count, size, three
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_UNITS = {"max_latency_ms": " ms"}
-
 
 def budget_told(record: ResultsRecord, name: str = "") -> str:
     """A run's budget, and what its student takes; empty where there was none.
@@ -44,9 +42,27 @@ def draw_budgets(axis: Axes, budgets: Iterable[Budget], key: str, unit: float) -
     amounts = {budget.amount: budget for budget in budgets if budget.key == key and budget.batch_size == 1}
     for amount, budget in amounts.items():
         axis.axvline(amount / unit, color=INK, linestyle=":", linewidth=1.4, zorder=1)
-        words = f"budget {budget.written}{_UNITS.get(key, '')}"
         top = axis.get_xaxis_transform()
-        write(axis, words, (amount / unit, 1.0), (-3, -3), top, rotation=90, fontsize=9, ha="right", va="top")
+        write(
+            axis,
+            f"budget {_amount(budget)}",
+            (amount / unit, 1.0),
+            (-3, -3),
+            top,
+            rotation=90,
+            fontsize=9,
+            ha="right",
+            va="top",
+        )
+
+
+def _amount(budget: Budget) -> str:
+    """How much a budget is, as it was given where that has a unit."""
+    if budget.key == "max_latency_ms":
+        return f"{budget.written} ms"
+    if isinstance(budget.asked[budget.key], str):
+        return budget.written
+    return size(int(budget.amount)) if budget.key == "max_bytes" else count(budget.amount)
 
 
 def _taken(student: ModelRow, budget: Budget) -> str:

@@ -1,14 +1,16 @@
-"""Numbers of parameters and of bytes, as people write them: `10M`, `20MB`."""
+"""Numbers of parameters, of bytes and of multiply-accumulates, as people write them: `10M`, `20MB`, `200M`."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated
 
 from pydantic import AfterValidator, ByteSize, Field, TypeAdapter, ValidationError
 
 _PARAMETERS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
+_MACS = {**_PARAMETERS, "g": 10**9, "t": 10**12}
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", re.IGNORECASE)
 _BYTES = TypeAdapter(ByteSize)
 
@@ -19,10 +21,16 @@ def parameters_in(amount: int | str) -> int:
     Raises:
         ValueError: it is no such amount.
     """
-    found = _NUMBER.fullmatch(str(amount).strip())
-    if found is None or found[2].lower() not in _PARAMETERS:
-        raise ValueError("it is no number of parameters; give one such as 10M, 0.3B or 12000000")
-    return int(Decimal(found[1]) * _PARAMETERS[found[2].lower()])
+    return _counted(amount, _PARAMETERS, "it is no number of parameters; give one such as 10M, 0.3B or 12000000")
+
+
+def macs_in(amount: int | str) -> int:
+    """How many multiply-accumulates an amount says, such as `200M`, `1.5G` (or `1.5B`) or 200000000.
+
+    Raises:
+        ValueError: it is no such amount.
+    """
+    return _counted(amount, _MACS, "it is no number of multiply-accumulates; give one such as 200M, 1.5G or 200000000")
 
 
 def bytes_in(amount: int | str) -> int:
@@ -46,6 +54,15 @@ def check_parameters(amount: int | str) -> int | str:
     return _above_zero(amount, parameters_in(amount))
 
 
+def check_macs(amount: int | str) -> int | str:
+    """Refuse what is no number of multiply-accumulates, or none at all.
+
+    Raises:
+        ValueError: says what to give.
+    """
+    return _above_zero(amount, macs_in(amount))
+
+
 def check_bytes(amount: int | str) -> int | str:
     """Refuse what is no number of bytes, or none at all.
 
@@ -55,13 +72,21 @@ def check_bytes(amount: int | str) -> int | str:
     return _above_zero(amount, bytes_in(amount))
 
 
+def _counted(amount: int | str, units: Mapping[str, int], otherwise: str) -> int:
+    found = _NUMBER.fullmatch(str(amount).strip())
+    if found is None or found[2].lower() not in units:
+        raise ValueError(otherwise)
+    return int(Decimal(found[1]) * units[found[2].lower()])
+
+
 def _above_zero(amount: int | str, count: int) -> int | str:
     if count < 1:
         raise ValueError("it is less than 1; give more")
     return amount
 
 
-# A number of either kind is given as such, or as text with a unit; what was written is kept, for messages.
+# A number of any kind is given as such, or as text with a unit; what was written is kept, for messages.
 _Count = Annotated[int, Field(ge=1)]
 Parameters = Annotated[_Count | str, AfterValidator(check_parameters)]
+Macs = Annotated[_Count | str, AfterValidator(check_macs)]
 Bytes = Annotated[_Count | str, AfterValidator(check_bytes)]

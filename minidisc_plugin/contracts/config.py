@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from minidisc_plugin.contracts.amounts import Bytes, Parameters
+from minidisc_plugin.contracts.amounts import Bytes, Macs, Parameters
 from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.values import (
@@ -23,6 +23,8 @@ from minidisc_plugin.contracts.values import (
 )
 
 Protocol = Literal["fast", "published"]
+# Of the section `pruning`, what goes with a budget and is none.
+BATCH_SIZE = "batch_size"
 
 
 class MetricConfig(Settings):
@@ -53,6 +55,29 @@ class PruningConfig(Settings):
         None,
         description="Instead: the largest student whose weight files take at most so many bytes: `20MB`, `20MiB`.",
     )
+    max_latency_ms: Positive | None = Field(
+        None,
+        description="Instead: the largest student whose pass over a batch takes at most so many milliseconds, measured "
+        "on this machine before training, with examples of the reported split's median length.",
+    )
+    batch_size: Annotated[int, Field(ge=1, le=4096)] | None = Field(
+        None, description="Of `max_latency_ms`: examples of that batch. Default: 1."
+    )
+    max_macs: Macs | None = Field(
+        None,
+        description="Instead: the largest student of at most so many multiply-accumulates for one example of the "
+        "reported split's median length: `200M`, `1.5G`.",
+    )
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The budget, and what belongs to it, as written; empty where a sparsity is given."""
+        return {name: value for name, value in self if value is not None and name != "target_sparsity"}
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether it is a budget that only the ranked network can tell the sparsity of."""
+        return self.max_latency_ms is not None or self.max_macs is not None
 
     @property
     def sparsities(self) -> list[float]:
@@ -62,11 +87,15 @@ class PruningConfig(Settings):
 
     @model_validator(mode="after")
     def _one_goal(self) -> PruningConfig:
-        given = [name for name, value in self if value is not None]
+        given = [name for name, value in self if value is not None and name != BATCH_SIZE]
         if len(given) != 1:
             found = " and ".join(given) + " are given" if given else "nothing is given"
-            keys = ", ".join(f"pruning.{name}" for name in PruningConfig.model_fields)
+            keys = ", ".join(f"pruning.{name}" for name in PruningConfig.model_fields if name != BATCH_SIZE)
             raise ValueError(f"{found}; give one of {keys}")
+        if self.max_latency_ms is not None:
+            self.batch_size = self.batch_size or 1
+        elif self.batch_size is not None:
+            raise ValueError("batch_size does nothing without max_latency_ms; remove it")
         return self
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from minidisc_plugin.contracts.budget import Budget
 from minidisc_plugin.contracts.output import student_of
 from minidisc_plugin.contracts.rules import Rule
 from minidisc_plugin.contracts.values import Guide
@@ -173,6 +174,7 @@ class ResultsRecord(_Record):
         description="examples that each epoch drew as many from as there are labelled ones, by where they come from; "
         "empty where labelled ones are all",
     )
+    budget: Budget | None = Field(default=None, description="what stood in place of a sparsity, if anything")
     versions: dict[str, str] = Field(default_factory=dict, description="library -> version")
     seed: int
     device: str

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, TrainingArguments
 
+    from minidisc_plugin.contracts.budget import Budget
     from minidisc_plugin.contracts.config import CompressionConfig
     from minidisc_plugin.contracts.family import Family
     from minidisc_plugin.contracts.scheduler import Schedule, Scheduler
@@ -91,6 +92,7 @@ class Prepared:
         inputs: Checksum of each thing that the run is made from, by what it is called in messages.
         saved_type: The type of weights in which students and assistants are saved, as torch calls it.
         precisions: Seconds of a training step by precision, where they decided which to take.
+        budget: What stands in place of a sparsity, if anything, and what it became; None until it is known.
     """
 
     config: CompressionConfig
@@ -105,6 +107,7 @@ class Prepared:
     inputs: Mapping[str, str]
     saved_type: str
     precisions: Mapping[str, float] = field(default_factory=dict)
+    budget: Budget | None = None
 
     @property
     def scheduler(self) -> Scheduler:

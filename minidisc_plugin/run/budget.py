@@ -1,4 +1,4 @@
-"""A budget in parameters or in bytes as the sparsity of the largest student within it, once the teacher is known."""
+"""The largest student within a budget; one in parameters or in bytes is a sparsity once the teacher is known."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.amounts import bytes_in, parameters_in
@@ -57,35 +58,73 @@ def sparsity_within(
     nested = without_weights(teacher, family, allocation)
     size: Callable[[float], int]
     if pruning.max_parameters is not None:
-        key, written, budget = "max_parameters", pruning.max_parameters, parameters_in(pruning.max_parameters)
-        size, said = nested.parameters_at_most, _in_parameters
+        where = f"{section}max_parameters: {shown(pruning.max_parameters)}"
+        limit = Limit(where, parameters_in(pruning.max_parameters), _in_parameters)
+        size = nested.parameters_at_most
     else:
         assert pruning.max_bytes is not None
-        key, written, budget = "max_bytes", pruning.max_bytes, bytes_in(pruning.max_bytes)
-        size, said = largest_file(nested, student_type(saved)), in_bytes
-    where = f"{section}{key}: {shown(written)}"
-    scale = _largest(size, budget, where, said)
-    logger.info("%s: a student of scale %g, with %s at most", where, scale, said(size(scale)))
+        where = f"{section}max_bytes: {shown(pruning.max_bytes)}"
+        limit = Limit(where, bytes_in(pruning.max_bytes), _in_bytes)
+        size = largest_file(nested, student_type(saved))
+    scale = largest_scale(size, limit)
+    logger.info("%s: a student of scale %g, with %s at most", where, scale, limit.said(size(scale)))
     return round(1 - scale, 6)
 
 
-def _largest(size: Callable[[float], int], budget: int, where: str, said: Callable[[int], str]) -> float:
+@dataclass(frozen=True)
+class Limit:
+    """A budget, and how messages speak of it.
+
+    Attributes:
+        where: Its key and value.
+        amount: In its unit.
+        said: An amount in words.
+        takes: What a student does to such an amount.
+        remedy: What else than a larger budget helps where no student is within it.
+    """
+
+    where: str
+    amount: float
+    said: Callable[[float], str]
+    takes: str = "has"
+    remedy: str = "a teacher with smaller embeddings"
+
+    def check(self, smallest: float, teacher: float) -> None:
+        """Refuse a budget that no student is within, or the teacher itself.
+
+        Args:
+            smallest: What the smallest student costs.
+            teacher: What the teacher does.
+
+        Raises:
+            ConfigError: says which of both, and what to give.
+        """
+        if teacher <= self.amount:
+            raise ConfigError(
+                f"{self.where}: the teacher is within it, with {self.said(teacher)}; give less, or leave it as it is"
+            )
+        if smallest > self.amount:
+            raise ConfigError(
+                f"{self.where}: the smallest student of this teacher {self.takes} {self.said(smallest)}, for only "
+                f"heads and neurons are pruned; give more, or {self.remedy}"
+            )
+
+
+def largest_scale(cost: Callable[[float], float], limit: Limit) -> float:
     """The largest scale within a budget.
+
+    Args:
+        cost: By scale, in the budget's unit; a larger scale costs no less.
+        limit: The budget.
 
     Raises:
         ConfigError: there is none, or the teacher is.
     """
-    if size(1.0) <= budget:
-        raise ConfigError(f"{where}: the teacher is within it, with {said(size(1.0))}; give less, or leave it as it is")
-    least, most = 0, _STEPS
+    limit.check(cost(1 / _STEPS), cost(1.0))
+    least, most = 1, _STEPS
     while most - least > 1:
         middle = (least + most) // 2
-        least, most = (middle, most) if size(middle / _STEPS) <= budget else (least, middle)
-    if not least:
-        raise ConfigError(
-            f"{where}: the smallest student of this teacher has {said(size(1 / _STEPS))}, for only heads and neurons "
-            "are pruned; give more, or a teacher with smaller embeddings"
-        )
+        least, most = (middle, most) if cost(middle / _STEPS) <= limit.amount else (least, middle)
     return least / _STEPS
 
 
@@ -112,8 +151,12 @@ def largest_file(nested: NestedModel, kind: str) -> Callable[[float], int]:
     return size
 
 
-def _in_parameters(count: int) -> str:
-    return f"{count:,} parameters"
+def _in_parameters(count: float) -> str:
+    return f"{count:,.0f} parameters"
+
+
+def _in_bytes(count: float) -> str:
+    return in_bytes(int(count))
 
 
 def without_weights(teacher: PreTrainedModel, family: Family, allocation: Allocation) -> NestedModel:

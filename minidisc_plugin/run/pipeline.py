@@ -18,11 +18,13 @@ from minidisc_plugin.foundation.processes import is_writer, wait_for_all
 from minidisc_plugin.foundation.storage import storage_errors
 from minidisc_plugin.run.checks.teacher import check_teacher
 from minidisc_plugin.run.config.file import read_config
+from minidisc_plugin.run.directory.budgets import held_budget
 from minidisc_plugin.run.directory.folder import RunDirectory
 from minidisc_plugin.run.measuring.precision import note_precision
 from minidisc_plugin.run.plan.space import estimate, warn_where_too_little
 from minidisc_plugin.run.preparation import prepare
 from minidisc_plugin.run.reporting.overview import write_overview
+from minidisc_plugin.run.settled_budget import settled_in
 from minidisc_plugin.run.students import runs_of
 
 if TYPE_CHECKING:
@@ -104,7 +106,8 @@ def _compress(config: CompressionConfig, *, overwrite: bool, resume: bool, keep_
     directory = RunDirectory(config.output_dir)
     directory.check(config, overwrite=overwrite, resume=resume)
     with storage_errors(hugging_face_home()):
-        prepared = prepare(config, directory.checkpoints, directory.begun_in_bf16() if resume else None)
+        begun = (directory.begun_in_bf16(), held_budget(directory)) if resume else ()
+        prepared = prepare(config, directory.checkpoints, *begun)
     finished = resume and directory.same_run(prepared.config, prepared.inputs)
     wait_for_all()  # each process has checked the folder
     if finished:
@@ -123,10 +126,11 @@ def _compress(config: CompressionConfig, *, overwrite: bool, resume: bool, keep_
         if keep_compiled:
             compile_into(directory.checkpoints)
         bench = workbench_of(prepared, resume)
+        if is_writer() and not bench.journal.seconds:  # else the run's first start has said it
+            check_teacher(prepared)
+        prepared = settled_in(directory, prepared, bench, config, resume=resume)
         if is_writer():
             warn_where_too_little(estimate(prepared, bench), directory.place)
-            if not bench.journal.seconds:  # else the run's first start has said it
-                check_teacher(prepared)
         note_precision(bench.journal, prepared.precisions)
         with collecting_new_garbage_only():
             for run in runs_of(prepared, bench, directory):

@@ -9,12 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.contracts.config import CompressionConfig, PruningConfig
+from minidisc_plugin.contracts.budget import Budget
+from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.run import Prepared
 from minidisc_plugin.contracts.task import Task
 from minidisc_plugin.foundation.bars import bars_on_terminals
 from minidisc_plugin.integrations.requirements.diagnosis import installed_versions
-from minidisc_plugin.run.resolving import Resolved, resolve, schedulers_of
+from minidisc_plugin.run.resolving import Resolved, resolve
+from minidisc_plugin.run.settled_budget import settings_of, settled_at_once
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, TrainingArguments
@@ -35,13 +37,20 @@ VERSIONS_OF = (
 )
 
 
-def prepare(config: CompressionConfig, checkpoints: Path, begun_in_bf16: bool | None = None) -> Prepared:
+def prepare(
+    config: CompressionConfig,
+    checkpoints: Path,
+    begun_in_bf16: bool | None = None,
+    held_budget: Budget | None = None,
+) -> Prepared:
     """Resolve and check a config; cheap checks come before slow ones, and nothing is written.
 
     Args:
         config: As read.
         checkpoints: Where training stages will keep theirs.
         begun_in_bf16: Of a run that goes on, what it found to be faster; None measures, where that decides.
+        held_budget: Of a run that goes on, what it found its budget to be. One that has to be measured, and is not,
+            leaves the scheduler that of the smallest student, and the section `pruning` as it is.
 
     Raises:
         MinidiscError: something in it cannot be used; the message names it.
@@ -53,7 +62,7 @@ def prepare(config: CompressionConfig, checkpoints: Path, begun_in_bf16: bool | 
 
             resolved = resolve(config)
             resolved = replace(resolved, config=with_precision(resolved.config))
-            prepared = _in_precision(_loaded(resolved, checkpoints), checkpoints, begun_in_bf16)
+            prepared = _in_precision(_loaded(resolved, checkpoints, held_budget), checkpoints, begun_in_bf16)
             _try_out(prepared, resolved.config.training)
             return prepared
     except BaseException:
@@ -82,14 +91,13 @@ def _in_precision(prepared: Prepared, checkpoints: Path, begun_in_bf16: bool | N
     return replace(prepared, args=args, config=prepared.config.model_copy(update={"training": training}))
 
 
-def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:
+def _loaded(resolved: Resolved, checkpoints: Path, held_budget: Budget | None) -> Prepared:
     """Teacher, tokenizer and data of a resolved config, checked against each other."""
     from minidisc_plugin.foundation.model_files.types import student_type, type_of
     from minidisc_plugin.metrics import load_metric
     from minidisc_plugin.nested.family import family_of
     from minidisc_plugin.nested.teacher import read_teacher
     from minidisc_plugin.plugins import families
-    from minidisc_plugin.run.budget import sparsity_within
     from minidisc_plugin.run.checks.examples import check_lengths
     from minidisc_plugin.run.checks.further import check_further
     from minidisc_plugin.run.checks.judged import check_judged
@@ -111,11 +119,8 @@ def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:
     if saved != type_of(teacher):
         logger.info("model: its weights are saved in %s, and trained in %s", saved, type_of(teacher))
     family = family_of(teacher.config, known)
-    if config.pruning.target_sparsity is None:
-        allocation = resolved.students[-1].allocation
-        sparsity = sparsity_within(config.pruning, teacher, family, saved, allocation, "pruning.")
-        config = config.model_copy(update={"pruning": PruningConfig(target_sparsity=sparsity)})
-        resolved = replace(resolved, config=config, students=schedulers_of(config))
+    resolved, budget = settled_at_once(resolved, teacher, family, saved, held_budget)
+    config = resolved.config
     task = variant(resolved.task, teacher.config)  # which may leave fewer trainers
     trainer = choose_trainer(config, task)
     tokenizer = load_tokenizer(config.tokenizer or config.model, teacher, config.trust_remote_code, task)
@@ -138,6 +143,7 @@ def _loaded(resolved: Resolved, checkpoints: Path) -> Prepared:
         args=args,
         inputs=checksums(teacher, tokenizer, splits, metric),
         saved_type=student_type(saved),
+        budget=budget,
     )
 
 
@@ -148,8 +154,6 @@ def _whole(resolved: Resolved, trainer: str, teacher: PreTrainedModel, args: Tra
     from minidisc_plugin.training.arguments import with_defaults
 
     config, installed = resolved.config, installed_versions()
-    smallest = resolved.students[-1]  # which has all candidates
-    settings = smallest.model_dump(mode="json", by_alias=True, exclude={"target_sparsity"}, exclude_none=True)
     return config.model_copy(
         update={
             "trainer": trainer,
@@ -160,7 +164,7 @@ def _whole(resolved: Resolved, trainer: str, teacher: PreTrainedModel, args: Tra
                 **with_defaults(config.training),
                 "save_strategy": args.save_strategy.value,  # early stopping changes the default
             },
-            "scheduler_config": {**config.scheduler_config, **settings},
+            "scheduler_config": {**config.scheduler_config, **settings_of(resolved.scheduler)},
             "versions": {name: installed[name] for name in VERSIONS_OF if name in installed},
         }
     )

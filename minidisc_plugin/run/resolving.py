@@ -42,6 +42,11 @@ class Resolved:
     steps: list[Step]
     task: Task
 
+    @property
+    def scheduler(self) -> Scheduler:
+        """That of the student; of several, that of the smallest, which has all candidates."""
+        return self.students[-1]
+
 
 def resolve(config: CompressionConfig) -> Resolved:
     """Look up what a config names; reads neither data nor models, and writes nothing.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from minidisc_plugin.contracts.amounts import bytes_in, parameters_in
+from minidisc_plugin.contracts.amounts import bytes_in, macs_in, parameters_in
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,14 @@ from minidisc_plugin.contracts.amounts import bytes_in, parameters_in
 )
 def test_parameters(written: int | str, count: int) -> None:
     assert parameters_in(written) == count
+
+
+@pytest.mark.parametrize(
+    ("written", "count"),
+    [("200M", 2 * 10**8), ("1.5G", 15 * 10**8), ("1.5 b", 15 * 10**8), ("2T", 2 * 10**12), ("7k", 7000), (9, 9)],
+)
+def test_multiply_accumulates(written: int | str, count: int) -> None:
+    assert macs_in(written) == count
 
 
 @pytest.mark.parametrize(
@@ -34,6 +42,12 @@ def test_bytes(written: int | str, count: int) -> None:
 def test_what_is_no_number_of_parameters(written: str) -> None:
     with pytest.raises(ValueError, match="no number of parameters"):
         parameters_in(written)
+
+
+@pytest.mark.parametrize("written", ["", "200MAC", "1e7", "-1M", "nan"])
+def test_what_is_no_number_of_multiply_accumulates(written: str) -> None:
+    with pytest.raises(ValueError, match="no number of multiply-accumulates"):
+        macs_in(written)
 
 
 @pytest.mark.parametrize("written", ["", "MB", "20 parsecs", "inf", "nan", "-1MB"])

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from minidisc_plugin.contracts.budget import Budget
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.output import RECORD_FILE
 from minidisc_plugin.foundation.atomic import write_text
@@ -50,6 +51,7 @@ _LATER_KEYS = {
 }
 # Keys that earlier releases did not record, whatever they were: compared where both records tell them.
 _UNTOLD_KEYS = ("engine.teacher_cache_gib",)
+_SPARSITY = "pruning.target_sparsity"
 _NEUTRAL_PREFIXES = ("logging_", "hub_", "push_to_hub")
 # Checksums of shipped metrics before and after a line of their imports changed; they compute what they did.
 SAME_METRIC = {
@@ -77,6 +79,7 @@ class RunRecord(BaseModel):
         files: SHA-256 of each file that the run wrote, by its path in the directory. A path is listed before the file
             is put there, so a file that is not listed is somebody else's.
         finished: Whether the run came to its end.
+        budget: What the config asked in place of a sparsity, and the sparsity that it became, once that is known.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -87,6 +90,7 @@ class RunRecord(BaseModel):
     versions: dict[str, str] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
     finished: bool = False
+    budget: Budget | None = None
 
     @field_validator("files")
     @classmethod
@@ -97,9 +101,17 @@ class RunRecord(BaseModel):
                 raise ValueError(f"{name!r} is no path in the folder")
         return files
 
+    def _as_asked(self, other: RunRecord) -> RunRecord:
+        """This record, with its budget in place of what that became where the other has one whose sparsity is open."""
+        if self.budget is None or _SPARSITY in other.settings:
+            return self
+        asked = {f"pruning.{key}": value for key, value in self.budget.asked.items()}
+        settings = {key: value for key, value in self.settings.items() if key != _SPARSITY}
+        return self.model_copy(update={"settings": settings | asked})
+
     def differences(self, other: RunRecord) -> tuple[list[str], list[str]]:
         """Settings whose values differ, and inputs whose content does, by name."""
-        settings = [{**_LATER_KEYS, **record.settings} for record in (self, other)]
+        settings = [{**_LATER_KEYS, **record.settings} for record in (self._as_asked(other), other)]
         for key in _UNTOLD_KEYS:
             if not all(key in record for record in settings):
                 settings = [{name: value for name, value in record.items() if name != key} for record in settings]

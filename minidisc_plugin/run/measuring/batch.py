@@ -21,6 +21,14 @@ def typical_batch(prepared: Prepared) -> Mapping[str, torch.Tensor]:
     return _inputs(prepared, [middle[index % len(middle)] for index in range(BATCH)])
 
 
+def resized(batch: Mapping[str, torch.Tensor], examples: int) -> dict[str, torch.Tensor]:
+    """So many of a batch's examples, from its first on, again and again."""
+    import torch
+
+    places = torch.arange(examples) % len(next(iter(batch.values())))
+    return {name: value[places] for name, value in batch.items()}
+
+
 def sample_batch(prepared: Prepared) -> Mapping[str, torch.Tensor]:
     """Inputs of two examples, the second padded where lengths differ: what an exporter may trace a model with."""
     by_length = _by_length(prepared)

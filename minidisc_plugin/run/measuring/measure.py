@@ -117,6 +117,21 @@ def time_models(
     }
 
 
+def pass_ms(
+    model: Any, batch: Mapping[str, torch.Tensor], seconds: float, *, warmup: int = 5, rounds: int = 2000
+) -> float:
+    """Median milliseconds that a model alone needs for a batch.
+
+    Args:
+        model: See time_models.
+        batch: inputs by name, name -> (examples, tokens).
+        seconds: wall-clock limit; see time_models.
+        warmup: passes that are not timed; fewer where the time is short.
+        rounds: at most so many passes.
+    """
+    return 1e3 * _race({"": model}, batch, seconds, warmup, rounds)[""]
+
+
 def _race(
     models: Mapping[str, Any], batch: Mapping[str, torch.Tensor], seconds: float, warmup: int, rounds: int
 ) -> dict[str, float]:

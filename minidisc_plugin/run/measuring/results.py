@@ -85,6 +85,7 @@ def measure(run: Run) -> ResultsRecord:
         rows=rows,
         half_precision=precision_of(run.bench.journal),
         drawn_from=prepared.splits.rows,
+        budget=prepared.budget,
         versions=prepared.config.versions or {},
         seed=prepared.config.seed,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,

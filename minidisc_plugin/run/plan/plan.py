@@ -22,6 +22,7 @@ from minidisc_plugin.run.plan.space import Space, estimate
 from minidisc_plugin.run.plan.stage_costs import StageCost, epoch_of, stage_costs
 from minidisc_plugin.run.plan.stages import planned_stages
 from minidisc_plugin.run.preparation import prepare
+from minidisc_plugin.run.settled_budget import settled
 
 if TYPE_CHECKING:
     import torch
@@ -90,6 +91,7 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
         prepared = prepare(config, Path(scratch))
         check_teacher(prepared)
         bench = workbench_of(prepared)
+        prepared = settled(prepared, bench, config)
         nested = bench.ranked_network()
         space = estimate(prepared, bench)
     targets = [scheduler.target_scale for scheduler in prepared.students]

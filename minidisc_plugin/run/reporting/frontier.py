@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from minidisc_plugin.contracts.budget import Budget
 from minidisc_plugin.contracts.records import (
     Candidate,
     ModelRow,
@@ -16,6 +17,7 @@ from minidisc_plugin.contracts.records import (
     read_schedule,
 )
 from minidisc_plugin.foundation.errors import RunDirectoryError
+from minidisc_plugin.run.reporting.budgets import budget_told
 from minidisc_plugin.run.reporting.rows import (
     NOTHING,
     Grid,
@@ -59,7 +61,8 @@ class Frontier:
         split: Name of the reported split.
         forms: In the order of their runs; of a teacher that several runs share, the first.
         slices: Of each run, the candidates that were measured on its selection split, by what it is called.
-        notes: How all of it was measured.
+        notes: How all of it was measured, and what budgets there were.
+        budgets: That stood in place of sparsities.
     """
 
     metric: str
@@ -67,6 +70,7 @@ class Frontier:
     forms: list[Form]
     slices: dict[str, list[Candidate]]
     notes: tuple[str, ...]
+    budgets: tuple[Budget, ...] = ()
 
 
 def read_frontier(run_dirs: Sequence[str | os.PathLike[str]]) -> Frontier:
@@ -117,9 +121,15 @@ def frontier_of(
         for schedule, name in zip(schedules, names, strict=True)
         if schedule.measured_on == "candidate"
     }
-    notes = tuple(dict.fromkeys(sentence(measured(record)) for record in results))
+    told = [budget_told(record, name if several else "") for record, name in zip(results, names, strict=True)]
+    notes = dict.fromkeys(sentence(text) for text in (*filter(None, told), *map(measured, results)))
     return Frontier(
-        results[0].metric, results[0].split, forms, {name: found for name, found in slices.items() if found}, notes
+        results[0].metric,
+        results[0].split,
+        forms,
+        {name: found for name, found in slices.items() if found},
+        tuple(notes),
+        tuple(record.budget for record in results if record.budget is not None),
     )
 
 

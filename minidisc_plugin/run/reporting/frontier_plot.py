@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from minidisc_plugin.contracts.records import ModelRow
 from minidisc_plugin.foundation.disks import shown
 from minidisc_plugin.foundation.errors import RunDirectoryError
+from minidisc_plugin.run.reporting.budgets import draw_budgets
 from minidisc_plugin.run.reporting.figures import INK, drawn, write
 from minidisc_plugin.run.reporting.frontier import Form, Frontier, numbered
 from minidisc_plugin.run.reporting.rows import plain
@@ -31,6 +32,8 @@ _COSTS: dict[str, tuple[Callable[[ModelRow], float | None], float]] = {
     "on disk, MB": (lambda row: row.bytes_on_disk, 1e6),
     "one example, ms": (lambda row: row.latency_ms_batch1, 1.0),
 }
+# Budgets of each panel.
+_BUDGETS = ("max_parameters", "max_bytes", "max_latency_ms")
 _LEGEND_COLUMNS = 2
 # Where a number may stand, in points from its marker, and how it is aligned there.
 _SIDES: tuple[tuple[tuple[float, float], dict[str, str]], ...] = (
@@ -46,17 +49,18 @@ def plot_frontier(frontier: Frontier, path: str | os.PathLike[str]) -> None:
     """Draw every form, by number, and what slices of the shared network scored on the selection split.
 
     Squares are teachers, diamonds assistants, circles students; those that run in torch are filled. What is the best
-    for its bytes or its milliseconds is joined by a line.
+    for its bytes or its milliseconds is joined by a line; a dotted one stands at a budget.
     """
     forms = [(number, form) for number, form in numbered(frontier) if form.row.metric is not None]
     lines = -(-len(forms) // _LEGEND_COLUMNS)
     title = f"{frontier.split} {plain(frontier.metric)} against size and speed"
     with drawn(Path(path), (11.0, 4.2 + 0.22 * lines), title) as figure:
         axes: list[Axes] = list(figure.subplots(1, len(_COSTS), sharey=True))
-        for axis, (name, (cost, unit)) in zip(axes, _COSTS.items(), strict=True):
+        for axis, budget, (name, (cost, unit)) in zip(axes, _BUDGETS, _COSTS.items(), strict=True):
             axis.set_xscale("log")
             _plain_ticks(axis)
             axis.set_xlabel(name)
+            draw_budgets(axis, frontier.budgets, budget, unit)
             _draw_forms(axis, forms, cost, unit)
         _draw_slices(axes[0], frontier)
         _join(axes[1], forms, lambda form: form.smallest, *list(_COSTS.values())[1])

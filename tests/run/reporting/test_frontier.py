@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minidisc_plugin.cli import main
+from minidisc_plugin.contracts.budget import Budget
 from minidisc_plugin.contracts.records import ModelRow, ResultsRecord, ScheduleRecord, write_json
 from minidisc_plugin.foundation.errors import RunDirectoryError
 from minidisc_plugin.run.reporting.frontier import Form, frontier_grid, frontier_of, numbered, read_frontier
@@ -182,6 +183,68 @@ def test_markers_and_numbers_are_told_apart_without_colour(
     assert list(slices.get_ydata()) == [c.raw_metric for c in make_schedule().candidates[::-1]]
     (legend,) = saved[0].legends
     assert legend.texts[0].get_text() == "1  teacher" and "selection split" in legend.texts[-1].get_text()
+
+
+def budget(**asked: Any) -> Budget:
+    return Budget(asked=asked, target_sparsity=0.9, cost=19.63 if "batch_size" in asked else None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "panel", "place", "label"),
+    [
+        ({"max_parameters": "13M"}, 0, 13.0, "budget 13M"),
+        ({"max_bytes": 55_000_000}, 1, 55.0, "budget 55.0 MB"),
+        ({"max_latency_ms": 2.5, "batch_size": 1}, 2, 2.5, "budget 2.5 ms"),
+        ({"max_latency_ms": 20.0, "batch_size": 8}, None, 20.0, ""),  # of one example nothing is said
+        ({"max_macs": "200M"}, None, 200.0, ""),
+    ],
+)
+def test_a_budget_is_a_labelled_line_in_the_panel_of_its_unit(
+    asked: dict[str, Any],
+    panel: int | None,
+    place: float,
+    label: str,
+    make_schedule: SCHEDULE,
+    make_results: RESULTS,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from matplotlib.figure import Figure
+
+    saved: list[Any] = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, file, **_: (saved.append(self), Path(file).touch()))
+    record = make_results(rows=ROWS, budget=budget(**asked))
+    plot_frontier(frontier_of([record, record], [make_schedule()] * 2, ["one", "two"]), tmp_path / "frontier.png")
+    for number, axis in enumerate(saved[0].axes):
+        dotted = [line for line in axis.lines if line.get_linestyle() == ":"]
+        labels = [text.get_text() for text in axis.texts if text.get_text().startswith("budget")]
+        if number == panel:
+            assert [list(line.get_xdata()) for line in dotted] == [[place, place]] and labels == [label]
+            assert axis.get_xlim()[0] < place < axis.get_xlim()[1]
+        else:
+            assert dotted == [] and labels == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"max_parameters": "13.5M"}, "Budget: max_parameters 13.5M: the student has 13.1M."),
+        ({"max_bytes": "55MB"}, "Budget: max_bytes 55MB: the student takes 52.5 MB."),
+        ({"max_latency_ms": 5.0, "batch_size": 1}, "Budget: max_latency_ms 5: the student takes 2.13 ms."),
+        (
+            {"max_latency_ms": 20.0, "batch_size": 8},
+            "Budget: max_latency_ms 20 at batch_size 8: the student took 19.6 ms before it was trained.",
+        ),
+        ({"max_macs": "200M"}, "Budget: max_macs 200M: the student takes 138M."),
+    ],
+)
+def test_a_budget_is_told_below_the_table(
+    asked: dict[str, Any], said: str, make_run: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = make_run("first", budget=budget(**asked))
+    assert said in frontier_grid(read_frontier([first])).notes
+    notes = frontier_grid(read_frontier([first, make_run("second")])).notes
+    assert [note for note in notes if "udget" in note] == [said.replace("Budget:", "Budget of first:")]
 
 
 def test_a_run_of_which_no_metric_is_defined_has_a_picture_all_the_same(

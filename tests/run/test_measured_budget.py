@@ -98,6 +98,7 @@ def test_the_student_is_the_largest_within_so_many_multiply_accumulates(
     assert found.budget is not None and found.budget.cost == cost(target)
     assert found.scheduler.target_scale == target and found.scheduler.allocation == allocation
 
+
 def test_a_run_within_multiply_accumulates(run_files: Path, tmp_path: Path, told: Callable[[], int]) -> None:
     config = config_of(run_files, tmp_path, scheduler="minidisc", pruning={"max_macs": "100k"})
     result = compress(config)

@@ -230,10 +230,13 @@ def test_a_budget_is_a_labelled_line_in_the_panel_of_its_unit(
     [
         ({"max_parameters": "13.5M"}, "Budget: max_parameters 13.5M: the student has 13.1M."),
         ({"max_bytes": "55MB"}, "Budget: max_bytes 55MB: the student takes 52.5 MB."),
-        ({"max_latency_ms": 5.0, "batch_size": 1}, "Budget: max_latency_ms 5: the student takes 2.13 ms."),
+        (
+            {"max_latency_ms": 5.0, "batch_size": 1},
+            "Budget: max_latency_ms 5: the student takes 2.13 ms in turn with the other models.",
+        ),
         (
             {"max_latency_ms": 20.0, "batch_size": 8},
-            "Budget: max_latency_ms 20 at batch_size 8: the student took 19.6 ms before it was trained.",
+            "Budget: max_latency_ms 20 at batch_size 8: the student took 19.6 ms alone, before it was trained.",
         ),
         ({"max_macs": "200M"}, "Budget: max_macs 200M: the student takes 138M."),
     ],

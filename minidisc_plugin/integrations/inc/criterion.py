@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -74,10 +75,17 @@ class HiddenStates:
         self.mask: Tensor | None = None
         self._asked = False
         base = model.base_model
+        # Of several on one model the last to begin is the first to end: each takes away what it asked for itself.
         self._handles = [
             base.register_forward_pre_hook(self._begin, with_kwargs=True),
-            base.register_forward_hook(self._end),
+            base.register_forward_hook(self._end, prepend=True),
         ]
+
+    def close(self) -> None:
+        """Look at the model no longer."""
+        self.clear()
+        for handle in self._handles:
+            handle.remove()
 
     def clear(self) -> None:
         """Forget what was recorded."""
@@ -116,6 +124,9 @@ class MiniDiscLoss(PyTorchKnowledgeDistillationLoss):  # type: ignore[misc]
         self._objective = MiniDiscObjective(DistillationConfig(temperature=temperature), regression=regression)
         self._student = HiddenStates(student_model)
         self._teacher = HiddenStates(teacher_model)
+        # The models outlive the loss: a teacher has several students.
+        for states in (self._student, self._teacher):
+            weakref.finalize(self, states.close)
 
     def teacher_student_loss_cal(self, student_outputs: Tensor, teacher_outputs: Tensor) -> Tensor:
         """The objective of a batch.

@@ -232,8 +232,8 @@ def test_a_budget_is_a_labelled_line_in_the_panel_of_its_unit(
         ({"max_bytes": "55MB"}, "Budget: max_bytes 55MB: the student takes 52.5 MB."),
         (
             {"max_latency_ms": 5.0, "batch_size": 1},
-            "Budget: max_latency_ms 5: the student took 19.6 ms alone, before it was trained, and 2.13 ms in turn with the "
-            "other models.",
+            "Budget: max_latency_ms 5: the student took 19.6 ms alone, before it was trained, and 2.13 ms in turn with "
+            "the other models.",
         ),
         (
             {"max_latency_ms": 20.0, "batch_size": 8},

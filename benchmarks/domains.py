@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import random
 import sys
@@ -16,11 +15,10 @@ import numpy as np
 import yaml
 
 from benchmarks import ways
-from benchmarks.cells import Cell, Failed, Record, Source, Store, matches
+from benchmarks.cells import Cell, Record
 from benchmarks.judge import right_of
-from benchmarks.machine import machine, versions
 from benchmarks.paired import Outcomes, difference
-from benchmarks.speed import set_environment
+from benchmarks.suite import run_suite, suite_parser
 from benchmarks.tasks import LABEL, SPLITS, Task, demo, from_archive, write_csv
 from minidisc_plugin.foundation.atomic import write_text
 
@@ -154,43 +152,21 @@ def markdown(task: Domains, records: Sequence[Record]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what is missing, and print the table."""
-    parser = argparse.ArgumentParser(
-        "python -m benchmarks.domains",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--work", type=Path, default=Path("runs/domains"), help="everything goes here (runs/domains)")
-    parser.add_argument("--report", action="store_true", help="measure nothing, print the table of what there is")
-    parser.add_argument("--only", nargs="+", metavar="PATTERN", default=["*"], help="cells to measure")
-    parser.add_argument("--list", action="store_true", help="list the cells, and which are done")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the runs (0 1 2)")
-    parser.add_argument("--epochs", type=int, default=6, help="of the student's stage (6)")
+    parser = suite_parser("benchmarks.domains", __doc__, EPILOG, "runs/domains", 6)
     parser.add_argument("--rate", type=float, default=6e-4, help="learning rate (6e-4)")
     parser.add_argument("--train", type=int, default=4_000, metavar="N", help="sentences of all domains (4,000)")
-    parser.add_argument("--processes", type=int, default=1, help="that share a device, and measure side by side (1)")
-    parser.add_argument("--archive", type=Path, help="vaderSentiment-3.3.2.tar.gz, if it is on disk")
     options = parser.parse_args(arguments)
-    task, store = Domains(options.work, options.train, options.epochs, archive=options.archive), Store(options.work)
-    cells = make_cells(task, options.seeds, options.epochs, options.rate)
-    cells = [cell for cell in cells if matches(cell.name, options.only)]
-    failed: list[str] = []
-    if options.list:
-        store.show(cells)
-        return 0
-    if not options.report:
-        set_environment(options.work)
-        try:
-            task.prepare()
-        except Failed as error:
-            print(error, file=sys.stderr)
-            return 1
+    task = Domains(options.work, options.train, options.epochs, archive=options.archive)
+
+    def prepare(missing: Sequence[Cell]) -> None:
+        task.prepare()
         for domain in (ALL, *DOMAINS):
             task.write_config(domain)
-        failed = store.run(cells, lambda: Source(machine=machine(), versions=versions()), processes=options.processes)
-    kept = store.records()
-    print(f"\n{markdown(task, [kept[cell.name] for cell in cells if cell.name in kept])}")
-    return int(bool(failed))
+
+    def report(records: Sequence[Record]) -> None:
+        print(f"\n{markdown(task, records)}")
+
+    return run_suite(options, make_cells(task, options.seeds, options.epochs, options.rate), prepare, report)
 
 
 if __name__ == "__main__":

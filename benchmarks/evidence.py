@@ -9,13 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.cells import Failed, Source, Store, matches
+from benchmarks.cells import Cell, Failed, Record
 from benchmarks.evidence_cells import RATES, SCALES, make_cells
 from benchmarks.evidence_tables import markdown
-from benchmarks.machine import machine, versions
 from benchmarks.mpnet import pretrained_mpnet
-from benchmarks.speed import set_environment
-from benchmarks.tasks import GLUE, Editorials, Movies, PooledMrpc, Task, has_mrpc, pretrained_minilm
+from benchmarks.suite import add_task_options, run_suite, suite_parser
+from benchmarks.tasks import Editorials, Movies, PooledMrpc, Task, has_mrpc, pretrained_minilm
 from minidisc_plugin.foundation.atomic import write_text
 
 # Gives the folder of a pretrained model, for a work folder.
@@ -34,31 +33,19 @@ For a machine that reaches no registry, benchmarks/pack.py takes along what is n
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what is missing, and write the tables."""
     options = parse(arguments)
-    store = Store(options.work)
     teachers = make_teachers(options)
     cells = make_cells(teachers, options.scales, options.rates, options.seeds, options.epochs)
-    chosen = [cell for cell in cells if matches(cell.name, options.only)]
-    if options.list:
-        store.show(chosen)
-        return 0
-    if not chosen:
-        print(f"no cell matches --only {' '.join(options.only)}; --list shows all", file=sys.stderr)
-        return 2
-    failed: list[str] = []
-    if not options.report:
-        set_environment(options.work)
-        wanted = {(cell.settings["teacher"], cell.settings["task"]) for cell in store.missing(chosen)}
-        tasks = [task for name, each in teachers.items() for task in each if (name, task.name) in wanted]
-        if not prepared(tasks, options.processes):
-            return 1
-        failed = store.run(chosen, lambda: Source(machine=machine(), versions=versions()), processes=options.processes)
-    kept = store.records()
-    table = markdown(kept[cell.name] for cell in cells if cell.name in kept)
-    print(f"\n{table}")
-    write_text(options.work / "evidence.md", table + "\n")
-    if failed:
-        print(f"failed: {', '.join(failed)}; the next call tries them again", file=sys.stderr)
-    return int(bool(failed))
+
+    def prepare(missing: Sequence[Cell]) -> None:
+        wanted = {(cell.settings["teacher"], cell.settings["task"]) for cell in missing}
+        make_ready([task for name, each in teachers.items() for task in each if (name, task.name) in wanted], options)
+
+    def report(records: Sequence[Record]) -> None:
+        table = markdown(records)
+        print(f"\n{table}")
+        write_text(options.work / "evidence.md", table + "\n")
+
+    return run_suite(options, cells, prepare, report)
 
 
 def make_teachers(options: argparse.Namespace) -> dict[str, list[Task]]:
@@ -84,42 +71,30 @@ def make_tasks(options: argparse.Namespace, work: Path, pretrained: Start) -> li
     return [replace(task, pretrained=pretrained) for task in tasks]
 
 
-def prepared(tasks: Sequence[Task], processes: int) -> bool:
-    """Make data and teachers, as many at once as there are processes; whether all can be had."""
-    able = True
-    with ThreadPoolExecutor(processes) as pool:
+def make_ready(tasks: Sequence[Task], options: argparse.Namespace) -> None:
+    """Make data and teachers, as many at once as there are processes.
+
+    Raises:
+        Failed: something cannot be had; the message names each task.
+    """
+    failed = []
+    with ThreadPoolExecutor(options.processes) as pool:
         for task, made in [(task, pool.submit(task.prepare)) for task in tasks]:
             try:
                 made.result()
             except Failed as error:
-                print(f"{task.work.name}, {task.name}: {error}", file=sys.stderr)
-                able = False
-    return able
+                failed.append(f"{task.work.name}, {task.name}: {error}")
+    if failed:
+        raise Failed("\n".join(failed))
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options; the defaults are what `make evidence` uses."""
-    parser = argparse.ArgumentParser(
-        "python -m benchmarks.evidence",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--work", type=Path, default=Path("runs/evidence"), help="everything goes here (runs/evidence)")
-    parser.add_argument("--list", action="store_true", help="list the cells, and which are done")
-    parser.add_argument("--report", action="store_true", help="measure nothing, print the tables of what there is")
-    parser.add_argument("--only", nargs="+", metavar="PATTERN", default=["*"], help="cells to measure")
+    parser = suite_parser("benchmarks.evidence", __doc__, EPILOG, "runs/evidence", 3)
     parser.add_argument("--teachers", nargs="+", choices=["minilm", "mpnet"], default=["minilm", "mpnet"])
     parser.add_argument("--scales", nargs="+", type=float, default=list(SCALES), help="of the student (0.1 0.05)")
     parser.add_argument("--rates", nargs="+", type=float, default=list(RATES), help="learning rates (2e-4 6e-4 1e-3)")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the runs (0 1 2)")
-    parser.add_argument("--epochs", type=int, default=3, help="of every stage (3)")
-    parser.add_argument("--processes", type=int, default=1, help="that share a device, and measure side by side (1)")
-    parser.add_argument("--editorials-train", type=int, default=1_900, metavar="N", help="up to 1,909 (1,900)")
-    parser.add_argument("--movies-train", type=int, default=4_000, metavar="N", help="sentences, up to 4,318 (4,000)")
-    parser.add_argument("--mrpc-train", type=int, default=2_400, metavar="N", help="pairs, up to 2,401 (2,400)")
-    parser.add_argument("--glue", type=Path, default=GLUE, help=f"folder that holds MRPC/*.tsv ({GLUE})")
-    parser.add_argument("--archive", type=Path, help="vaderSentiment-3.3.2.tar.gz, if it is on disk")
+    add_task_options(parser)
     return parser.parse_args(arguments)
 
 

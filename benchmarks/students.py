@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
-from pathlib import Path
 from statistics import mean
 
 from benchmarks import ways
-from benchmarks.cells import Cell, Failed, Record, Source, Store, matches
+from benchmarks.cells import Cell, Record
 from benchmarks.evidence import make_tasks
 from benchmarks.evidence_tables import lines
 from benchmarks.judge import right_of
-from benchmarks.machine import machine, versions
 from benchmarks.paired import Outcomes, difference
-from benchmarks.speed import set_environment
-from benchmarks.tasks import GLUE, Task, pretrained_minilm
+from benchmarks.suite import add_task_options, run_suite, suite_parser
+from benchmarks.tasks import Task, pretrained_minilm
 from minidisc_plugin.foundation.atomic import write_text
 
 EPILOG = """
@@ -106,49 +103,23 @@ def _assistants(records: Sequence[Record], sparsity: float) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what is missing, and print the table."""
-    parser = argparse.ArgumentParser(
-        "python -m benchmarks.students",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--work", type=Path, default=Path("runs/students"), help="everything goes here (runs/students)")
-    parser.add_argument("--report", action="store_true", help="measure nothing, print the table of what there is")
-    parser.add_argument("--only", nargs="+", metavar="PATTERN", default=["*"], help="cells to measure")
-    parser.add_argument("--list", action="store_true", help="list the cells, and which are done")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the runs (0 1 2)")
-    parser.add_argument("--epochs", type=int, default=3, help="of every stage (3)")
+    parser = suite_parser("benchmarks.students", __doc__, EPILOG, "runs/students", 3)
     parser.add_argument("--rate", type=float, default=6e-4, help="learning rate (6e-4)")
-    parser.add_argument("--processes", type=int, default=1, help="that share a device, and measure side by side (1)")
-    parser.add_argument("--editorials-train", type=int, default=1_900, metavar="N", help="up to 1,909 (1,900)")
-    parser.add_argument("--movies-train", type=int, default=4_000, metavar="N", help="sentences, up to 4,318 (4,000)")
-    parser.add_argument("--mrpc-train", type=int, default=2_400, metavar="N", help="pairs, up to 2,401 (2,400)")
-    parser.add_argument("--glue", type=Path, default=GLUE, help=f"folder that holds MRPC/*.tsv ({GLUE})")
-    parser.add_argument("--archive", type=Path, help="vaderSentiment-3.3.2.tar.gz, if it is on disk")
+    add_task_options(parser)
     options = parser.parse_args(arguments)
     tasks = make_tasks(options, options.work, pretrained_minilm)
-    store = Store(options.work)
-    cells = make_cells(tasks, options.seeds, options.epochs, options.rate)
-    cells = [cell for cell in cells if matches(cell.name, options.only)]
-    failed: list[str] = []
-    if options.list:
-        store.show(cells)
-        return 0
-    if not options.report:
-        set_environment(options.work)
-        try:
-            for task in tasks:
-                if any(cell.settings["task"] == task.name for cell in cells):
-                    task.prepare()
-        except Failed as error:
-            print(error, file=sys.stderr)
-            return 1
-        failed = store.run(cells, lambda: Source(machine=machine(), versions=versions()), processes=options.processes)
-    kept = store.records()
-    table = markdown([kept[cell.name] for cell in cells if cell.name in kept])
-    print(f"\n{table}")
-    write_text(options.work / "students.md", table + "\n")
-    return int(bool(failed))
+
+    def prepare(missing: Sequence[Cell]) -> None:
+        for task in tasks:
+            if any(cell.settings["task"] == task.name for cell in missing):
+                task.prepare()
+
+    def report(records: Sequence[Record]) -> None:
+        table = markdown(records)
+        print(f"\n{table}")
+        write_text(options.work / "students.md", table + "\n")
+
+    return run_suite(options, make_cells(tasks, options.seeds, options.epochs, options.rate), prepare, report)
 
 
 if __name__ == "__main__":

@@ -87,9 +87,9 @@ def test_it_picks_what_separate_runs_would_pick(
         "selection-of-0.2",
     ]
     assert [name for name in stages if name.startswith("student") and not name.endswith("-teacher")] == [
-        "student-0.05",
-        "student-0.1",
-        "student-0.2",
+        "student-of-0.05",
+        "student-of-0.1",
+        "student-of-0.2",
     ]
     assert not list((tmp_path / "work").iterdir())
 
@@ -108,7 +108,7 @@ def test_none_is_good_enough_and_the_best_comes_without_training_again(run_files
     judged: list[torch.Tensor] = []
     student = autotune(teacher_of(run_files), tuning, eval_fn=judge)
     torch.testing.assert_close(logits(student), judged[1])  # that of 0.8, the better one by these scores
-    assert stages_of(tmp_path / "out") == before and "student-0.5" in before[0]
+    assert stages_of(tmp_path / "out") == before and "student-of-0.5" in before[0]
 
 
 def test_several_configs_share_what_their_trial_has(run_files: Path, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_several_configs_share_what_their_trial_has(run_files: Path, tmp_path: P
     scores = iter([1.0, 0.5, 1.0])
     student = autotune(teacher_of(run_files), TuningConfig(config_set=configs), eval_fn=lambda model: next(scores))
     (stages,) = stages_of(tmp_path / "out")
-    assert stages.count("sandwich") == 1 and {"student-0.1", "student-0.2"} <= set(stages)
+    assert stages.count("sandwich") == 1 and {"student-of-0.1", "student-of-0.2"} <= set(stages)
     assert size(student) < size(teacher_of(run_files))
 
 
@@ -161,7 +161,7 @@ def test_run_args_and_a_list(run_files: Path, tmp_path: Path) -> None:
     tuning = TuningConfig(config_set=[MiniDiscConfig([0.8, 0.9])])
     autotune(teacher_of(run_files), tuning, eval_fn=lambda model: next(scores), run_args=trial)
     (stages,) = stages_of(tmp_path / "out")
-    assert stages.count("sandwich") == 1 and {"student-0.1", "student-0.2"} <= set(stages)
+    assert stages.count("sandwich") == 1 and {"student-of-0.1", "student-of-0.2"} <= set(stages)
 
 
 def test_another_scheduler_shares_the_teachers_outputs(run_files: Path, tmp_path: Path) -> None:

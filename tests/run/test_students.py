@@ -207,6 +207,7 @@ def test_the_plan_has_the_stages_that_the_run_has(finished: Result, run_files: P
     assert [stage.name for stage in plan.stages] == ["sandwich", *(f"student-of-{scale}" for scale in (0.5, 0.3, 0.2))]
     assert "sparsity-0.5/, sparsity-0.7/, sparsity-0.8/" in plan.writes
     assert {"run.json", "README.md", "frontier.png"} <= plan.writes.keys()
+    assert {"  README.md", "  frontier.png", "  student/"} <= plan.writes.keys() and "  run.json" not in plan.writes
 
 
 @pytest.mark.parametrize(

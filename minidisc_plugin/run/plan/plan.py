@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.config import CompressionConfig
-from minidisc_plugin.contracts.output import FILES, OF_THE_RUN, student_folder
+from minidisc_plugin.contracts.output import FILES, OF_THE_RUN, RECORD_FILE, RESOLVED_CONFIG, student_folder
 from minidisc_plugin.contracts.records import Candidate
 from minidisc_plugin.contracts.run import Prepared
 from minidisc_plugin.foundation.disks import hugging_face_home
@@ -129,7 +129,7 @@ def _writes(prepared: Prepared) -> dict[str, str]:
     if len(prepared.students) == 1:
         return found
     folders = ", ".join(f"{student_folder(one.target_sparsity)}/" for one in prepared.students)
-    own = {name: what for name, what in found.items() if name not in OF_THE_RUN}
+    own = {name: what for name, what in found.items() if name not in (RESOLVED_CONFIG, RECORD_FILE)}
     return OF_THE_RUN | {folders: "of each student:"} | {f"  {name}": what for name, what in own.items()}
 
 

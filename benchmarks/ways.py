@@ -68,14 +68,9 @@ def taught(config: Path, overrides: Sequence[str], scratch: Path) -> dict[str, A
         overrides: Keys of the config.
         scratch: An empty folder.
     """
-    prepared = _prepared(config, overrides, scratch)
-    judge, begun = Judge(prepared), perf_counter()
-    bench = workbench_of(prepared)
-    schedule = prepared.scheduler.run(bench)
-    if not schedule.distilled:
-        bench.distil(schedule.student, schedule.assistant or bench.teacher, "student")
-    seconds = perf_counter() - begun
-    return {"teacher": judge.teacher, "seconds": round(seconds, 3), "judged": judge(schedule.student)}
+    made = several(config, overrides, scratch)
+    (student,) = made["students"].values()
+    return {"teacher": made["teacher"], "seconds": made["seconds"], "judged": student["judged"]}
 
 
 def several(config: Path, overrides: Sequence[str], scratch: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,12 +26,19 @@ if TYPE_CHECKING:
 # The door that gathers what a script leaves out; it stands above the method, and so is known by name only.
 _SCRIPT = "minidisc_plugin.run.script"
 # In the name of a stage, before the scale of the one student whose own it is.
-OF = "-of-"
+_OF = "-of-"
+_OWNED = re.compile(rf"(.+){_OF}(0\.\d+|[\d.]+e-\d+)")
 
 
 def stage_of(name: str, scale: float) -> str:
     """What a stage is called that is the own stage of one student among several, which has that scale."""
-    return f"{name}{OF}{scale:g}"
+    return f"{name}{_OF}{scale:g}"
+
+
+def owned(stage: str) -> tuple[str, str]:
+    """A stage's name and its student's scale, as `stage_of` put them together; no scale where all students share it."""
+    found = _OWNED.fullmatch(stage)
+    return (found[1], found[2]) if found else (stage, "")
 
 
 class ScriptInputs(TypedDict, total=False):

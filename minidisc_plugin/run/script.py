@@ -11,6 +11,7 @@ from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.objective import Objective
 from minidisc_plugin.contracts.presets import FAST_ENGINE, engine_of
 from minidisc_plugin.contracts.scheduler import Schedule, Scheduler, ScriptInputs
+from minidisc_plugin.contracts.values import check_apart
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.model_files.types import in_type, trained_type, type_of
 from minidisc_plugin.nested.family import family_of
@@ -84,9 +85,10 @@ def _check_alike(students: Sequence[Scheduler]) -> None:
         raise ConfigError(
             "students: their schedulers differ in more than target_sparsity and candidates; give alike ones"
         )
-    sparsities = [f"{one.target_sparsity:g}" for one in students]
-    if len(set(sparsities)) < len(sparsities):
-        raise ConfigError(f"students: one of target_sparsity {', '.join(sparsities)} is given twice; remove one")
+    try:
+        check_apart([one.target_sparsity for one in students])
+    except ValueError as error:
+        raise ConfigError(f"students: target_sparsity {error}") from None
 
 
 def workbench(

@@ -49,7 +49,7 @@ class Evaluator:
         self.score = score
         self.args = args
         self._trainer_arguments = trainer_arguments
-        self._of_teacher: dict[str, float] = {}  # by dataset
+        self._of_teacher: tuple[Any, float] | None = None  # a dataset, and the teacher's metric on it
 
     def metric_of(self, model: PreTrainedModel, stage: str, dataset: Dataset | None = None) -> float:
         """The metric of a model, on the selection split or on `dataset`, as the metric reports it."""
@@ -109,14 +109,14 @@ class Evaluator:
         """The metric, in this process alone, of whatever takes a batch by name and returns its outputs by name."""
         from minidisc_plugin.training.predictions import predict
 
-        known = self._of_teacher.get(dataset._fingerprint) if model is self.teacher else None
-        if known is not None:  # the report of each student has the teacher in it
-            return known
+        is_teacher = model is self.teacher
+        if is_teacher and self._of_teacher is not None and self._of_teacher[0] is dataset:
+            return self._of_teacher[1]  # it is in the report of each student
         batches = self.batches(dataset, self.args.per_device_eval_batch_size)
         predictions = predict(model, batches, self.task, self.teacher, self.score.reduce)
         found = float(self.score.compute(predictions)[self.score.metric])
-        if model is self.teacher:
-            self._of_teacher[dataset._fingerprint] = found
+        if is_teacher:
+            self._of_teacher = dataset, found
         return found
 
     def batches(self, dataset: Dataset, size: int) -> DataLoader[Any]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from minidisc_plugin.contracts.output import JOURNAL_FILE
-from minidisc_plugin.contracts.scheduler import OF, stage_of
+from minidisc_plugin.contracts.scheduler import owned, stage_of
 from minidisc_plugin.contracts.workbench import Announce, to_nobody
 from minidisc_plugin.foundation import process_memory as memory
 from minidisc_plugin.foundation.atomic import write_bytes
@@ -56,7 +55,7 @@ class Journal:
         self.folder = folder
         self.file = folder / JOURNAL_FILE
         self._stages: dict[str, _Entry] = {}
-        self._own: Callable[[str], str] = str
+        self._scale: float | None = None
         self._within: list[float] = []  # seconds of stages inside of each that is open
         self.is_gone = resume and not self.file.is_file()
         if resume and not self.is_gone:
@@ -72,7 +71,7 @@ class Journal:
     def of(self, scale: float) -> Journal:
         """The same journal for one of several students: stages that it is asked for are those of that student."""
         own = copy.copy(self)
-        own._own = partial(stage_of, scale=scale)
+        own._scale = scale
         return own
 
     @property
@@ -82,15 +81,13 @@ class Journal:
         Of one of several students: of the stages that all share, and of its own.
         """
         found = {stage: entry.seconds for stage, entry in self._stages.items()}
-        if self._own is str:
+        if self._scale is None:
             return found
-        shared = {stage: seconds for stage, seconds in found.items() if OF not in stage}
-        own = {
-            stage.partition(OF)[0]: seconds
-            for stage, seconds in found.items()
-            if stage == self._own(stage.partition(OF)[0])
-        }
-        return shared | own
+        wanted = ("", f"{self._scale:g}")
+        return {owned(stage)[0]: seconds for stage, seconds in found.items() if owned(stage)[1] in wanted}
+
+    def _own(self, stage: str) -> str:
+        return stage if self._scale is None else stage_of(stage, self._scale)
 
     def finished(self, stage: str) -> bool:
         """Whether a stage ended."""

@@ -103,13 +103,16 @@ class Stages:
         self.drawn = drawn
         self._outputs = outputs
         self._names: set[str] = set()
-        self._own: Callable[[str], str] = str
+        self._scale: float | None = None
 
     def of(self, scale: float) -> Stages:
         """The same for one of several students: stages that it is given are those of that student."""
         own = copy.copy(self)
-        own._own = partial(stage_of, scale=scale)
+        own._scale = scale
         return own
+
+    def _own(self, name: str) -> str:
+        return name if self._scale is None else stage_of(name, self._scale)
 
     def claim(self, name: str) -> None:
         """Take a name for one stage: what is kept under it would be taken for that of another.

@@ -119,6 +119,7 @@ def test_a_file_gives_what_the_pass_does_not(run_files: Path, tmp_path: Path) ->
     [
         ({"prunning": {}}, "prunning: unknown key; did you mean 'pruning'?"),
         ({"pruning": {"target_sparsity": 1.5}}, "pruning.target_sparsity: 1.5 cannot be used"),
+        ({"pruning": {"target_sparsity": [0.5, 0.9]}}, "pruning.target_sparsity: [0.5, 0.9] are several students"),
         ({"pruning": None}, "pruning: missing; add it"),
         ({"dataset": {"path": "csv", "text": ["a"], "labels": "b"}}, "dataset.labels: unknown key"),
         ({"max_length": "64"}, "max_length: '64' cannot be used"),

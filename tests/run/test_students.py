@@ -26,6 +26,7 @@ from minidisc_plugin.run.steps.distil import Distil
 from minidisc_plugin.run.steps.report import Report
 from minidisc_plugin.run.steps.schedule import Schedule
 from minidisc_plugin.schedulers.direct import Direct
+from minidisc_plugin.training import predictions
 from tests.builders.script import arguments, examples, teacher_of
 from tests.builders.tiny import make_config
 from tests.faults.outcome import difference, outcome
@@ -83,12 +84,12 @@ def test_what_they_share_is_made_once(finished: Result) -> None:
 
 def test_a_slice_of_the_sandwich_is_one_network_for_all(finished: Result) -> None:
     """A candidate that two students have was measured alike for both."""
-    of_two = [
+    measured = [
         {candidate.scale: (candidate.raw_metric, candidate.parameters) for candidate in one.schedule.candidates}
         for one in finished.students.values()
     ]
-    assert of_two[0].items() <= of_two[1].items() == of_two[2].items() or of_two[1] == of_two[2]
-    assert of_two[0][0.6] == of_two[1][0.6] == of_two[2][0.6]
+    assert [set(found) for found in measured] == [{0.6}, {0.6, 0.4}, {0.6, 0.4}]
+    assert measured[0].items() <= measured[1].items() and measured[1] == measured[2]
 
 
 def test_the_page_and_the_commands_show_all(finished: Result, capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,13 +193,24 @@ def test_every_scheduler_makes_several(changes: dict[str, Any], run_files: Path,
 
 
 def test_of_schedulers_that_share_nothing_each_student_is_that_of_a_run_of_its_own(
-    run_files: Path, tmp_path: Path
+    run_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    predicted = []
+    predict = predictions.predict
+
+    def noted(model: Any, *arguments: Any) -> Any:
+        predicted.append(sum(weight.numel() for weight in model.parameters()))
+        return predict(model, *arguments)
+
+    monkeypatch.setattr(predictions, "predict", noted)
     several = compress(config_of(run_files, tmp_path / "several", scheduler="direct"))
     config = make_config(run_files, output_dir=str(tmp_path / "one"), scheduler="direct")
     alone = compress(CompressionConfig.model_validate({**config, "pruning": {"target_sparsity": 0.7}}))
     expected = alone.student.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in several.students[0.7].student.state_dict().items())
+    teacher = next(row.parameters for row in alone.results.rows if row.role == "teacher")
+    first = next(place for place, size in enumerate(predicted) if size != teacher)
+    assert teacher not in predicted[first : first + 3], "the teacher was measured for the first student's report"
 
 
 def test_the_plan_has_the_stages_that_the_run_has(finished: Result, run_files: Path, tmp_path: Path) -> None:

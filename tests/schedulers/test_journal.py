@@ -33,3 +33,17 @@ def test_a_stage_that_fails_is_not_finished_and_counts_for_nobody_else(tmp_path:
     again = Journal(tmp_path, resume=True)
     assert again.finished("next") and again.result("next") == {"found": 3} and not again.finished("cut off")
     assert not Journal(tmp_path, resume=False).finished("next")
+
+
+def test_one_of_several_students_has_stages_of_its_own(tmp_path: Path) -> None:
+    """Beside those that all share, whatever these are called; a scale may be as small as it can be."""
+    journal = Journal(tmp_path, resume=False)
+    tenth, least = journal.of(0.1), journal.of(1e-5)
+    for whose, name in ((journal, "best-of-3"), (tenth, "student"), (tenth, "best-of-3"), (least, "student")):
+        with whose.stage(name) as result:
+            result["of"] = id(whose)
+    assert list(journal.seconds) == ["best-of-3", "student-of-0.1", "best-of-3-of-0.1", "student-of-1e-05"]
+    assert set(tenth.seconds) == {"best-of-3", "student"} and set(least.seconds) == {"best-of-3", "student"}
+    assert tenth.seconds["best-of-3"] == journal.seconds["best-of-3-of-0.1"]
+    assert tenth.result("student") == {"of": id(tenth)} != least.result("student")
+    assert journal.of(0.2).finished("student") is journal.finished("student") is False

@@ -10,9 +10,11 @@ from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any, get_args
 
 from benchmarks.judge import Judge
+from minidisc_plugin.contracts.config import PruningConfig
 from minidisc_plugin.contracts.rules import Rule
 from minidisc_plugin.plugins.schedulers import decide_each
 from minidisc_plugin.run.config.file import read_config
+from minidisc_plugin.run.good_enough import distil, smallest_good_enough
 from minidisc_plugin.run.preparation import prepare
 from minidisc_plugin.run.workbench import workbench_of
 from minidisc_plugin.schedulers.choosing import settle
@@ -84,15 +86,41 @@ def several(config: Path, overrides: Sequence[str], scratch: Path) -> dict[str, 
     prepared = _prepared(config, overrides, scratch)
     judge, bench = Judge(prepared), workbench_of(prepared)
     found, wall, processor, begun = {}, 0.0, 0.0, (perf_counter(), process_time())
-    for scheduler, schedule in zip(prepared.students, decide_each(prepared.students, bench), strict=True):
-        if not schedule.distilled:
-            bench.of(scheduler.target_scale).distil(schedule.student, schedule.assistant or bench.teacher, "student")
+    choose = decide_each(prepared.students, bench)
+    for scheduler in prepared.students:
+        schedule = choose(scheduler)
+        distil(schedule, bench.of(scheduler.target_scale))
         wall, processor = wall + perf_counter() - begun[0], processor + process_time() - begun[1]
         made = {"assistants": schedule.record.assistants, "judged": judge(schedule.student)}
         found[f"{scheduler.target_sparsity:g}"] = made
         begun = perf_counter(), process_time()
     seconds = {"seconds": round(wall, 3), "processor_seconds": round(processor, 3)}
     return {"teacher": judge.teacher, **seconds, "stages": bench.journal.seconds, "students": found}
+
+
+def searched(config: Path, overrides: Sequence[str], losses: Sequence[float], scratch: Path) -> dict[str, Any]:
+    """For each loss the smallest student that is good enough; what another loss made already is taken up.
+
+    Args:
+        config: Of a classifier, with the splits `validation` and `test`.
+        overrides: Keys of the config, `pruning.max_loss` among them.
+        losses: Of `pruning.max_loss`.
+        scratch: An empty folder.
+    """
+    prepared = _prepared(config, overrides, scratch)
+    judge, found, begun = Judge(prepared), {}, process_time()
+    for number, loss in enumerate(losses):
+        bench = workbench_of(prepared, resume=number > 0)
+        choose, pruning = decide_each(prepared.students, bench), PruningConfig(max_loss=loss)
+        one = smallest_good_enough(prepared.students, bench, choose, pruning, prepared.splits)
+        found[f"{loss:g}"] = {
+            "scale": one.scheduler.target_scale,
+            "assistants": one.schedule.record.assistants,
+            "search": one.budget.model_dump(mode="json")["search"],
+            "judged": judge(one.schedule.student),
+            "processor_seconds": round(process_time() - begun, 3),
+        }
+    return {"teacher": judge.teacher, "judged_teacher": judge(prepared.teacher), "students": found}
 
 
 def crossed(config: Path, overrides: Sequence[str], times: int, scratch: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Numbers of parameters, of bytes and of multiply-accumulates, as people write them: `10M`, `20MB`, `200M`."""
+"""Numbers of parameters, of bytes, of multiply-accumulates, and shares, as people write them: `10M`, `20MB`, `1%`."""
 
 from __future__ import annotations
 
@@ -43,6 +43,31 @@ def bytes_in(amount: int | str) -> int:
         return int(_BYTES.validate_python(amount))
     except ValidationError as error:
         raise ValueError("it is no number of bytes; give one such as 20MB, 20MiB or 20000000") from error
+
+
+def share_in(amount: float | str) -> float:
+    """Which share an amount says, such as 0.01 or `1%`.
+
+    Raises:
+        ValueError: it is no such amount.
+    """
+    if not isinstance(amount, str):
+        return float(amount)
+    found = _NUMBER.fullmatch(amount.strip().removesuffix("%"))
+    if found is None or found[2]:
+        raise ValueError("it is no share; give one such as 0.01 or 1%")
+    return float(Decimal(found[1]) / (100 if amount.strip().endswith("%") else 1))
+
+
+def check_loss(amount: float | str) -> float | str:
+    """Refuse what is no share, or all there is.
+
+    Raises:
+        ValueError: says what to give.
+    """
+    if not 0 <= share_in(amount) < 1:
+        raise ValueError("it is no share in [0, 1), of the metric's range; one point of accuracy is 0.01, or 1%")
+    return amount
 
 
 def check_parameters(amount: int | str) -> int | str:
@@ -90,3 +115,4 @@ _Count = Annotated[int, Field(ge=1)]
 Parameters = Annotated[_Count | str, AfterValidator(check_parameters)]
 Macs = Annotated[_Count | str, AfterValidator(check_macs)]
 Bytes = Annotated[_Count | str, AfterValidator(check_bytes)]
+Loss = Annotated[float | str, AfterValidator(check_loss)]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from minidisc_plugin.contracts.amounts import Bytes, Macs, Parameters
+from minidisc_plugin.contracts.amounts import Bytes, Loss, Macs, Parameters
 from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.values import (
@@ -24,7 +24,9 @@ from minidisc_plugin.contracts.values import (
 
 Protocol = Literal["fast", "published"]
 # Of the section `pruning`, what goes with a budget and is none.
-BATCH_SIZE = "batch_size"
+BATCH_SIZE, CONFIDENCE = "batch_size", "confidence"
+_BESIDE = (BATCH_SIZE, CONFIDENCE)
+_USUAL_CONFIDENCE = 0.8
 
 
 class MetricConfig(Settings):
@@ -41,7 +43,7 @@ class MetricConfig(Settings):
 
 
 class PruningConfig(Settings):
-    """How small the student is: one key, a sparsity as of INC's `WeightPruningConfig`, or a budget."""
+    """How small the student is: one key, a sparsity as of INC's `WeightPruningConfig`, a budget, or how good it is."""
 
     target_sparsity: Sparsity | Sparsities | None = Field(
         None,
@@ -68,6 +70,17 @@ class PruningConfig(Settings):
         description="Instead: the largest student of at most so many multiply-accumulates for one example of the "
         "reported split's median length: `200M`, `1.5G`.",
     )
+    max_loss: Loss | None = Field(
+        None,
+        description="Instead: the smallest student that loses at most so much of the metric, as a share of its range: "
+        "`0.01` or `1%` is a point of accuracy. Three or four students are made, and compared with the teacher on the "
+        "validation split, or on the selection split where there is none.",
+    )
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] | None = Field(
+        None,
+        description="Of `max_loss`: in which share of the draws of a paired bootstrap the student has to lose no more. "
+        "Default: 0.8.",
+    )
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -87,15 +100,19 @@ class PruningConfig(Settings):
 
     @model_validator(mode="after")
     def _one_goal(self) -> PruningConfig:
-        given = [name for name, value in self if value is not None and name != BATCH_SIZE]
+        given = [name for name, value in self if value is not None and name not in _BESIDE]
         if len(given) != 1:
             found = " and ".join(given) + " are given" if given else "nothing is given"
-            keys = ", ".join(f"pruning.{name}" for name in PruningConfig.model_fields if name != BATCH_SIZE)
+            keys = ", ".join(f"pruning.{name}" for name in PruningConfig.model_fields if name not in _BESIDE)
             raise ValueError(f"{found}; give one of {keys}")
         if self.max_latency_ms is not None:
             self.batch_size = self.batch_size or 1
         elif self.batch_size is not None:
             raise ValueError("batch_size does nothing without max_latency_ms; remove it")
+        if self.max_loss is not None:
+            self.confidence = self.confidence or _USUAL_CONFIDENCE
+        elif self.confidence is not None:
+            raise ValueError("confidence does nothing without max_loss; remove it")
         return self
 
 

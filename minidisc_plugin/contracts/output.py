@@ -9,6 +9,8 @@ CHECKPOINTS = "checkpoints"
 JOURNAL_FILE = "journal.json"
 SCRIPT_RECORD = "made-from.json"
 REPLACEMENT = "replacement"
+SEARCH = "search"
+OF_A_SEARCH = "weights of all students that were tried, for `--resume` with another `max_loss`; may be removed"
 FILES = {
     RESOLVED_CONFIG: "the config with every default, the versions and the seed; runs again as it stands",
     "schedule.json": "scheduler, candidates with sizes, metric, loss and tradeoff, the choice and how sure it is",
@@ -44,6 +46,6 @@ def student_of(name: str) -> str:
 
 def is_reserved(name: str) -> bool:
     """Whether a name in an output directory is that of something that every run writes."""
-    own = {file.rstrip("/") for file in FILES} | {CHECKPOINTS, REPLACEMENT, LOCK_FILE}
+    own = {file.rstrip("/") for file in FILES} | {CHECKPOINTS, REPLACEMENT, LOCK_FILE, SEARCH}
     name = name.casefold()
     return name in {file.casefold() for file in own} or name.startswith(("assistant-", _OF_A_STUDENT))

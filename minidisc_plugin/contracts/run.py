@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -110,6 +110,16 @@ class Prepared:
     budget: Budget | None = None
 
     @property
+    def searches(self) -> bool:
+        """Whether one of the students is to be found that is good enough."""
+        return self.config.pruning.max_loss is not None
+
+    @property
+    def in_folders(self) -> bool:
+        """Whether each of the students is wanted, and has a folder of its own."""
+        return len(self.students) > 1 and not self.searches
+
+    @property
     def scheduler(self) -> Scheduler:
         """That of the student; of several, that of the smallest, which has all candidates."""
         return self.students[-1]
@@ -167,7 +177,7 @@ class Run:
         prepared: Config, teacher, tokenizer, data and scheduler, all checked.
         bench: Training, distillation and evaluation.
         directory: Where results go; of one of several students, its own part of the output directory.
-        schedules: Of each student, made when it is asked for.
+        decide: Makes the schedule; once.
         schedule: Set by the step `schedule`: assistants, student and how they were chosen.
         artefacts: What steps made of teacher and student for other runtimes; the report measures each.
     """
@@ -175,7 +185,7 @@ class Run:
     prepared: Prepared
     bench: Workbench
     directory: OutputDirectory
-    schedules: Iterator[Schedule]
+    decide: Callable[[], Schedule]
     schedule: Schedule = field(init=False)
     artefacts: list[Artefact] = field(default_factory=list)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Required, TypedDict, Unpack
@@ -176,8 +176,8 @@ class Scheduler(Settings, ABC):
         """
         return [stage.of(one.target_scale) for one in students for stage in one.stages()]
 
-    def run_each(self, bench: Workbench, students: Sequence[Scheduler]) -> Iterator[Schedule]:
-        """Choose the assistants of several students, one student after the other; each is finished before the next.
+    def run_each(self, bench: Workbench, students: Sequence[Scheduler]) -> Callable[[Scheduler], Schedule]:
+        """Do what several students share, and return what chooses the assistants of one of them.
 
         By default they share the ranking and the teacher's outputs, and nothing else.
 
@@ -185,9 +185,12 @@ class Scheduler(Settings, ABC):
             bench: The means; `bench.of(scale)` has those stages that are one student's own.
             students: Schedulers with the same settings but for the student and its candidates, from the largest student
                 to the smallest, which is this one's.
+
+        Returns:
+            Takes one of `students`, in any order, each once at most; a student is finished before the next is asked
+            for, and some may never be.
         """
-        for one in students:
-            yield one.run(bench.of(one.target_scale))
+        return lambda one: one.run(bench.of(one.target_scale))
 
     def schedule(self, teacher: PreTrainedModel, **inputs: Unpack[ScriptInputs]) -> Schedule:
         """Choose the assistants in a script of one's own.

@@ -214,6 +214,13 @@ class Workbench(Protocol):
     def metrics_of(self, nested: Any, scales: Sequence[float], stage: str) -> list[float]:
         """The metric of each scale on the selection split, as the metric reports it, in one pass over the data."""
 
+    def redrawn(self, model: PreTrainedModel, stage: str, dataset: Dataset) -> tuple[float, list[float]]:
+        """The metric of a model on a split, and of each draw of a paired bootstrap over it, as the metric reports them.
+
+        It is a stage, so that a run that goes on does not compute it anew. Of draws there are none where rows of the
+        split are no examples; one that the metric is not defined for is NaN.
+        """
+
     def metric_in_runtime(self, model: Any, dataset: Dataset) -> float:
         """The metric, in this process alone, of whatever takes a batch by name and returns its outputs by name."""
 

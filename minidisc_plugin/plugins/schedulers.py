@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -60,10 +60,19 @@ def make_scheduler(name: str, scheduler_config: Mapping[str, Any], target_sparsi
     return scheduler
 
 
-def make_schedulers(name: str, scheduler_config: Mapping[str, Any], sparsities: Sequence[float]) -> list[Scheduler]:
+def make_schedulers(
+    name: str, scheduler_config: Mapping[str, Any], sparsities: Sequence[float], *, where_they_fit: bool = False
+) -> list[Scheduler]:
     """The schedulers of several students, from the largest to the smallest; see make_scheduler.
 
     Of the candidates that a config names each has those that are larger than its student; the smallest has all.
+
+    Args:
+        name: What a config's key `scheduler` may hold.
+        scheduler_config: Its settings, without the students' sparsities.
+        sparsities: Of the students.
+        where_they_fit: Leave out a student that the settings do not fit, such as one that is larger than all
+            candidates, but for the smallest.
 
     Raises:
         ConfigError: it is not installed, or a setting cannot be used.
@@ -73,14 +82,18 @@ def make_schedulers(name: str, scheduler_config: Mapping[str, Any], sparsities: 
     given = scheduler_config.get("candidates")
     for sparsity in larger:
         own, scale = dict(scheduler_config), round(1 - sparsity, 6)
-        if isinstance(given, (list, tuple)):  # the smallest student's check was for all
-            own["candidates"] = [value for value in given if value > scale]
-            if not own["candidates"]:
-                raise ConfigError(
-                    f"scheduler_config.candidates: none of {shown(given)} is larger than the student of sparsity "
-                    f"{sparsity:g}; add one in ({scale:g}, 1)"
-                )
-        made.append(make_scheduler(name, own, sparsity))
+        try:
+            if isinstance(given, (list, tuple)):  # the smallest student's check was for all
+                own["candidates"] = [value for value in given if value > scale]
+                if not own["candidates"]:
+                    raise ConfigError(
+                        f"scheduler_config.candidates: none of {shown(given)} is larger than the student of sparsity "
+                        f"{sparsity:g}; add one in ({scale:g}, 1)"
+                    )
+            made.append(make_scheduler(name, own, sparsity))
+        except ConfigError:
+            if not where_they_fit:
+                raise
     return made[::-1]
 
 
@@ -162,26 +175,34 @@ def decide(scheduler: Scheduler, bench: Workbench) -> Schedule:
     return schedule
 
 
-def decide_each(students: Sequence[Scheduler], bench: Workbench) -> Iterator[Schedule]:
-    """Let the schedulers of one run choose, from the largest student to the smallest, each when it is asked for.
+def decide_each(students: Sequence[Scheduler], bench: Workbench) -> Callable[[Scheduler], Schedule]:
+    """Let the schedulers of one run do what they share; returns what lets each of them choose, see `run_each`.
+
+    Args:
+        students: From the largest student to the smallest.
+        bench: The means.
 
     Raises:
-        PluginFailedError: one gives something else than a schedule, or none.
+        PluginFailedError: it gives something else, now or when a schedule is asked for.
         MinidiscError: what it raises.
     """
     if len(students) == 1:
-        yield decide(students[0], bench)
-        return
+        return lambda scheduler: decide(scheduler, bench)
     owner = _owner(students[-1])
     with owner.calling("run_each", PluginFailedError):
-        schedules = iter(students[-1].run_each(bench, students))
-    for scheduler in students:
+        choose: Any = students[-1].run_each(bench, students)
+    if not callable(choose):
+        raise owner.error(f"run_each gives {shown(choose)}, which cannot be called", PluginFailedError)
+
+    def decided(scheduler: Scheduler) -> Schedule:
         with owner.calling("run_each", PluginFailedError):
-            schedule = next(schedules, None)
+            schedule: Schedule = choose(scheduler)
             fault = _fault_of_schedule(schedule, scheduler, bench)
-        if fault or schedule is None:
+        if fault:
             raise owner.error(f"run_each gives {fault}", PluginFailedError)
-        yield schedule
+        return schedule
+
+    return decided
 
 
 def _owner(scheduler: Scheduler) -> Registered[type[Scheduler]]:

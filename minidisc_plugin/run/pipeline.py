@@ -138,7 +138,7 @@ def _compress(config: CompressionConfig, *, overwrite: bool, resume: bool, keep_
                     step.run(run)
                     if is_writer():
                         run.directory.adopt(step.writes)
-        if is_writer() and len(prepared.students) > 1:
+        if is_writer() and prepared.in_folders:
             write_overview(directory)
         wait_for_all()
         if is_writer():

@@ -18,6 +18,7 @@ from minidisc_plugin.run.checks.consent import check_consent
 from minidisc_plugin.run.checks.idle import check_idle
 from minidisc_plugin.run.checks.places import check_places
 from minidisc_plugin.run.config.written import check_whole
+from minidisc_plugin.run.good_enough import SPARSITIES
 from minidisc_plugin.run.objective_choice import check_objective
 
 _MAIN_STEPS = ("schedule", "distil", "report")
@@ -32,7 +33,7 @@ class Resolved:
     Attributes:
         config: With what its protocol sets.
         students: The scheduler, with its settings, of each student, from the largest to the smallest; of a budget, for
-            the smallest that can be, until the teacher tells the right one.
+            the smallest that can be, until the teacher tells the right one; of `max_loss`, of each that may be tried.
         steps: Pipeline steps in order.
         task: What the teacher does, as far as the config tells.
     """
@@ -85,8 +86,9 @@ def schedulers_of(config: CompressionConfig) -> tuple[Scheduler, ...]:
     Raises:
         ConfigError: it is not installed, or a setting cannot be used.
     """
-    sparsities = config.pruning.sparsities or [_SPARSEST]
-    return tuple(make_schedulers(config.scheduler, config.scheduler_config, sparsities))
+    searches = config.pruning.max_loss is not None
+    sparsities = SPARSITIES if searches else config.pruning.sparsities or [_SPARSEST]
+    return tuple(make_schedulers(config.scheduler, config.scheduler_config, sparsities, where_they_fit=searches))
 
 
 def _steps(config: CompressionConfig) -> list[Step]:

@@ -68,7 +68,8 @@ def schedules(
     _check_alike(ordered)
     *larger, smallest = ordered
     bench = workbench(smallest, teacher, larger, **inputs)
-    made = {one.target_scale: schedule for one, schedule in zip(ordered, decide_each(ordered, bench), strict=True)}
+    decided = decide_each(ordered, bench)
+    made = {one.target_scale: decided(one) for one in ordered}
     return [made[one.target_scale] for one in students]
 
 

@@ -51,6 +51,8 @@ def settled_at_once(
         ConfigError: no student is within the budget, the teacher itself is, or a candidate does not fit the student.
     """
     pruning = resolved.config.pruning
+    if pruning.max_loss is not None:  # students tell
+        return resolved, None
     if not pruning.asked:
         kept = held if held is not None and held.target_sparsity == pruning.target_sparsity else None
         return resolved, kept

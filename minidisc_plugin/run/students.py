@@ -1,14 +1,20 @@
-"""The students of a run: one has the output directory, of several each has a folder in it."""
+"""The students of a run: one, or the one found by a search, has the directory; of several each has a folder in it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from minidisc_plugin.contracts.output import student_folder
 from minidisc_plugin.contracts.run import Prepared, Run
+from minidisc_plugin.foundation.processes import is_writer
 from minidisc_plugin.plugins.schedulers import decide_each
+from minidisc_plugin.run.directory.budgets import keep_budget
 from minidisc_plugin.run.directory.part import StudentDirectory
+from minidisc_plugin.run.directory.searched import remember_search
+from minidisc_plugin.run.good_enough import smallest_good_enough
 
 if TYPE_CHECKING:
     from minidisc_plugin.run.directory.folder import RunDirectory
@@ -23,10 +29,18 @@ def runs_of(prepared: Prepared, bench: Workbench, directory: RunDirectory) -> It
         bench: Its means.
         directory: Opened.
     """
-    schedules = decide_each(prepared.students, bench)
-    if len(prepared.students) == 1:
-        yield Run(prepared, bench, directory, schedules)
-        return
-    for scheduler in prepared.students:
-        part = StudentDirectory(directory, student_folder(scheduler.target_sparsity))
-        yield Run(prepared.alone(scheduler), bench.of(scheduler.target_scale), part, schedules)
+    choose, students = decide_each(prepared.students, bench), prepared.students
+    if prepared.searches:
+        found = smallest_good_enough(students, bench, choose, prepared.config.pruning, prepared.splits)
+        if is_writer():
+            keep_budget(directory, prepared.config, found.budget)
+            remember_search(directory.checkpoints)
+        alone = replace(prepared.alone(found.scheduler), budget=found.budget)
+        yield Run(alone, bench.of(found.scheduler.target_scale), directory, lambda: found.schedule)
+    elif len(students) == 1:
+        yield Run(prepared, bench, directory, partial(choose, students[0]))
+    else:
+        for scheduler in students:
+            part = StudentDirectory(directory, student_folder(scheduler.target_sparsity))
+            own = bench.of(scheduler.target_scale)
+            yield Run(prepared.alone(scheduler), own, part, partial(choose, scheduler))

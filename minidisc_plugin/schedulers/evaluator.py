@@ -93,6 +93,27 @@ class Evaluator:
             drawn.means(trainer.gaps),
         )
 
+    def redrawn(self, model: PreTrainedModel, stage: str, dataset: Dataset, draws: int) -> tuple[float, list[float]]:
+        """The metric of a model on a split, and on its examples drawn anew, the same for each model.
+
+        Args:
+            model: Any.
+            stage: Name of the stage.
+            dataset: The split.
+            draws: How often.
+
+        Returns:
+            Both as the metric reports them; of draws none where rows of the split are no examples, and NaN for one that
+            the metric is not defined for.
+        """
+        from minidisc_plugin.training.examination import ModelExamination
+
+        trainer = self._trainer(partial(ModelExamination, model=model), stage, dataset)
+        metric = self._selecting(trainer.evaluate(), f"eval_{self.score.metric}")
+        found = trainer.found
+        drawn = Draws(int(found.num_samples or 0), draws, self.args.seed)
+        return metric, drawn.metrics(partial(self._redrawn, found.predictions, found.label_ids)) or []
+
     def _redrawn(self, predictions: Any, labels: Any, rows: NDArray[Any]) -> float | None:
         """The metric of some rows; None where rows are no examples, NaN where it is not defined for them."""
         from transformers import EvalPrediction

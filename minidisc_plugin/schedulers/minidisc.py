@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -115,12 +115,11 @@ class MiniDisc(Scheduler):
         own = [stage.of(one.target_scale) for one in students for stage in one.stages() if stage.name != "sandwich"]
         return [PlannedStage("sandwich", 1.0, self._sampler(0, *_own_kind(students)).probabilities()), *own]
 
-    def run_each(self, bench: Workbench, students: Sequence[Scheduler]) -> Iterator[Schedule]:
+    def run_each(self, bench: Workbench, students: Sequence[Scheduler]) -> Callable[[Scheduler], Schedule]:
         """See Scheduler; the sandwich is trained once."""
-        schedulers = _own_kind(students)
-        trained = self.train(bench, schedulers[:-1])
-        for one in schedulers:
-            yield one.choose(bench.of(one.target_scale), trained)
+        own = {one.target_scale: one for one in _own_kind(students)}
+        trained = self.train(bench, list(own.values())[:-1])
+        return lambda one: own[one.target_scale].choose(bench.of(one.target_scale), trained)
 
     def train(self, bench: Workbench, others: Sequence[MiniDisc] = ()) -> Trained:
         """One network for this student and for others: ranked, and trained in one sandwich.

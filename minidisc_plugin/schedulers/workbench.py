@@ -205,6 +205,15 @@ class Workbench:
         """The metric of each scale on the selection split, as the metric reports it, in one pass over the data."""
         return self._evaluator.metrics_of(nested, scales, stage)
 
+    def redrawn(self, model: PreTrainedModel, stage: str, dataset: Dataset) -> tuple[float, list[float]]:
+        """The metric of a model on a split, and of each draw of a paired bootstrap; see the contract."""
+        self.stages.claim(stage)
+        if not self.journal.finished(stage):
+            with self.journal.stage(stage) as result:
+                result["metric"], result["resampled"] = self._evaluator.redrawn(model, stage, dataset, DRAWS)
+        found = self.journal.result(stage)
+        return found["metric"], found["resampled"]
+
     def metric_in_runtime(self, model: Any, dataset: Dataset) -> float:
         """The metric, in this process alone, of whatever takes a batch by name and returns its outputs by name."""
         return self._evaluator.metric_in_runtime(model, dataset)

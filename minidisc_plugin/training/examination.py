@@ -1,4 +1,4 @@
-"""Slices of a network on the selection split, example by example: what a choice among them is made by."""
+"""Slices of a network, and models, on a split, example by example: what a choice among them is made by."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import torch
 from torch import nn
 
 from minidisc_plugin.training import example_scores
+from minidisc_plugin.training.evaluation import TaskTrainer
 from minidisc_plugin.training.scales_evaluation import ScalesEvaluator
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from transformers.trainer_utils import EvalLoopOutput
 
     from minidisc_plugin.nested.model import NestedModel
 
@@ -94,3 +96,18 @@ class Examination(ScalesEvaluator):
         """See ScalesEvaluation."""
         self.predictions, self.labels = predictions, labels
         self.losses, self.gaps = scores[..., 1], scores[..., 2]
+
+
+class ModelExamination(TaskTrainer):
+    """Evaluates a model, and keeps its predictions.
+
+    Attributes:
+        found: Predictions as the metric takes them, labels, and how many rows.
+    """
+
+    found: EvalLoopOutput
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        """See Trainer."""
+        self.found = super().evaluation_loop(*args, **kwargs)
+        return self.found

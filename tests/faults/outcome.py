@@ -42,7 +42,7 @@ def _timeless(value: Any) -> Any:
         if not str(value.get("runtime", "torch")).startswith("torch"):
             value = {key: part for key, part in value.items() if key != "bytes_on_disk"}
         return {
-            key: sorted(part) if key == "seconds" else _timeless(part)
+            key: _timeless(part) if key != "seconds" else sorted(part) if isinstance(part, dict) else None
             for key, part in value.items()
             if key not in _TIMES
         }

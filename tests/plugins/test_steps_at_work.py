@@ -92,8 +92,9 @@ def failure(run: Any, files: Path, folder: Path, **members: Any) -> str:
         with directory.writing("mine/") as place:
             place.mkdir()
             (place / "old.txt").write_text("old", encoding="utf-8")
-        state = Run(prepared, bench, directory, iter(()))
-        state.schedule = schedule((assistant,), student, record(assistants=[0.5]))
+        made = schedule((assistant,), student, record(assistants=[0.5]))
+        state = Run(prepared, bench, directory, lambda: made)
+        state.schedule = made
         state.artefacts.append(Artefact("student", "torch fp32", "torch", Path("x"), print))
         with registered(steps=[step(run=run, **members)]):
             made = make_step(pick("step", "odd", "steps"))

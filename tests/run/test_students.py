@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -251,12 +251,14 @@ def test_what_no_students_can_have_is_refused_before_anything_is_read(
     assert re.search(said, line), line
 
 
-def first_only(self: Scheduler, bench: Workbench, students: Sequence[Scheduler]) -> Iterator[Any]:
-    yield from list(Direct.run_each(self, bench, students))[:1]  # type: ignore[arg-type]
+def first_only(self: Scheduler, bench: Workbench, students: Sequence[Scheduler]) -> Callable[[Scheduler], Any]:
+    choose = Direct.run_each(self, bench, students)  # type: ignore[arg-type]
+    return lambda one: choose(one) if one is students[0] else None
 
 
-def swapped(self: Scheduler, bench: Workbench, students: Sequence[Scheduler]) -> Iterator[Any]:
-    yield from list(Direct.run_each(self, bench, students))[::-1]  # type: ignore[arg-type]
+def swapped(self: Scheduler, bench: Workbench, students: Sequence[Scheduler]) -> Callable[[Scheduler], Any]:
+    choose = Direct.run_each(self, bench, students)  # type: ignore[arg-type]
+    return lambda one: choose(students[-1 - list(students).index(one)])
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from minidisc_plugin.contracts.output import (
     RECORD_FILE,
     REPLACEMENT,
     RESOLVED_CONFIG,
+    SEARCH,
     student_of,
 )
 from minidisc_plugin.foundation.atomic import flush, temporaries_in, write_text
@@ -32,6 +33,7 @@ from minidisc_plugin.run.directory.record import (
     read_record,
     write_record,
 )
+from minidisc_plugin.run.directory.searched import OF_A_SEARCH_ENDED, keep_search, take_up_search
 from minidisc_plugin.run.directory.settling import settle
 
 logger = logging.getLogger(__name__)
@@ -103,6 +105,8 @@ class RunDirectory:
             return False
         wanted = _begun(config, inputs)
         settings, changed = held.differences(wanted)
+        if held.searches_on(wanted):
+            return False
         if not held.finished:
             settings = [name for name in settings if name not in AFTER_THE_STUDENT]
         if settings:
@@ -144,7 +148,7 @@ class RunDirectory:
                 "repeat the run with --overwrite"
             )
         for name, digest in below.items():
-            if name.removeprefix(f"{student_of(name)}/") in _FOR_PEOPLE:
+            if name.removeprefix(f"{student_of(name)}/") in _FOR_PEOPLE or name.startswith(f"{SEARCH}/"):
                 continue
             if damage := damage_of(self.root / name, digest):
                 raise RunDirectoryError(
@@ -173,10 +177,11 @@ class RunDirectory:
                 settle(self.place)
                 self.root = choose_root(self.place, overwrite=overwrite, resume=resume)
                 held = read_record(self.root)
-                if resume and held is not None and held.finished:
+                wanted = _begun(config, inputs)
+                if resume and held is not None and held.finished and not held.searches_on(wanted):
                     raise RunDirectoryError(f"output_dir: {self.place}: another process has finished the run meanwhile")
                 try:
-                    self._begin(config, inputs, resume=resume)
+                    self._begin(config, wanted, resume=resume)
                 except BaseException:
                     if is_new:  # nothing of a run that could not begin
                         with suppress(OSError):
@@ -242,19 +247,26 @@ class RunDirectory:
 
     def finish(self) -> None:
         """Mark the run as finished, drop its checkpoints, and let it take the place of the one it replaces."""
+        if (self.checkpoints / OF_A_SEARCH_ENDED).is_file():
+            with self.writing(SEARCH) as folder:
+                keep_search(self.checkpoints, folder)
         write_record(self.root, self._record().model_copy(update={"finished": True}))
         settle(self.place)
         self._leave_no_temporary()
         self.root = self.place
 
-    def _begin(self, config: CompressionConfig, inputs: Mapping[str, str], *, resume: bool) -> None:
+    def _begin(self, config: CompressionConfig, begun: RunRecord, *, resume: bool) -> None:
         if not resume and self.root != self.place:
             remove_tree(self.root, last=RECORD_FILE)
         self.root.mkdir(exist_ok=True)
         self._leave_no_temporary()
-        held, begun = read_record(self.root), _begun(config, inputs)
+        held = read_record(self.root)
         if held is None:
             write_record(self.root, begun)
+        elif held.searches_on(begun):
+            take_up_search(self.root)
+            changes = {"settings": begun.settings, "budget": None, "finished": False}
+            write_record(self.root, held.model_copy(update=changes))
         elif held.settings != begun.settings:
             write_record(self.root, held.model_copy(update={"settings": begun.settings}))
         with self.writing(RESOLVED_CONFIG) as file:

@@ -37,6 +37,8 @@ _NEUTRAL_TRAINING = frozenset(
     }
 )
 # What is made of the finished student; an unfinished run goes on with other values, as where an export has failed.
+# Of a search for a student that is good enough; with other values it goes on from the students that were made.
+_GOOD_ENOUGH = frozenset({"pruning.max_loss", "pruning.confidence"})
 AFTER_THE_STUDENT = frozenset({"steps", "export.formats", "quantization.schemes", "quantization.max_loss"})
 # Keys that records of earlier releases lack, and what a run did without them.
 _LATER_KEYS = {
@@ -108,6 +110,12 @@ class RunRecord(BaseModel):
         asked = {f"pruning.{key}": value for key, value in self.budget.asked.items()}
         settings = {key: value for key, value in self.settings.items() if key != _SPARSITY}
         return self.model_copy(update={"settings": settings | asked})
+
+    def searches_on(self, other: RunRecord) -> bool:
+        """Whether the other is the same run, but for which student is good enough."""
+        settings, inputs = self.differences(other)
+        known = all(record.settings.keys() >= _GOOD_ENOUGH for record in (self, other))
+        return known and bool(settings) and not inputs and _GOOD_ENOUGH.issuperset(settings)
 
     def differences(self, other: RunRecord) -> tuple[list[str], list[str]]:
         """Settings whose values differ, and inputs whose content does, by name."""

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.config import CompressionConfig
-from minidisc_plugin.contracts.output import FILES, OF_THE_RUN, RECORD_FILE, RESOLVED_CONFIG, student_folder
+from minidisc_plugin.contracts.output import (
+    FILES,
+    OF_A_SEARCH,
+    OF_THE_RUN,
+    RECORD_FILE,
+    RESOLVED_CONFIG,
+    SEARCH,
+    student_folder,
+)
 from minidisc_plugin.contracts.records import Candidate
 from minidisc_plugin.contracts.run import Prepared
 from minidisc_plugin.foundation.disks import hugging_face_home
@@ -126,8 +134,8 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
 def _writes(prepared: Prepared) -> dict[str, str]:
     """Names in the output directory; those of several students are each in its folder."""
     found = FILES | {name: what for step in prepared.steps for name, what in step.will_write(prepared.config).items()}
-    if len(prepared.students) == 1:
-        return found
+    if not prepared.in_folders:
+        return found | ({f"{SEARCH}/": OF_A_SEARCH} if prepared.searches else {})
     folders = ", ".join(f"{student_folder(one.target_sparsity)}/" for one in prepared.students)
     own = {name: what for name, what in found.items() if name not in (RESOLVED_CONFIG, RECORD_FILE)}
     return OF_THE_RUN | {folders: "of each student:"} | {f"  {name}": what for name, what in own.items()}

@@ -64,8 +64,9 @@ def estimate(prepared: Prepared, bench: Workbench) -> Space:
     size = int(prepared.teacher.dtype.itemsize)
     largest = [_parameters(prepared, max(stage.passes)) for stage in stages]
     kept = _kept_checkpoints(args, len(prepared.splits.train))
-    students = [_parameters(prepared, scheduler.target_scale) for scheduler in prepared.students]
-    chosen = sum(_assistants(prepared, scheduler) for scheduler in prepared.students)
+    kept_students = prepared.students[:1] if prepared.searches else prepared.students
+    students = [_parameters(prepared, scheduler.target_scale) for scheduler in kept_students]
+    chosen = sum(_assistants(prepared, scheduler) for scheduler in kept_students)
     exports = [_exports(prepared, student) for student in students]
     learned, before = _learned_beside(prepared)
     cached = {scale for stage in stages if not is_left_to_inc(prepared, stage) for scale in stage.followed}

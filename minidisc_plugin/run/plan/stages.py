@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from minidisc_plugin.contracts.scheduler import owned
 from minidisc_plugin.plugins.schedulers import stages_of
+from minidisc_plugin.run.good_enough import tried_at_worst
 
 if TYPE_CHECKING:
     from minidisc_plugin.contracts.run import Prepared
@@ -14,9 +16,13 @@ if TYPE_CHECKING:
 
 
 def planned_stages(prepared: Prepared) -> list[PlannedStage]:
-    """Every stage of a run, in order."""
+    """Every stage of a run, in order; of a search, those where no student is good enough: others cost less."""
     targets = [scheduler.target_scale for scheduler in prepared.students]
-    return guided(stages_of(*prepared.students), prepared.config.distillation.guide, *targets)
+    stages = guided(stages_of(*prepared.students), prepared.config.distillation.guide, *targets)
+    if not prepared.searches:
+        return stages
+    made = {"", *(f"{target:g}" for target in tried_at_worst(targets))}
+    return [stage for stage in stages if owned(stage.name)[1] in made]
 
 
 def guided(stages: Sequence[PlannedStage], guide: str, *targets: float) -> list[PlannedStage]:

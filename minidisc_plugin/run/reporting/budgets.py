@@ -9,6 +9,7 @@ from minidisc_plugin.contracts.budget import Budget
 from minidisc_plugin.contracts.records import ModelRow, ResultsRecord
 from minidisc_plugin.run.reporting.figures import INK, write
 from minidisc_plugin.run.reporting.rows import count, size, three
+from minidisc_plugin.run.reporting.search_rows import search_told
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +25,8 @@ def budget_told(record: ResultsRecord, name: str = "") -> str:
     budget, student = record.budget, record.row("student")
     if budget is None or student is None:
         return ""
+    if budget.search is not None:
+        return f"Of {name}: {search_told(budget)}" if name else search_told(budget)
     batch = f" at batch_size {budget.batch_size}" if budget.batch_size > 1 else ""
     asked = f"Budget{f' of {name}' if name else ''}: {budget.key} {budget.written}{batch}"
     found = _taken(student, budget)
@@ -54,6 +57,23 @@ def draw_budgets(axis: Axes, budgets: Iterable[Budget], key: str, unit: float) -
             ha="right",
             va="top",
         )
+
+
+def draw_losses(axis: Axes, budgets: Iterable[tuple[Budget, float | None]]) -> None:
+    """A dotted line at the metric that a student may go down to, with the loss beside it.
+
+    Args:
+        axis: A panel; the metric goes up.
+        budgets: Of all kinds, each with its teacher's metric on the reported split.
+    """
+    for budget, teacher in budgets:
+        if budget.search is None or teacher is None:
+            continue
+        low, high = budget.search.range
+        least = teacher - budget.amount * (high - low)
+        axis.axhline(least, color=INK, linestyle=":", linewidth=1.4, zorder=1)
+        right = axis.get_yaxis_transform()
+        write(axis, f"max_loss {budget.written}", (1.0, least), (-3, -3), right, fontsize=9, ha="right", va="top")
 
 
 def _amount(budget: Budget) -> str:

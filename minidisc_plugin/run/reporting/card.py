@@ -15,6 +15,7 @@ from minidisc_plugin.run.reporting.frontier_plot import FRONTIER_FILE
 from minidisc_plugin.run.reporting.plot import PLOT_FILE, has_picture
 from minidisc_plugin.run.reporting.rows import count, results_grid, score, size
 from minidisc_plugin.run.reporting.schedule_rows import choice, schedule_grid, weight
+from minidisc_plugin.run.reporting.search_rows import search_grid
 from minidisc_plugin.run.reporting.tables import markdown_table
 from minidisc_plugin.tasks.registry import TASKS
 
@@ -130,6 +131,7 @@ def _body(
         _folders(results),
         "## Loading",
         _LOADING.replace("AUTO_CLASS", TASKS[_pipeline(task)].auto_class),
+        *_searching(results),
         "## How the assistant was chosen",
         *_choosing(run_dir, schedule),
         "## Made with",
@@ -180,6 +182,11 @@ def _frontier(run_dir: Path) -> str:
 
 def _folders(results: ResultsRecord) -> str:
     return "\n".join(f"- `{row.path}/`: {row.role} ({row.runtime})" for row in results.rows if row.path)
+
+
+def _searching(results: ResultsRecord) -> list[str]:
+    grid = None if results.budget is None else search_grid(results.budget, results.metric)
+    return [] if grid is None else ["## How the size was chosen", *grid.notes, markdown_table(grid)]
 
 
 def _choosing(run_dir: Path, schedule: ScheduleRecord) -> list[str]:

@@ -63,6 +63,7 @@ class Frontier:
         slices: Of each run, the candidates that were measured on its selection split, by what it is called.
         notes: How all of it was measured, and what budgets there were.
         budgets: That stood in place of sparsities.
+        losses: Those of `max_loss` among them, each with its teacher's metric.
     """
 
     metric: str
@@ -71,6 +72,7 @@ class Frontier:
     slices: dict[str, list[Candidate]]
     notes: tuple[str, ...]
     budgets: tuple[Budget, ...] = ()
+    losses: tuple[tuple[Budget, float | None], ...] = ()
 
 
 def read_frontier(run_dirs: Sequence[str | os.PathLike[str]]) -> Frontier:
@@ -130,6 +132,11 @@ def frontier_of(
         {name: found for name, found in slices.items() if found},
         tuple(notes),
         tuple(record.budget for record in results if record.budget is not None),
+        tuple(
+            (record.budget, teacher.metric)
+            for record in results
+            if record.budget is not None and record.budget.search is not None and (teacher := record.row("teacher"))
+        ),
     )
 
 

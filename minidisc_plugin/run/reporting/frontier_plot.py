@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from minidisc_plugin.contracts.records import ModelRow
 from minidisc_plugin.foundation.disks import shown
 from minidisc_plugin.foundation.errors import RunDirectoryError
-from minidisc_plugin.run.reporting.budgets import draw_budgets
+from minidisc_plugin.run.reporting.budgets import draw_budgets, draw_losses
 from minidisc_plugin.run.reporting.figures import INK, drawn, write
 from minidisc_plugin.run.reporting.frontier import Form, Frontier, numbered
 from minidisc_plugin.run.reporting.rows import plain
@@ -61,6 +61,7 @@ def plot_frontier(frontier: Frontier, path: str | os.PathLike[str]) -> None:
             _plain_ticks(axis)
             axis.set_xlabel(name)
             draw_budgets(axis, frontier.budgets, budget, unit)
+            draw_losses(axis, frontier.losses)
             _draw_forms(axis, forms, cost, unit)
         _draw_slices(axes[0], frontier)
         _join(axes[1], forms, lambda form: form.smallest, *list(_COSTS.values())[1])

@@ -12,6 +12,7 @@ from minidisc_plugin.run.reporting.console import standard_output, text
 from minidisc_plugin.run.reporting.frontier import Frontier, frontier_grid
 from minidisc_plugin.run.reporting.rows import Grid, results_grid, short_names
 from minidisc_plugin.run.reporting.schedule_rows import choice, schedule_grid
+from minidisc_plugin.run.reporting.search_rows import search_grid
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,6 +38,8 @@ def print_report(run_dirs: Sequence[str | os.PathLike[str]], console: Console | 
     if len(paths) == 1:
         print_schedule(schedules[0], console)
     results = [read_results(path) for path in paths]
+    if len(paths) == 1:
+        print_search(results[0], console)
     if len(paths) > 1:
         for path, schedule in zip(paths, schedules, strict=True):
             how = f"{schedule.scheduler}, {choice(schedule)} ({schedule.rule.rstrip('.')})"
@@ -74,6 +77,15 @@ def print_schedule(schedule: ScheduleRecord, console: Console | None = None) -> 
     else:
         console.print(text(f"{schedule.scheduler}: {choice(schedule)}", "bold"))
     _print_notes(console, grid)
+
+
+def print_search(results: ResultsRecord, console: Console | None = None) -> None:
+    """Print which students a run tried, where it looked for the smallest that is good enough."""
+    grid = None if results.budget is None else search_grid(results.budget, results.metric)
+    if grid is not None:
+        console = console or standard_output()
+        console.print(_drawn(grid))
+        _print_notes(console, grid)
 
 
 def print_frontier(frontier: Frontier, console: Console | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from minidisc_plugin.contracts.run import Run, Step
+from minidisc_plugin.run.good_enough import distil
 from minidisc_plugin.run.steps.saving import save
 
 
@@ -13,7 +14,5 @@ class Distil(Step):
 
     def run(self, run: Run) -> None:
         """See Step."""
-        schedule = run.schedule
-        if not schedule.distilled:
-            run.bench.distil(schedule.student, schedule.assistant or run.bench.teacher, "student")
-        save(run, schedule.student, run.directory.student.name)
+        distil(run.schedule, run.bench)
+        save(run, run.schedule.student, run.directory.student.name)

@@ -17,7 +17,7 @@ class Schedule(Step):
         """See Step."""
         from minidisc_plugin.run.reporting.plot import PLOT_FILE, plot_tradeoff
 
-        run.schedule = next(run.schedules)
+        run.schedule = run.decide()
         if not is_writer():
             return
         with run.directory.writing(SCHEDULE_FILE) as file:

@@ -1,0 +1,68 @@
+"""The search for the smallest student that is good enough as words: which were tried, and what each lost."""
+
+from __future__ import annotations
+
+from minidisc_plugin.contracts.budget import Budget, Search, Tried
+from minidisc_plugin.run.reporting.rows import NOTHING, Grid, duration, plain, score, sentence
+
+
+def search_grid(budget: Budget, metric: str) -> Grid | None:
+    """One row for the teacher and for each student that was tried, largest first; None where none was.
+
+    Args:
+        budget: Of a run.
+        metric: Its name.
+    """
+    search = budget.search
+    if search is None:
+        return None
+    tried = sorted(search.tried, key=lambda one: -one.scale)
+    place = next(place for place, one in enumerate(tried, start=1) if _is_chosen(one, budget))
+    return Grid(
+        title=f"students for max_loss {budget.written}, on {search.examples:,} examples of the {search.split} split",
+        header=("scale", plain(metric), "lost,\npoints", "standard\nerror", "sure", "seconds", "student"),
+        rows=(
+            ("1", score(search.teacher), *(NOTHING,) * 4, "teacher"),
+            *((*_cells(one), _said(one, budget)) for one in tried),
+        ),
+        words=0,
+        strong=frozenset({place}),
+        notes=(sentence(_verdict(budget, search)),),
+    )
+
+
+def search_told(budget: Budget) -> str:
+    """What a search found, in a line; empty where there was none."""
+    return "" if budget.search is None else _verdict(budget, budget.search)
+
+
+def _verdict(budget: Budget, search: Search) -> str:
+    chosen = next(one for one in search.tried if _is_chosen(one, budget))
+    asked = f"max_loss {budget.written} at confidence {budget.asked['confidence']}"
+    sure = "" if chosen.sure is None else f", no more than it may in {chosen.sure:.0%} of the draws"
+    found = (
+        f"the student of scale {chosen.scale:g} lost {_points(chosen.loss)} points on the {search.split} split{sure}"
+    )
+    if search.kept:
+        return f"{asked}: {found}; a loss there is told to {_points(chosen.error)} points (one standard error)"
+    return f"{asked}: no student is good enough; {found}, and is the best that was found"
+
+
+def _cells(one: Tried) -> tuple[str, ...]:
+    sure = NOTHING if one.sure is None else f"{one.sure:.0%}"
+    return f"{one.scale:g}", score(one.metric), _points(one.loss), _points(one.error), sure, duration(one.seconds)
+
+
+def _said(one: Tried, budget: Budget) -> str:
+    if _is_chosen(one, budget):
+        return "taken" if one.good_enough else "taken, not good enough"
+    return "good enough" if one.good_enough else "not good enough"
+
+
+def _is_chosen(one: Tried, budget: Budget) -> bool:
+    return round(1 - one.scale, 6) == round(budget.target_sparsity, 6)
+
+
+def _points(share: float | None) -> str:
+    """A share of the metric's range, in hundredths of it."""
+    return NOTHING if share is None else f"{100 * share:.1f}"

@@ -112,7 +112,7 @@ def searched(config: Path, overrides: Sequence[str], losses: Sequence[float], sc
     for number, loss in enumerate(losses):
         bench = workbench_of(prepared, resume=number > 0)
         choose, pruning = decide_each(prepared.students, bench), PruningConfig(max_loss=loss)
-        one = smallest_good_enough(prepared.students, bench, choose, pruning, prepared.splits)
+        one = smallest_good_enough(prepared.students, bench, choose, pruning, prepared.splits.validation)
         found[f"{loss:g}"] = {
             "scale": one.scheduler.target_scale,
             "assistants": one.schedule.record.assistants,

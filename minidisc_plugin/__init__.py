@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from minidisc_plugin.foundation.errors import MinidiscError
     from minidisc_plugin.public import NestedModel, load, sparsity_within
     from minidisc_plugin.run.pipeline import compress
-    from minidisc_plugin.run.script import schedules
+    from minidisc_plugin.run.script import schedules, smallest_good_enough
     from minidisc_plugin.schedulers.minidisc import MiniDisc
     from minidisc_plugin.selection import tradeoff
 
@@ -31,6 +31,7 @@ _HOMES = {
     "hookimpl": "minidisc_plugin.contracts.hookspecs",
     "load": "minidisc_plugin.public",
     "schedules": "minidisc_plugin.run.script",
+    "smallest_good_enough": "minidisc_plugin.run.script",
     "sparsity_within": "minidisc_plugin.public",
     "tradeoff": "minidisc_plugin.selection",
 }
@@ -44,6 +45,7 @@ __all__ = [
     "hookimpl",
     "load",
     "schedules",
+    "smallest_good_enough",
     "sparsity_within",
     "tradeoff",
 ]

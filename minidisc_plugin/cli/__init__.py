@@ -34,6 +34,7 @@ a config:
   dataset: {path: csv, data_files: {train: train.csv, test: test.csv}, text: [sentence], label: label}
   metric: accuracy
   pruning: {target_sparsity: 0.9}      # the student keeps a tenth of the heads and neurons; [0.5, 0.9]: two students
+                                       # or {max_loss: 0.01}: the smallest that loses a point at most
   scheduler: minidisc
   training: {num_train_epochs: 4, learning_rate: 1.0e-4}
   output_dir: runs/movie

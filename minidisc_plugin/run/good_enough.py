@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from minidisc_plugin.contracts.config import PruningConfig
-    from minidisc_plugin.contracts.run import Splits
     from minidisc_plugin.contracts.workbench import Workbench
 
 logger = logging.getLogger(__name__)
@@ -69,7 +68,7 @@ def smallest_good_enough(
     bench: Workbench,
     choose: Callable[[Scheduler], Schedule],
     pruning: PruningConfig,
-    splits: Splits,
+    validation: Dataset | None,
 ) -> Found:
     """Make a few students, and take the smallest that is good enough; where none is, that which loses least.
 
@@ -81,9 +80,9 @@ def smallest_good_enough(
         bench: The means.
         choose: What `decide_each` gave.
         pruning: The section of the config.
-        splits: Of the run.
+        validation: What students and teacher are compared on; without it, the selection split.
     """
-    where, split = _compared_on(splits)
+    where, split = _compared_on(validation, bench.selection_dataset)
     teacher, drawn = bench.redrawn(bench.teacher, _STAGE, split)
     known = range_of([teacher], bench.metric, bench.metric_range)
     schedules: dict[float, Schedule] = {}  # of the best so far
@@ -143,16 +142,16 @@ def _made(scheduler: Scheduler, bench: Workbench, choose: Callable[[Scheduler], 
     return schedule
 
 
-def _compared_on(splits: Splits) -> tuple[str, Dataset]:
+def _compared_on(validation: Dataset | None, selection: Dataset) -> tuple[str, Dataset]:
     """A split that trained no student, and its name."""
-    if splits.validation is not None:
-        return "validation", splits.validation
+    if validation is not None:
+        return "validation", validation
     logger.warning(
         "pruning.max_loss: there is no validation split beside the reported one, so students are compared with the "
         "teacher on the selection split; a teacher that was fine-tuned on it looks better there than it is, and the "
-        "student may be larger than need be; add a validation split to `dataset`"
+        "student may be larger than need be; add a validation split"
     )
-    return "selection", splits.selection
+    return "selection", selection
 
 
 def _compared(

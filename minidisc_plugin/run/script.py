@@ -6,11 +6,12 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from minidisc_plugin.contracts.config import EngineConfig
+from minidisc_plugin.contracts.config import EngineConfig, PruningConfig
 from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.objective import Objective
 from minidisc_plugin.contracts.presets import FAST_ENGINE, engine_of
 from minidisc_plugin.contracts.scheduler import Schedule, Scheduler, ScriptInputs
+from minidisc_plugin.contracts.validation import validate
 from minidisc_plugin.contracts.values import check_apart
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.model_files.types import in_type, trained_type, type_of
@@ -19,8 +20,10 @@ from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.objectives import MiniDiscObjective
 from minidisc_plugin.plugins import event, families
 from minidisc_plugin.plugins.schedulers import decide, decide_each, scales_of
+from minidisc_plugin.run import good_enough
 from minidisc_plugin.run.data.splits import carve
 from minidisc_plugin.run.directory.script_record import begin
+from minidisc_plugin.run.good_enough import Found
 from minidisc_plugin.schedulers.means import Data, Score, Training
 from minidisc_plugin.schedulers.workbench import Workbench
 from minidisc_plugin.selection import MetricRange
@@ -71,6 +74,41 @@ def schedules(
     decided = decide_each(ordered, bench)
     made = {one.target_scale: decided(one) for one in ordered}
     return [made[one.target_scale] for one in students]
+
+
+def smallest_good_enough(
+    students: Sequence[Scheduler],
+    teacher: PreTrainedModel,
+    max_loss: float | str,
+    confidence: float = 0.8,
+    **inputs: Unpack[ScriptInputs],
+) -> Found:
+    """Distil a few of several students of one teacher, and take the smallest that is good enough.
+
+    They are compared with the teacher on `eval_dataset`, which it should not have been fine-tuned on; without one, on
+    the selection split. Where none is good enough, that which loses least is taken: see `found.budget.search.kept`.
+
+    Args:
+        students: See schedules.
+        teacher: A fine-tuned model; its weights are left as they are.
+        max_loss: Share of the metric's range that the student may lose, in [0, 1), or text such as "1%".
+        confidence: In which share of the draws of a paired bootstrap it has to, in [0.5, 1).
+        **inputs: See ScriptInputs.
+
+    Returns:
+        `scheduler` and `schedule` of the student, which is `schedule.student` and distilled; and what was tried.
+
+    Raises:
+        MinidiscError: a setting, the data, the metric or the model cannot be used.
+    """
+    pruning = validate(PruningConfig, {"max_loss": max_loss, "confidence": confidence})
+    ordered = sorted(students, key=lambda one: -one.target_scale)
+    _check_alike(ordered)
+    *larger, smallest = ordered
+    bench = workbench(smallest, teacher, larger, **inputs)
+    return good_enough.smallest_good_enough(
+        ordered, bench, decide_each(ordered, bench), pruning, inputs.get("eval_dataset")
+    )
 
 
 def _check_alike(students: Sequence[Scheduler]) -> None:

@@ -31,7 +31,7 @@ def runs_of(prepared: Prepared, bench: Workbench, directory: RunDirectory) -> It
     """
     choose, students = decide_each(prepared.students, bench), prepared.students
     if prepared.searches:
-        found = smallest_good_enough(students, bench, choose, prepared.config.pruning, prepared.splits)
+        found = smallest_good_enough(students, bench, choose, prepared.config.pruning, prepared.splits.validation)
         if is_writer():
             keep_budget(directory, prepared.config, found.budget)
             remember_search(directory.checkpoints)

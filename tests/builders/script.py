@@ -38,3 +38,8 @@ def arguments(folder: Path, **changes: Any) -> TrainingArguments:
         "use_cpu": True,
     }
     return TrainingArguments(str(folder), **{**settings, **changes})
+
+
+def accuracy(prediction: Any) -> dict[str, float]:
+    """As `Trainer` takes it."""
+    return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids).mean())}

@@ -15,8 +15,12 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import AutoTokenizer, DataCollatorWithPadding
 
+import minidisc_plugin
+from minidisc_plugin import MiniDisc
 from minidisc_plugin.cli import main
+from minidisc_plugin.contracts.amounts import share_in
 from minidisc_plugin.contracts.budget import Budget, Tried
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.run import Step
@@ -28,6 +32,7 @@ from minidisc_plugin.run.plan.plan import make_plan
 from minidisc_plugin.run.steps.report import Report
 from minidisc_plugin.run.steps.schedule import Schedule
 from minidisc_plugin.schedulers.evaluator import Evaluator
+from tests.builders.script import accuracy, arguments, examples, teacher_of
 from tests.builders.tiny import make_config
 from tests.faults.outcome import difference, outcome
 
@@ -67,7 +72,7 @@ def verdicts(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
         def judged(scale: float, *arguments: Any) -> Tried:
             found = compared(scale, *arguments)
-            limit = arguments[-2].max_loss
+            limit = share_in(arguments[-2].max_loss)
             changes = {"loss": loss(scale), "sure": sure, "good_enough": loss(scale) <= limit}
             return found.model_copy(update=changes)
 
@@ -268,7 +273,7 @@ def test_without_a_validation_split_the_selection_split_judges(
     result = compress(CompressionConfig.model_validate(config))
     search = budget_of(result).search
     assert search is not None and search.split == "selection"
-    assert any("add a validation split to `dataset`" in text for text in caplog.messages)
+    assert any("add a validation split" in text for text in caplog.messages)
 
 
 @pytest.mark.parametrize(
@@ -335,3 +340,28 @@ def test_commands_tell_what_was_tried(
     assert main(["select", str(out), "--lambda", "0.3"]) == 0
     data = json.loads((out / "run.json").read_text(encoding="utf-8"))
     assert data["budget"]["target_sparsity"] == 0.5 and data["settings"]["pruning.max_loss"] == 0.01
+
+
+def test_a_script_finds_the_smallest(
+    run_files: Path, tmp_path: Path, verdicts: Callable[..., None], trained: Callable[[], list[str]]
+) -> None:
+    verdicts(lambda scale: 0.0 if scale > 0.25 else 0.5)
+    students = [MiniDisc(target_sparsity=sparsity, candidates=[0.6]) for sparsity in (0.5, 0.8, 0.7)]
+    collator = DataCollatorWithPadding(AutoTokenizer.from_pretrained(run_files / "teacher"))
+    given: dict[str, Any] = {"train_dataset": examples(run_files), "eval_dataset": examples(run_files).select(range(8))}
+    found = minidisc_plugin.smallest_good_enough(
+        students,
+        teacher_of(run_files),
+        max_loss="1%",
+        args=arguments(tmp_path / "stages"),
+        compute_metrics=accuracy,
+        metric="accuracy",
+        data_collator=collator,
+        **given,
+    )
+    assert found.schedule.distilled and found.scheduler is students[2]
+    assert found.budget.search is not None and found.budget.search.examples == 8
+    assert [one.scale for one in found.budget.search.tried] == pytest.approx([0.3, 0.2])
+    assert trained() == ["sandwich", "student-of-0.3", "student-of-0.2"]
+    with pytest.raises(ConfigError, match="max_loss"):
+        minidisc_plugin.smallest_good_enough(students, None, max_loss=2)  # type: ignore[arg-type,call-arg]

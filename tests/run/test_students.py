@@ -27,7 +27,7 @@ from minidisc_plugin.run.steps.report import Report
 from minidisc_plugin.run.steps.schedule import Schedule
 from minidisc_plugin.schedulers.direct import Direct
 from minidisc_plugin.training import predictions
-from tests.builders.script import arguments, examples, teacher_of
+from tests.builders.script import accuracy, arguments, examples, teacher_of
 from tests.builders.tiny import make_config
 from tests.faults.outcome import difference, outcome
 from tests.plugins.acme import giving, raising, registered, scheduler
@@ -291,10 +291,6 @@ def test_each_student_is_exported_and_quantized(run_files: Path, tmp_path: Path)
         assert {row.runtime for row in one.results.rows if row.role == "student"} >= {"OpenVINO fp32", "OpenVINO int8"}
         assert (one.output_dir / "student-openvino").is_dir()
     assert not (result.output_dir / "checkpoints").exists()
-
-
-def accuracy(prediction: Any) -> dict[str, float]:
-    return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids).mean())}
 
 
 def scheduled(files: Path, folder: Path, students: Sequence[Scheduler], **changes: Any) -> list[Any]:

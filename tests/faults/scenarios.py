@@ -94,6 +94,17 @@ SCENARIOS = {
             kinds=("kill", "errors", "damage"),
         ),
         Scenario(
+            "search",
+            "the smallest student that is good enough, of those that are tried",
+            {
+                **_SMALL,
+                "training": {"num_train_epochs": 1},
+                "pruning": {"target_sparsity": None, "max_loss": 0.1},
+                "scheduler_config": {"halving": False, "candidates": [0.55, 0.35]},
+            },
+            kinds=("kill", "errors", "damage"),
+        ),
+        Scenario(
             "overwrite",
             "a finished run is replaced",
             {**_SMALL, "training": {"num_train_epochs": 1, "seed": 1}},

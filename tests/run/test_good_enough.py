@@ -25,6 +25,7 @@ from minidisc_plugin.contracts.budget import Budget, Tried
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.run import Step
 from minidisc_plugin.foundation.errors import ConfigError, RunDirectoryError
+from minidisc_plugin.integrations.hosts import available
 from minidisc_plugin.run import good_enough
 from minidisc_plugin.run.good_enough import SCALES, tried_at_worst
 from minidisc_plugin.run.pipeline import Result, compress
@@ -35,6 +36,8 @@ from minidisc_plugin.schedulers.evaluator import Evaluator
 from tests.builders.script import accuracy, arguments, examples, teacher_of
 from tests.builders.tiny import make_config
 from tests.faults.outcome import difference, outcome
+from tests.run.test_processes import torchrun
+from tests.tasks.making import make_task_run
 
 ALL = [0.5, 0.8, 0.9]  # where none is good enough
 LEAST = [0.5, 0.2, 0.1, 0.05]  # where all are
@@ -365,3 +368,58 @@ def test_a_script_finds_the_smallest(
     assert trained() == ["sandwich", "student-of-0.3", "student-of-0.2"]
     with pytest.raises(ConfigError, match="max_loss"):
         minidisc_plugin.smallest_good_enough(students, None, max_loss=2)  # type: ignore[arg-type,call-arg]
+
+
+@pytest.mark.slow
+def test_two_processes_search_as_one(run_files: Path, tmp_path: Path) -> None:
+    settings = {"scheduler": "minidisc", "scheduler_config": {"candidates": [0.35]}, "pruning": {"max_loss": 0.3}}
+    torchrun(run_files, tmp_path, 2, **settings)
+    record = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
+    assert len(record["budget"]["search"]["tried"]) >= 2
+    assert record["budget"]["search"]["examples"] == 48
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "metric"),
+    [
+        ("token-classification", "seqeval"),
+        ("question-answering", "squad"),
+        ("text-generation", "bits_saved"),
+        ("text2text-generation", "bits_saved"),
+    ],
+)
+def test_students_of_every_task_are_compared(task: str, metric: str, tmp_path: Path) -> None:
+    kind = {"text-generation": "llama", "text2text-generation": "t5"}.get(task, task)
+    settings = {"scheduler": "direct", "scheduler_config": {}, "pruning": {"max_loss": 0.9}}
+    config = make_task_run(tmp_path, task, kind, metric, **settings)
+    search = budget_of(compress(CompressionConfig.model_validate(config))).search
+    assert search is not None and search.kept and len(search.tried) == 4
+    drawn = {one.sure is not None for one in search.tried}
+    assert drawn == {task != "question-answering"} and all(one.loss is not None for one in search.tried)
+
+
+@pytest.mark.slow
+def test_exports_are_of_the_student_that_was_found(
+    run_files: Path, tmp_path: Path, verdicts: Callable[..., None]
+) -> None:
+    if not available("openvino"):
+        pytest.skip("needs OpenVINO")
+    verdicts(lambda scale: 1 - scale)
+    steps = {"scheduler": "direct", "steps": ["export"], "export": {"formats": ["openvino"]}}
+    sizes = []
+    for max_loss in (0.15, 0.75, 0.15):
+        result = compress(config_of(run_files, tmp_path / "out", max_loss, **steps), resume=bool(sizes))
+        rows = {row.runtime: row for row in result.results.rows if row.role == "student"}
+        assert rows["OpenVINO fp32"].scale == rows["torch fp32"].scale == pytest.approx(0.9 if max_loss < 0.5 else 0.3)
+        assert rows["OpenVINO fp32"].metric == pytest.approx(rows["torch fp32"].metric, abs=0.05)
+        sizes.append(sum(file.stat().st_size for file in (result.output_dir / "student-openvino").glob("*.bin")))
+    assert sizes[0] == sizes[2] > sizes[1]
+
+
+def test_a_run_that_replaces_a_search_leaves_nothing_of_it(run_files: Path, tmp_path: Path) -> None:
+    compress(config_of(run_files, tmp_path / "out", scheduler="direct"))
+    plain = config_of(run_files, tmp_path / "out", scheduler="direct").model_dump(exclude_none=True)
+    config = CompressionConfig.model_validate({**plain, "pruning": {"target_sparsity": 0.5}})
+    assert compress(config, overwrite=True).schedule.target_scale == pytest.approx(0.5)
+    assert not (tmp_path / "out" / "search").exists()

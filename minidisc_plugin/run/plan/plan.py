@@ -60,6 +60,7 @@ class Plan:
         cached: Whether stages read their teacher's outputs from a cache.
         rows: Examples that epochs draw theirs from, by where they come from; empty where labelled ones are all.
         stages: With steps and cost; stages after the choice are priced as if the largest candidate won.
+        searches: Whether those of students are of a search for the smallest that is good enough, where none is.
         output_dir: Where a run would write.
         writes: Names there, and what each is.
     """
@@ -77,6 +78,7 @@ class Plan:
     cached: bool
     rows: dict[str, int]
     stages: list[StageCost]
+    searches: bool
     output_dir: Path
     writes: dict[str, str]
 
@@ -126,6 +128,7 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
         cached=cached,
         rows=splits.rows,
         stages=stage_costs(prepared, macs, parameters, calibration, cached),
+        searches=prepared.searches,
         output_dir=RunDirectory(config.output_dir).root,
         writes=_writes(prepared),
     )

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from minidisc_plugin.training.device_memory import Memory
 
 
+_OF_A_SEARCH = (
+    "The students are those that are made where none is good enough; where one is, smaller ones are made, and at most "
+    "one more of them. "
+)
+
+
 def print_plan(plan: Plan, console: Console | None = None) -> None:
     """Print candidates with their sizes, stages with their cost, and what a run would write."""
     from rich import box
@@ -72,6 +78,7 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
         "Cost by MACs; 1 is fine-tuning the teacher for as many epochs, "
         f"{PASSES_OF_A_TRAINED_EXAMPLE} forward passes an example. An assistant that is not chosen yet "
         "is priced as the largest it can be. "
+        + (_OF_A_SEARCH if plan.searches else "")
         + (sentence(drawn_from(plan.rows)) + " " if plan.rows else "")
         + ("Teachers run once for each example. " if plan.cached else "")
         + _calibrated(plan)

@@ -16,9 +16,8 @@ from benchmarks import ways
 from benchmarks.cells import Cell, Record
 from benchmarks.evidence_tables import lines
 from benchmarks.judge import right_of
-from benchmarks.suite import add_task_options, run_suite, suite_parser
+from benchmarks.suite import add_task_options, run_tasks, suite_parser
 from benchmarks.tasks import Movies, PooledMrpc, Task, has_mrpc
-from minidisc_plugin.foundation.atomic import write_text
 
 EPILOG = """
 Students of MiniLM. A cell is one schedule, and from it a student for each loss, as `--resume` with another
@@ -103,18 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.set_defaults(seeds=[0, 1, 2, 3, 4], mrpc_train=2_000)
     options = parser.parse_args(arguments)
     tasks = make_tasks(options)
-
-    def prepare(missing: Sequence[Cell]) -> None:
-        for task in tasks:
-            if any(cell.settings["task"] == task.name for cell in missing):
-                task.prepare()
-
-    def report(records: Sequence[Record]) -> None:
-        table = markdown(records)
-        print(f"\n{table}")
-        write_text(options.work / "good-enough.md", table + "\n")
-
-    return run_suite(options, make_cells(tasks, options.seeds, options.epochs, options.rate), prepare, report)
+    cells = make_cells(tasks, options.seeds, options.epochs, options.rate)
+    return run_tasks(options, tasks, cells, markdown, "good-enough.md")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,8 @@ from benchmarks.evidence import make_tasks
 from benchmarks.evidence_tables import lines
 from benchmarks.judge import right_of
 from benchmarks.paired import Outcomes, difference
-from benchmarks.suite import add_task_options, run_suite, suite_parser
+from benchmarks.suite import add_task_options, run_tasks, suite_parser
 from benchmarks.tasks import Task, pretrained_minilm
-from minidisc_plugin.foundation.atomic import write_text
 
 EPILOG = """
 Students of MiniLM. A cell is one run: of all students, or of one. Cells are kept as in benchmarks.evidence; the table
@@ -108,18 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_task_options(parser)
     options = parser.parse_args(arguments)
     tasks = make_tasks(options, options.work, pretrained_minilm)
-
-    def prepare(missing: Sequence[Cell]) -> None:
-        for task in tasks:
-            if any(cell.settings["task"] == task.name for cell in missing):
-                task.prepare()
-
-    def report(records: Sequence[Record]) -> None:
-        table = markdown(records)
-        print(f"\n{table}")
-        write_text(options.work / "students.md", table + "\n")
-
-    return run_suite(options, make_cells(tasks, options.seeds, options.epochs, options.rate), prepare, report)
+    cells = make_cells(tasks, options.seeds, options.epochs, options.rate)
+    return run_tasks(options, tasks, cells, markdown, "students.md")
 
 
 if __name__ == "__main__":

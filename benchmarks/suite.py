@@ -10,7 +10,8 @@ from pathlib import Path
 from benchmarks.cells import Cell, Failed, Record, Source, Store, matches
 from benchmarks.machine import machine, versions
 from benchmarks.speed import set_environment
-from benchmarks.tasks import GLUE
+from benchmarks.tasks import GLUE, Task
+from minidisc_plugin.foundation.atomic import write_text
 
 
 def suite_parser(name: str, about: str | None, epilog: str, work: str, epochs: int) -> argparse.ArgumentParser:
@@ -46,6 +47,36 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--movies-train", type=int, default=4_000, metavar="N", help="sentences, up to 4,318 (4,000)")
     parser.add_argument("--mrpc-train", type=int, default=2_400, metavar="N", help="pairs, up to 2,401 (2,400)")
     parser.add_argument("--glue", type=Path, default=GLUE, help=f"folder that holds MRPC/*.tsv ({GLUE})")
+
+
+def run_tasks(
+    options: argparse.Namespace,
+    tasks: Sequence[Task],
+    cells: Sequence[Cell],
+    markdown: Callable[[Sequence[Record]], str],
+    name: str,
+) -> int:
+    """See run_suite: cells of some tasks, and one table, which is kept in the work folder.
+
+    Args:
+        options: See suite_parser.
+        tasks: Those of missing cells are prepared.
+        cells: Their settings say of which task they are.
+        markdown: The table of records.
+        name: Of its file.
+    """
+
+    def prepare(missing: Sequence[Cell]) -> None:
+        for task in tasks:
+            if any(cell.settings["task"] == task.name for cell in missing):
+                task.prepare()
+
+    def report(records: Sequence[Record]) -> None:
+        table = markdown(records)
+        print(f"\n{table}")
+        write_text(options.work / name, table + "\n")
+
+    return run_suite(options, cells, prepare, report)
 
 
 def run_suite(

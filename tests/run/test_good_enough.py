@@ -33,6 +33,7 @@ from minidisc_plugin.run.plan.plan import make_plan
 from minidisc_plugin.run.steps.report import Report
 from minidisc_plugin.run.steps.schedule import Schedule
 from minidisc_plugin.schedulers.evaluator import Evaluator
+from tests.builders.kills import killed_at
 from tests.builders.script import accuracy, arguments, examples, teacher_of
 from tests.builders.tiny import make_config
 from tests.faults.outcome import difference, outcome
@@ -41,10 +42,6 @@ from tests.tasks.making import make_task_run
 
 ALL = [0.5, 0.8, 0.9]  # where none is good enough
 LEAST = [0.5, 0.2, 0.1, 0.05]  # where all are
-
-
-class Killed(BaseException):
-    """Stands for a kill: nothing handles it."""
 
 
 def config_of(files: Path, out: Path, max_loss: float | str = 0.99, **changes: Any) -> CompressionConfig:
@@ -213,15 +210,7 @@ def test_a_run_that_was_killed_after_its_search_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     verdicts(lambda scale: 1 - scale)
-    killed, out = config_of(run_files, tmp_path / "out", 0.75), tmp_path / "out"
-
-    def kill(*arguments: Any) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(step, "run", kill)
-        with pytest.raises(Killed):
-            compress(killed)
+    out = killed_at(monkeypatch, step, "run", config_of(run_files, tmp_path / "out", 0.75))
     trained()
     result = compress(config_of(run_files, out, max_loss), resume=True)
     assert trained() == ([] if max_loss == 0.75 else ["student-of-0.8", "student-of-0.7", "student-of-0.6"])
@@ -237,18 +226,8 @@ def test_a_search_that_was_killed_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     verdicts(lambda scale: 1 - scale)
-    config, calls = config_of(run_files, tmp_path / "out", 0.75), iter(range(9))
-    redrawn = Evaluator.redrawn
-
-    def kill(*arguments: Any) -> Any:
-        if next(calls) == 2:  # the teacher is the first
-            raise Killed
-        return redrawn(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Evaluator, "redrawn", kill)
-        with pytest.raises(Killed):
-            compress(config)
+    config = config_of(run_files, tmp_path / "out", 0.75)
+    killed_at(monkeypatch, Evaluator, "redrawn", config, time=3)  # the teacher is the first
     trained()
     result = compress(config, resume=True)
     assert trained() == ["student-of-0.4", "student-of-0.3"]

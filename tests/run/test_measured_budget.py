@@ -26,6 +26,7 @@ from minidisc_plugin.run.preparation import prepare
 from minidisc_plugin.run.settled_budget import settled
 from minidisc_plugin.run.steps.distil import Distil
 from minidisc_plugin.run.workbench import workbench_of
+from tests.builders.kills import killed_at
 from tests.builders.tiny import VOCABULARY, make_config
 from tests.run.test_processes import torchrun
 
@@ -35,28 +36,11 @@ MACS = 100_000
 MANY = 256
 
 
-class Killed(BaseException):
-    """Stands for a kill: nothing handles it."""
-
-
 def config_of(files: Path, folder: Path, **changes: Any) -> CompressionConfig:
     data = {"pruning": {"max_macs": MACS}, "scheduler": "direct", "scheduler_config": {}, "trainer": "transformers"}
     return CompressionConfig.model_validate(
         make_config(files, output_dir=str(folder / "out"), **{**data, **changes})  # type: ignore[arg-type]
     )
-
-
-def killed_at(monkeypatch: pytest.MonkeyPatch, place: object, name: str, config: CompressionConfig) -> Path:
-    """The folder of a run that was killed as it called this."""
-
-    def kill(*arguments: Any) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(place, name, kill)
-        with pytest.raises(Killed):
-            compress(config)
-    return Path(config.output_dir)
 
 
 @pytest.fixture(scope="module")

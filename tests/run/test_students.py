@@ -15,7 +15,6 @@ from transformers import AutoTokenizer, DataCollatorWithPadding
 import minidisc_plugin
 from minidisc_plugin import CompressionConfig, MiniDisc, compress
 from minidisc_plugin.cli import main
-from minidisc_plugin.contracts.run import Run
 from minidisc_plugin.contracts.scheduler import Scheduler
 from minidisc_plugin.contracts.workbench import Workbench
 from minidisc_plugin.foundation.errors import ConfigError, PluginError, PluginFailedError, RunDirectoryError
@@ -27,6 +26,7 @@ from minidisc_plugin.run.steps.report import Report
 from minidisc_plugin.run.steps.schedule import Schedule
 from minidisc_plugin.schedulers.direct import Direct
 from minidisc_plugin.training import predictions
+from tests.builders.kills import killed_at
 from tests.builders.script import accuracy, arguments, examples, teacher_of
 from tests.builders.tiny import make_config
 from tests.faults.outcome import difference, outcome
@@ -34,10 +34,6 @@ from tests.plugins.acme import giving, raising, registered, scheduler
 
 SPARSITIES = [0.8, 0.5, 0.7]
 FOLDERS = ["sparsity-0.5", "sparsity-0.7", "sparsity-0.8"]
-
-
-class Killed(BaseException):
-    """Stands for a kill: nothing handles it."""
 
 
 def config_of(files: Path, out: Path, **changes: Any) -> CompressionConfig:
@@ -155,20 +151,8 @@ def test_a_run_that_is_cut_off_goes_on_to_the_same_students(
     step: type[Any], time: int, finished: Result, run_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In each step of each student: once it is done, and before it counts."""
-    times = [0]
-    run = step.run
-
-    def killed(self: Any, state: Run) -> None:
-        run(self, state)
-        times[0] += 1
-        if times[0] == time:
-            raise Killed
-
     config = config_of(run_files, tmp_path / "out")
-    with monkeypatch.context() as patch:
-        patch.setattr(step, "run", killed)
-        with pytest.raises(Killed):
-            compress(config)
+    killed_at(monkeypatch, step, "run", config, time=time, once_done=True)
     compress(config, resume=True)
     assert difference(outcome(finished.output_dir), outcome(tmp_path / "out")) is None
 

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 SCALES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
 SPARSITIES = tuple(round(1 - scale, 6) for scale in SCALES)
 
-_STAGE = "comparison"
+_STAGE, _STUDENT = "comparison", "student"
 _ROUNDING = 1e-9
 
 One = TypeVar("One")
@@ -82,31 +82,9 @@ def smallest_good_enough(
         pruning: The section of the config.
         validation: What students and teacher are compared on; without it, the selection split.
     """
-    where, split = _compared_on(validation, bench.selection_dataset)
-    teacher, drawn = bench.redrawn(bench.teacher, _STAGE, split)
-    known = range_of([teacher], bench.metric, bench.metric_range)
-    schedules: dict[float, Schedule] = {}  # of the best so far
-    tried: list[Tried] = []
-
-    def is_good_enough(scheduler: Scheduler) -> bool:
-        scale, own = scheduler.target_scale, bench.of(scheduler.target_scale)
-        schedule = None
-        if not own.journal.finished(_STAGE):
-            schedule = _made(scheduler, bench, choose)
-            own.redrawn(schedule.student, _STAGE, split)
-        kept = own.journal.result(_STAGE)
-        spent = sum(seconds for stage, seconds in bench.journal.seconds.items() if owned(stage)[1] == f"{scale:g}")
-        one = _compared(scale, kept["metric"], kept["resampled"], teacher, drawn, known, pruning, round(spent, 3))
-        tried.append(one)
-        if _best(tried) is one:
-            schedules.clear()
-            if schedule is not None:
-                schedules[scale] = schedule
-        logger.info("student of scale %g: %s %.4g on %s, the teacher %.4g: %s", *_told(one, bench, where, teacher))
-        return one.good_enough
-
-    _bisect(students, is_good_enough)
-    best = _best(tried)
+    comparison = _Comparison(bench, choose, pruning, *_compared_on(validation, bench.selection_dataset))
+    _bisect(students, comparison.is_good_enough)
+    best = _best(comparison.tried)
     if not best.good_enough:
         logger.warning(
             "pruning.max_loss: %s: no student is good enough; the one of scale %g, which loses least, is taken",
@@ -114,14 +92,72 @@ def smallest_good_enough(
             best.scale,
         )
     chosen = next(one for one in students if one.target_scale == best.scale)
-    search = Search(
-        split=where, examples=len(split), teacher=_known(teacher), range=(known.low, known.high), tried=tuple(tried)
-    )
-    return Found(
-        chosen,
-        schedules.get(best.scale) or _made(chosen, bench, choose),
-        Budget(asked=pruning.asked, target_sparsity=chosen.target_sparsity, search=search),
-    )
+    budget = Budget(asked=pruning.asked, target_sparsity=chosen.target_sparsity, search=comparison.told())
+    return Found(chosen, comparison.schedule or _made(chosen, bench, choose), budget)
+
+
+class _Comparison:
+    """Students beside their teacher, on one split.
+
+    Args:
+        bench: The means.
+        choose: What `decide_each` gave.
+        pruning: The section of the config.
+        where: Name of the split.
+        split: Trained none of them.
+
+    Attributes:
+        tried: In the order in which they were asked for.
+        schedule: Of the best so far; None where it was made earlier, and is looked up.
+    """
+
+    def __init__(
+        self,
+        bench: Workbench,
+        choose: Callable[[Scheduler], Schedule],
+        pruning: PruningConfig,
+        where: str,
+        split: Dataset,
+    ) -> None:
+        self._bench, self._choose, self._pruning = bench, choose, pruning
+        self._where, self._split = where, split
+        self._teacher = bench.redrawn(bench.teacher, _STAGE, split)
+        self._range = range_of([self._teacher[0]], bench.metric, bench.metric_range)
+        self.tried: list[Tried] = []
+        self.schedule: Schedule | None = None
+
+    def is_good_enough(self, scheduler: Scheduler) -> bool:
+        """Make a student, unless it was made earlier, and compare it."""
+        bench, scale = self._bench, scheduler.target_scale
+        own, schedule = bench.of(scale), None
+        if not own.journal.finished(_STAGE):
+            schedule = _made(scheduler, bench, self._choose)
+            own.redrawn(schedule.student, _STAGE, self._split)
+        elif own.journal.finished(_STUDENT):
+            own.journal.verify(_STUDENT)  # it may be taken another time
+        kept = own.journal.result(_STAGE)
+        spent = sum(seconds for stage, seconds in bench.journal.seconds.items() if owned(stage)[1] == f"{scale:g}")
+        student = kept["metric"], kept["resampled"]
+        one = _compared(scale, student, self._teacher, self._range, self._pruning, round(spent, 3))
+        self.tried.append(one)
+        if _best(self.tried) is one:
+            self.schedule = schedule
+        logger.info(
+            "student of scale %g: %s %.4g on %s, the teacher %.4g: %s",
+            *(scale, bench.metric, kept["metric"], self._where, self._teacher[0]),
+            "good enough" if one.good_enough else "not good enough",
+        )
+        return one.good_enough
+
+    def told(self) -> Search:
+        """What there is to keep."""
+        return Search(
+            split=self._where,
+            examples=len(self._split),
+            teacher=_known(self._teacher[0]),
+            range=(self._range.low, self._range.high),
+            tried=tuple(self.tried),
+        )
 
 
 def distil(schedule: Schedule, bench: Workbench) -> None:
@@ -132,7 +168,7 @@ def distil(schedule: Schedule, bench: Workbench) -> None:
         bench: The means; of one of several students, its own.
     """
     if not schedule.distilled:
-        bench.distil(schedule.student, schedule.assistant or bench.teacher, "student")
+        bench.distil(schedule.student, schedule.assistant or bench.teacher, _STUDENT)
         schedule.distilled = True
 
 
@@ -156,24 +192,22 @@ def _compared_on(validation: Dataset | None, selection: Dataset) -> tuple[str, D
 
 def _compared(
     scale: float,
-    metric: float,
-    resampled: Sequence[float],
-    teacher: float,
-    drawn: Sequence[float],
+    student: tuple[float, Sequence[float]],
+    teacher: tuple[float, Sequence[float]],
     known: MetricRange,
     pruning: PruningConfig,
     seconds: float,
 ) -> Tried:
-    """A student beside the teacher; both were drawn from the same examples."""
+    """A student beside the teacher, each with its metric and that of draws, which are the same for both."""
     assert pruning.max_loss is not None and pruning.confidence is not None
     most = share_in(pruning.max_loss) + _ROUNDING
-    loss = known.share(teacher) - known.share(metric)
-    losses = [known.share(before) - known.share(after) for before, after in zip(drawn, resampled, strict=True)]
+    loss = known.share(teacher[0]) - known.share(student[0])
+    losses = [known.share(before) - known.share(after) for before, after in zip(teacher[1], student[1], strict=True)]
     losses = [value for value in losses if math.isfinite(value)]
     sure = sum(value <= most for value in losses) / len(losses) if losses else None
     return Tried(
         scale=scale,
-        metric=_known(metric),
+        metric=_known(student[0]),
         loss=_known(round(loss, 6)),
         error=_deviation(losses),
         sure=sure,
@@ -196,11 +230,6 @@ def _best(tried: Sequence[Tried]) -> Tried:
     if enough:
         return min(enough, key=lambda one: one.scale)
     return min(tried, key=lambda one: (math.inf if one.loss is None else one.loss, one.scale))
-
-
-def _told(one: Tried, bench: Workbench, where: str, teacher: float) -> tuple[float, str, float, str, float, str]:
-    metric = math.nan if one.metric is None else one.metric
-    return one.scale, bench.metric, metric, where, teacher, "good enough" if one.good_enough else "not good enough"
 
 
 def _deviation(values: Sequence[float]) -> float | None:

@@ -188,6 +188,10 @@ def test_what_was_kept_of_a_search_may_be_removed(
     verdicts(lambda scale: 1 - scale)
     config = config_of(run_files, tmp_path / "out", 0.55, scheduler="direct")
     result = compress(config)
+    (spare,) = (tmp_path / "out" / "search").glob("student-of-0.4/*.safetensors")
+    spare.write_bytes(b"x")
+    with pytest.raises(RunDirectoryError, match=r"weights.safetensors is damaged; restore it, remove .*search, or"):
+        compress(config, resume=True)
     shutil.rmtree(tmp_path / "out" / "search")
     trained()
     assert compress(config, resume=True).schedule.target_scale == pytest.approx(0.5)
@@ -195,7 +199,10 @@ def test_what_was_kept_of_a_search_may_be_removed(
     other = config_of(run_files, tmp_path / "out", 0.15, scheduler="direct")
     assert compress(other, resume=True).schedule.target_scale == pytest.approx(0.9)
     assert trained() == [f"student-of-{scale:g}" for scale in ALL]
-    assert (result.output_dir / "search" / "journal.json").is_file()
+    (spare,) = (result.output_dir / "search").glob("student-of-0.5/*.safetensors")
+    spare.write_bytes(b"x")
+    with pytest.raises(RunDirectoryError, match=r"weights\.safetensors is damaged; restore it, or start"):
+        compress(config, resume=True)
 
 
 @pytest.mark.parametrize("step", [Schedule, Report])

@@ -16,10 +16,9 @@ from minidisc_plugin.contracts.output import (
     REPLACEMENT,
     RESOLVED_CONFIG,
     SEARCH,
-    student_of,
 )
 from minidisc_plugin.foundation.atomic import flush, temporaries_in, write_text
-from minidisc_plugin.foundation.digests import damage_of, sha256_of
+from minidisc_plugin.foundation.digests import sha256_of
 from minidisc_plugin.foundation.errors import RunDirectoryError
 from minidisc_plugin.foundation.processes import is_writer
 from minidisc_plugin.run.config.written import to_yaml
@@ -35,11 +34,9 @@ from minidisc_plugin.run.directory.record import (
 )
 from minidisc_plugin.run.directory.searched import OF_A_SEARCH_ENDED, keep_search, take_up_search
 from minidisc_plugin.run.directory.settling import settle
+from minidisc_plugin.run.directory.verifying import verify_files
 
 logger = logging.getLogger(__name__)
-
-# What a finished run has for its reader alone: not damaged when it was edited, or sent elsewhere.
-_FOR_PEOPLE = ("README.md", "tradeoff.png", "frontier.png", RESOLVED_CONFIG)
 
 
 class RunDirectory:
@@ -140,20 +137,7 @@ class RunDirectory:
         Raises:
             RunDirectoryError: names the first that is missing or damaged, or the folder of which none is recorded.
         """
-        files = self._record().files
-        below = {name: files[name] for name in files if f"{name}/".startswith(f"{under}/" if under else "")}
-        if under and not below:
-            raise RunDirectoryError(
-                f"output_dir: {self.root / under} is missing, for {RECORD_FILE} lists nothing in it; "
-                "repeat the run with --overwrite"
-            )
-        for name, digest in below.items():
-            if name.removeprefix(f"{student_of(name)}/") in _FOR_PEOPLE or name.startswith(f"{SEARCH}/"):
-                continue
-            if damage := damage_of(self.root / name, digest):
-                raise RunDirectoryError(
-                    f"output_dir: {self.root / name} is {damage}; restore it, or repeat the run with --overwrite"
-                )
+        verify_files(self.root, self._record().files, under)
 
     @contextmanager
     def opened(

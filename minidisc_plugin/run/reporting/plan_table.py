@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minidisc_plugin.contracts.output import SEARCH
 from minidisc_plugin.foundation.disks import free_bytes
 from minidisc_plugin.run.plan.plan import Plan
 from minidisc_plugin.run.plan.stage_costs import PASSES_OF_A_TRAINED_EXAMPLE, StageCost
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from minidisc_plugin.run.plan.space import Space
     from minidisc_plugin.training.device_memory import Memory
 
 
@@ -74,19 +73,10 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
             row += [f"{stage.relative_time:.2f}", duration(stage.seconds or 0.0)]
         costs.add_row(*map(text, row))
     console.print(costs)
-    console.print(
-        "Cost by MACs; 1 is fine-tuning the teacher for as many epochs, "
-        f"{PASSES_OF_A_TRAINED_EXAMPLE} forward passes an example. An assistant that is not chosen yet "
-        "is priced as the largest it can be. "
-        + (_OF_A_SEARCH if plan.searches else "")
-        + (sentence(drawn_from(plan.rows)) + " " if plan.rows else "")
-        + ("Teachers run once for each example. " if plan.cached else "")
-        + _calibrated(plan)
-        + "\n"
-    )
+    console.print(_priced(plan) + "\n")
     _print_short_stages(plan.stages, console)
     _print_memory(plan.memory, console)
-    _print_space(plan.space, plan.output_dir, console)
+    _print_space(plan, console)
     _print_serving(plan, console)
     _print_writes(plan, console)
 
@@ -110,6 +100,19 @@ def _print_short_stages(stages: Sequence[StageCost], console: Console) -> None:
             f"Fewer than {FEW_STEPS} steps: {named}. A small student is better for more of them, or larger ones: try "
             f"{times} times training.num_train_epochs, or a higher training.learning_rate, on validation data.\n"
         )
+    )
+
+
+def _priced(plan: Plan) -> str:
+    """What the numbers of stages are."""
+    return (
+        "Cost by MACs; 1 is fine-tuning the teacher for as many epochs, "
+        f"{PASSES_OF_A_TRAINED_EXAMPLE} forward passes an example. An assistant that is not chosen yet "
+        "is priced as the largest it can be. "
+        + (_OF_A_SEARCH if plan.searches else "")
+        + (sentence(drawn_from(plan.rows)) + " " if plan.rows else "")
+        + ("Teachers run once for each example. " if plan.cached else "")
+        + _calibrated(plan)
     )
 
 
@@ -141,10 +144,11 @@ def _print_memory(memory: Memory, console: Console) -> None:
     )
 
 
-def _print_space(space: Space, output_dir: Path, console: Console) -> None:
+def _print_space(plan: Plan, console: Console) -> None:
     from rich import box
     from rich.table import Table
 
+    space, output_dir = plan.space, plan.output_dir
     table = Table(title="room on disk, at most", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("checkpoints", "finished stages", "models", "teacher's exports", "teachers' outputs"):
         table.add_column(name, justify="right")
@@ -153,7 +157,8 @@ def _print_space(space: Space, output_dir: Path, console: Console) -> None:
     shared = f" (outputs in {space.cache_folder})" if space.cache_folder and space.cache else ""
     needed, free = size(space.in_output_dir), size(free_bytes(output_dir))
     console.print(text(f"{needed} in {output_dir} while the run lasts{shared}; {free} are free there."))
-    console.print("Models stay, and all else goes at the end.\n")
+    staying = f"Models stay, finished stages in {SEARCH}/," if plan.searches else "Models stay,"
+    console.print(f"{staying} and all else goes at the end.\n")
 
 
 def _print_serving(plan: Plan, console: Console) -> None:

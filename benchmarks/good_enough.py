@@ -63,7 +63,7 @@ def _cell(task: Task, seed: int, epochs: int, rate: float) -> Cell:
     return Cell(f"{task.name}/{seed}", {**said, "config": task.config(), "overrides": settings}, measure)
 
 
-def test_loss(record: Record, max_loss: float) -> tuple[float, float]:
+def lost_on_test(record: Record, max_loss: float) -> tuple[float, float]:
     """Points of accuracy that a student lost on test against its teacher, and the standard error of that."""
     student = right_of(record.result["students"][f"{max_loss:g}"]["judged"]["test"])
     teacher = right_of(record.result["judged_teacher"]["test"])
@@ -79,7 +79,7 @@ def markdown(records: Sequence[Record]) -> str:
         own = [record for record in records if record.settings["task"] == task]
         for max_loss in LOSSES:
             students = [record.result["students"][f"{max_loss:g}"] for record in own]
-            lost = [test_loss(record, max_loss) for record in own]
+            lost = [lost_on_test(record, max_loss) for record in own]
             promised = [
                 (loss, error)
                 for (loss, error), student in zip(lost, students, strict=True)

@@ -13,7 +13,7 @@ import torch
 import transformers
 from transformers import AutoModel
 
-from benchmarks import evidence, students, ways
+from benchmarks import evidence, good_enough, students, ways
 from benchmarks.cells import Record, Source, Store
 from benchmarks.evidence_cells import OBJECTIVES, make_cells
 from benchmarks.evidence_tables import Student, at_best_rate, markdown
@@ -132,6 +132,38 @@ def test_several_students_are_compared_with_runs_of_one() -> None:
     assert "| 0.9 | 0.500 | 0.750 | +25.0 [" in found and "| 0.7 0.7 / 0.7 0.7 | 15 s |" in found
     assert "All in one run: 45 s of processor time, 3.00 times" in found and "0.75 times all four" in found
     assert "All in one run" not in students.markdown(records[1:-1:2])
+
+
+def test_a_promise_counts_where_it_was_made() -> None:
+    """Of two students one lost more than it may, but no more than a standard error beyond; of two, none was found."""
+
+    def record(seed: int, lost: int, enough: bool) -> Record:
+        search = {"tried": [{"good_enough": False}, {"good_enough": enough}]}
+        right = "0" * lost + "1" * (100 - lost)
+        student = {"scale": 0.3, "search": search, "judged": {"test": {"right": right}}}
+        made = {f"{loss:g}": student for loss in good_enough.LOSSES}
+        result = {"judged_teacher": {"test": {"right": "1" * 100}}, "students": made}
+        return Record(
+            name="x", settings={"task": "movies", "seed": seed}, result=result, seconds=1, date="", source=SOURCE
+        )
+
+    records = [record(0, 1, True), record(1, 2, True), record(2, 9, False), record(3, 4, True)]
+    assert good_enough.lost_on_test(records[3], 0.01) == pytest.approx((4.0, 1.97), abs=0.01)
+    table = good_enough.markdown(records)
+    assert "| movies | 0.01 | 0.3 0.3 0.3 0.3 | +4.0 (+1.0 +2.0 +9.0 +4.0) | 1 of 3 | 2 of 3 | 1 |" in table
+    assert "| movies | 0.05 | 0.3 0.3 0.3 0.3 | +4.0 (+1.0 +2.0 +9.0 +4.0) | 3 of 3 | 3 of 3 | 1 |" in table
+
+
+@pytest.mark.slow
+def test_every_loss_has_the_student_that_a_run_of_it_finds(config_file: Path, tmp_path: Path) -> None:
+    overrides = ["pruning.target_sparsity=null", "pruning.max_loss=0.9", "scheduler_config.candidates=null"]
+    found = ways.searched(config_file, overrides, (0.9, 0.0), tmp_path / "scratch")
+    for max_loss, made in found["students"].items():
+        changes = [*overrides, f"pruning.max_loss={max_loss}", f"output_dir={tmp_path / max_loss}", *ways.SETTINGS]
+        result = compress(read_config(str(config_file), changes))
+        student = result.results.row("student")
+        assert student is not None and made["scale"] == pytest.approx(student.scale)
+        assert made["judged"]["test"]["metric"] == pytest.approx(student.metric)
 
 
 def test_what_a_student_says_is_judged() -> None:

@@ -139,7 +139,7 @@ def test_the_smallest_that_is_good_enough_is_the_run_s_student(
     [
         (lambda scale: 1 - scale, 0.9, ALL),  # of those that are tried the largest loses least
         (lambda scale: 0.5 if scale == 0.8 else 0.6, 0.8, ALL),
-        (lambda scale: 0.0 if scale > 0.15 else 0.5, 0.2, [0.5, 0.2, 0.1]),
+        pytest.param(lambda scale: 0.0 if scale > 0.15 else 0.5, 0.2, [0.5, 0.2, 0.1], marks=pytest.mark.slow),
         (lambda scale: 0.01 if scale > 0.45 else 0.5, 0.5, [0.5, 0.2, 0.4]),
     ],
     ids=range(4),
@@ -205,8 +205,13 @@ def test_what_was_kept_of_a_search_may_be_removed(
         compress(config, resume=True)
 
 
-@pytest.mark.parametrize("step", [Schedule, Report])
-@pytest.mark.parametrize("max_loss", [0.75, 0.35])
+@pytest.mark.parametrize(
+    ("step", "max_loss"),
+    [
+        (Report, 0.35),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((Report, 0.75), (Schedule, 0.75), (Schedule, 0.35))),
+    ],
+)
 def test_a_run_that_was_killed_after_its_search_goes_on(
     step: type[Step],
     max_loss: float,

@@ -41,6 +41,11 @@ class Judge:
         """Accuracy of the teacher by split."""
         return {name: float((said.argmax(-1) == self._labels[name]).mean()) for name, said in self._teacher.items()}
 
+    @property
+    def judged_teacher(self) -> dict[str, dict[str, Any]]:
+        """What `judged` says of the teacher, by split."""
+        return {name: judged(said, said, self._labels[name]) for name, said in self._teacher.items()}
+
     def __call__(self, student: PreTrainedModel) -> dict[str, dict[str, Any]]:
         """What `judged` says of a student, by split."""
         return {

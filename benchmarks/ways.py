@@ -108,19 +108,21 @@ def searched(config: Path, overrides: Sequence[str], losses: Sequence[float], sc
         scratch: An empty folder.
     """
     prepared = _prepared(config, overrides, scratch)
-    judge, found, begun = Judge(prepared), {}, process_time()
+    judge, found, known, begun = Judge(prepared), {}, {}, process_time()
     for number, loss in enumerate(losses):
         bench = workbench_of(prepared, resume=number > 0)
         choose, pruning = decide_each(prepared.students, bench), PruningConfig(max_loss=loss)
         one = smallest_good_enough(prepared.students, bench, choose, pruning, prepared.splits.validation)
+        scale, spent = one.scheduler.target_scale, process_time() - begun
+        known[scale] = known.get(scale) or judge(one.schedule.student)
         found[f"{loss:g}"] = {
-            "scale": one.scheduler.target_scale,
+            "scale": scale,
             "assistants": one.schedule.record.assistants,
             "search": one.budget.model_dump(mode="json")["search"],
-            "judged": judge(one.schedule.student),
-            "processor_seconds": round(process_time() - begun, 3),
+            "judged": known[scale],
+            "processor_seconds": round(spent, 3),
         }
-    return {"teacher": judge.teacher, "judged_teacher": judge(prepared.teacher), "students": found}
+    return {"teacher": judge.teacher, "judged_teacher": judge.judged_teacher, "students": found}
 
 
 def crossed(config: Path, overrides: Sequence[str], times: int, scratch: Path) -> dict[str, Any]:

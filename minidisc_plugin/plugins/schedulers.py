@@ -71,8 +71,8 @@ def make_schedulers(
         name: What a config's key `scheduler` may hold.
         scheduler_config: Its settings, without the students' sparsities.
         sparsities: Of the students.
-        where_they_fit: Leave out a student that the settings do not fit, such as one that is larger than all
-            candidates, but for the smallest.
+        where_they_fit: A student that is larger than all candidates has those that are usual for it; one that the
+            settings do not fit anyway is left out, but for the smallest.
 
     Raises:
         ConfigError: it is not installed, or a setting cannot be used.
@@ -85,7 +85,9 @@ def make_schedulers(
         try:
             if isinstance(given, (list, tuple)):  # the smallest student's check was for all
                 own["candidates"] = [value for value in given if value > scale]
-                if not own["candidates"]:
+                if not own["candidates"] and where_they_fit:
+                    del own["candidates"]
+                elif not own["candidates"]:
                     raise ConfigError(
                         f"scheduler_config.candidates: none of {shown(given)} is larger than the student of sparsity "
                         f"{sparsity:g}; add one in ({scale:g}, 1)"

@@ -299,9 +299,12 @@ def test_a_loss_that_cannot_be_is_refused(
 
 
 def test_students_that_settings_do_not_fit_are_left_out(run_files: Path, tmp_path: Path) -> None:
-    for settings, scales in (({"candidates": [0.6, 0.3]}, [0.5, 0.4, 0.3, 0.2, 0.1, 0.05]), ({}, list(SCALES))):
-        plan = make_plan(config_of(run_files, tmp_path / "out", scheduler_config=settings), calibrated=False)
-        assert [student.scale for student in plan.students] == pytest.approx(scales)
+    fixed = {"scheduler": "fixed", "scheduler_config": {"scale": 0.35}}
+    plan = make_plan(config_of(run_files, tmp_path / "out", **fixed), calibrated=False)
+    assert [student.scale for student in plan.students] == pytest.approx([0.3, 0.2, 0.1, 0.05])
+    plan = make_plan(config_of(run_files, tmp_path / "out", scheduler_config={"candidates": [0.3]}), calibrated=False)
+    assert [student.scale for student in plan.students] == pytest.approx(SCALES)
+    assert [one.scale for one in plan.candidates] == [0.95, 0.9, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3]
     with pytest.raises(ConfigError, match="assistants: 9 of"):
         make_plan(config_of(run_files, tmp_path / "out", scheduler_config={"assistants": 9}), calibrated=False)
 

@@ -20,7 +20,7 @@ def search_grid(budget: Budget, metric: str) -> Grid | None:
     place = next(place for place, one in enumerate(tried, start=1) if _is_chosen(one, budget))
     return Grid(
         title=f"students for max_loss {budget.written}, on {search.examples:,} examples of the {search.split} split",
-        header=("scale", plain(metric), "lost,\npoints", "standard\nerror", "sure", "seconds", "student"),
+        header=("scale", plain(metric), "lost,\npoints", "standard\nerror", "sure", "time", "student"),
         rows=(
             ("1", score(search.teacher), *(NOTHING,) * 4, "teacher"),
             *((*_cells(one), _said(one, budget)) for one in tried),

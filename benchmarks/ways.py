@@ -108,19 +108,18 @@ def searched(config: Path, overrides: Sequence[str], losses: Sequence[float], sc
         scratch: An empty folder.
     """
     prepared = _prepared(config, overrides, scratch)
-    judge, found, known, begun = Judge(prepared), {}, {}, process_time()
+    judge, found, known = Judge(prepared), {}, {}
     for number, loss in enumerate(losses):
         bench = workbench_of(prepared, resume=number > 0)
         choose, pruning = decide_each(prepared.students, bench), PruningConfig(max_loss=loss)
         one = smallest_good_enough(prepared.students, bench, choose, pruning, prepared.splits.validation)
-        scale, spent = one.scheduler.target_scale, process_time() - begun
+        scale = one.scheduler.target_scale
         known[scale] = known.get(scale) or judge(one.schedule.student)
         found[f"{loss:g}"] = {
             "scale": scale,
             "assistants": one.schedule.record.assistants,
             "search": one.budget.model_dump(mode="json")["search"],
             "judged": known[scale],
-            "processor_seconds": round(spent, 3),
         }
     return {"teacher": judge.teacher, "judged_teacher": judge.judged_teacher, "students": found}
 

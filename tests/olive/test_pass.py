@@ -11,6 +11,7 @@ from olive.model import HfModelHandler, PyTorchModelHandler
 from olive.passes.olive_pass import create_pass_from_dict
 
 from minidisc_plugin import compress, hookimpl
+from minidisc_plugin.contracts.records import read_results
 from minidisc_plugin.nested.checkpoint import CODE_FILE
 from minidisc_plugin.olive.compression import MiniDisc, PassError, _student, _teacher
 from minidisc_plugin.olive.parameters import config_of
@@ -126,6 +127,18 @@ def test_it_goes_on_with_a_run_that_was_cut_off_but_not_with_one_of_other_data(r
         "schedule.json",
         "results.json",
     }
+
+
+def test_the_smallest_student_that_is_good_enough(run_files: Path, tmp_path: Path) -> None:
+    settings = {"scheduler": "direct", "scheduler_config": {}, "pruning": {"max_loss": "90%"}}
+    output = made(run_files, **settings).run(handler(run_files), str(tmp_path / "models"))
+    budget = read_results(tmp_path / "models").budget
+    assert budget is not None and budget.target_sparsity == 0.95 and budget.search is not None
+    assert {path.name for path in tmp_path.iterdir()} == {"models"}
+    assert not (tmp_path / "models" / "search").exists()
+    weights = sum(weight.numel() for weight in output.load_model().parameters())
+    (student,) = (row for row in read_results(tmp_path / "models").rows if row.role == "student")
+    assert weights == student.parameters
 
 
 def test_a_stock_student_needs_no_consent_to_code(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from minidisc_plugin.contracts.amounts import share_in
 from minidisc_plugin.contracts.budget import Budget, Search, Tried
 from minidisc_plugin.contracts.scheduler import Schedule, Scheduler, owned
+from minidisc_plugin.foundation.processes import is_writer
 from minidisc_plugin.selection import range_of
 from minidisc_plugin.selection.metric_range import MetricRange
 
@@ -85,7 +86,7 @@ def smallest_good_enough(
     comparison = _Comparison(bench, choose, pruning, *_compared_on(validation, bench.selection_dataset))
     _bisect(students, comparison.is_good_enough)
     best = _best(comparison.tried)
-    if not best.good_enough:
+    if not best.good_enough and is_writer():
         logger.warning(
             "pruning.max_loss: %s: no student is good enough; the one of scale %g, which loses least, is taken",
             pruning.max_loss,
@@ -182,11 +183,12 @@ def _compared_on(validation: Dataset | None, selection: Dataset) -> tuple[str, D
     """A split that trained no student, and its name."""
     if validation is not None:
         return "validation", validation
-    logger.warning(
-        "pruning.max_loss: there is no validation split beside the reported one, so students are compared with the "
-        "teacher on the selection split; a teacher that was fine-tuned on it looks better there than it is, and the "
-        "student may be larger than need be; add a validation split"
-    )
+    if is_writer():
+        logger.warning(
+            "pruning.max_loss: there is no validation split beside the reported one, so students are compared with the "
+            "teacher on the selection split; a teacher that was fine-tuned on it looks better there than it is, and "
+            "the student may be larger than need be; add a validation split"
+        )
     return "selection", selection
 
 

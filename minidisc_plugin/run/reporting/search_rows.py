@@ -44,7 +44,8 @@ def _verdict(budget: Budget, search: Search) -> str:
         f"the student of scale {chosen.scale:g} lost {_points(chosen.loss)} points on the {search.split} split{sure}"
     )
     if search.kept:
-        return f"{asked}: {found}; a loss there is told to {_points(chosen.error)} points (one standard error)"
+        error = f"; a loss there is told to {_points(chosen.error)} points (one standard error)"
+        return f"{asked}: {found}{'' if chosen.error is None else error}"
     return f"{asked}: no student is good enough; {found}, and is the best that was found"
 
 

@@ -16,7 +16,7 @@ from benchmarks import ways
 from benchmarks.cells import Cell, Record
 from benchmarks.evidence_tables import lines
 from benchmarks.judge import right_of
-from benchmarks.suite import add_task_options, run_tasks, suite_parser
+from benchmarks.suite import add_task_options, run_tasks, suite_parser, training_settings
 from benchmarks.tasks import Movies, PooledMrpc, Task, has_mrpc
 
 EPILOG = """
@@ -24,7 +24,6 @@ Students of MiniLM. A cell is one schedule, and from it a student for each loss,
 pruning.max_loss makes it. Cells are kept as in benchmarks.evidence; the table comes at the end.
 """
 LOSSES = (0.05, 0.02, 0.01)
-BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -52,11 +51,7 @@ def _cell(task: Task, seed: int, epochs: int, rate: float) -> Cell:
         "pruning.target_sparsity=null",
         f"pruning.max_loss={LOSSES[0]}",
         "scheduler_config.candidates=null",
-        f"training.learning_rate={rate:g}",
-        f"training.seed={seed}",
-        f"training.num_train_epochs={epochs}",
-        f"training.per_device_train_batch_size={BATCH}",
-        f"training.per_device_eval_batch_size={4 * BATCH}",
+        *training_settings(rate, seed, epochs),
     ]
     said = {"task": task.name, "losses": list(LOSSES), "seed": seed, "rate": rate, "epochs": epochs}
     measure = partial(ways.searched, task.config_file, settings, LOSSES)

@@ -13,7 +13,7 @@ from benchmarks.evidence import make_tasks
 from benchmarks.evidence_tables import lines
 from benchmarks.judge import right_of
 from benchmarks.paired import Outcomes, difference
-from benchmarks.suite import add_task_options, run_tasks, suite_parser
+from benchmarks.suite import add_task_options, run_tasks, suite_parser, training_settings
 from benchmarks.tasks import Task, pretrained_minilm
 
 EPILOG = """
@@ -22,7 +22,6 @@ comes at the end. Cost is processor time of the stages, so that several processe
 """
 SPARSITIES = (0.5, 0.8, 0.9, 0.95)
 ALL = "all"
-BATCH = 32
 
 
 def make_cells(tasks: Sequence[Task], seeds: Sequence[int], epochs: int, rate: float) -> list[Cell]:
@@ -40,11 +39,7 @@ def _cell(task: Task, name: str, sparsities: list[float], seed: int, epochs: int
     settings = [
         f"pruning.target_sparsity={sparsities}",
         "scheduler_config.candidates=null",
-        f"training.learning_rate={rate:g}",
-        f"training.seed={seed}",
-        f"training.num_train_epochs={epochs}",
-        f"training.per_device_train_batch_size={BATCH}",
-        f"training.per_device_eval_batch_size={4 * BATCH}",
+        *training_settings(rate, seed, epochs),
     ]
     said = {"task": task.name, "sparsities": sparsities, "seed": seed, "rate": rate, "epochs": epochs}
     measure = partial(ways.several, task.config_file, settings)

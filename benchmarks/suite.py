@@ -13,6 +13,8 @@ from benchmarks.speed import set_environment
 from benchmarks.tasks import GLUE, Task
 from minidisc_plugin.foundation.atomic import write_text
 
+_BATCH = 32
+
 
 def suite_parser(name: str, about: str | None, epilog: str, work: str, epochs: int) -> argparse.ArgumentParser:
     """A parser with the options of every suite.
@@ -47,6 +49,17 @@ def add_task_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--movies-train", type=int, default=4_000, metavar="N", help="sentences, up to 4,318 (4,000)")
     parser.add_argument("--mrpc-train", type=int, default=2_400, metavar="N", help="pairs, up to 2,401 (2,400)")
     parser.add_argument("--glue", type=Path, default=GLUE, help=f"folder that holds MRPC/*.tsv ({GLUE})")
+
+
+def training_settings(rate: float, seed: int, epochs: int) -> list[str]:
+    """Keys of a config, as `--set` takes them: large batches, for the time of a step is that of its calls else."""
+    return [
+        f"training.learning_rate={rate:g}",
+        f"training.seed={seed}",
+        f"training.num_train_epochs={epochs}",
+        f"training.per_device_train_batch_size={_BATCH}",
+        f"training.per_device_eval_batch_size={4 * _BATCH}",
+    ]
 
 
 def run_tasks(

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, DataCollatorWithPadding
@@ -268,34 +267,6 @@ def test_without_a_validation_split_the_selection_split_judges(
     search = budget_of(result).search
     assert search is not None and search.split == "selection"
     assert any("add a validation split" in text for text in caplog.messages)
-
-
-@pytest.mark.parametrize(
-    ("pruning", "said"),
-    [
-        ({"max_loss": 1}, "it is no share in [0, 1), of the metric's range; one point of accuracy is 0.01, or 1%"),
-        ({"max_loss": -0.1}, "it is no share in [0, 1)"),
-        ({"max_loss": "120%"}, "it is no share in [0, 1)"),
-        ({"max_loss": "1 point"}, "it is no share; give one such as 0.01 or 1%"),
-        ({"max_loss": True}, "pruning.max_loss: True cannot be used"),
-        ({"max_loss": 0.01, "confidence": 1}, "pruning.confidence: 1 cannot be used"),
-        ({"max_loss": 0.01, "confidence": 0.4}, "pruning.confidence: 0.4 cannot be used"),
-        ({"max_loss": 0.01, "target_sparsity": 0.9}, "target_sparsity and max_loss are given"),
-        ({"max_loss": 0.01, "max_bytes": "1MB"}, "max_bytes and max_loss are given"),
-        ({"max_loss": 0.01, "batch_size": 8}, "batch_size does nothing without max_latency_ms; remove it"),
-        ({"max_bytes": "1MB", "confidence": 0.9}, "confidence does nothing without max_loss; remove it"),
-    ],
-    ids=range(11),
-)
-def test_a_loss_that_cannot_be_is_refused(
-    pruning: dict[str, Any], said: str, run_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data = make_config(run_files, output_dir=str(tmp_path / "out"), pruning=pruning)
-    file = tmp_path / "config.yaml"
-    file.write_text(yaml.safe_dump(data), encoding="utf-8")
-    assert main(["run", str(file)]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert said in line and not (tmp_path / "out").exists()
 
 
 def test_students_that_settings_do_not_fit_are_left_out(run_files: Path, tmp_path: Path) -> None:

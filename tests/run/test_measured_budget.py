@@ -251,6 +251,17 @@ def test_a_run_that_was_to_be_replaced_by_a_refused_one_stays(run_files: Path, t
         ({"max_macs": 1e8}, "pruning.max_macs: 100000000.0 cannot be used"),
         ({"max_macs": "nan"}, "pruning.max_macs: 'nan' cannot be used: it is no number of multiply-accumulates"),
         ({"max_macs": "200MB"}, "pruning.max_macs: '200MB' cannot be used: it is no number of multiply-accumulates"),
+        ({"max_loss": 1}, "it is no share in [0, 1), of the metric's range; one point of accuracy is 0.01, or 1%"),
+        ({"max_loss": -0.1}, "it is no share in [0, 1)"),
+        ({"max_loss": "120%"}, "it is no share in [0, 1)"),
+        ({"max_loss": "1 point"}, "it is no share; give one such as 0.01 or 1%"),
+        ({"max_loss": True}, "pruning.max_loss: True cannot be used"),
+        ({"max_loss": 0.01, "confidence": 1}, "pruning.confidence: 1 cannot be used"),
+        ({"max_loss": 0.01, "confidence": 0.4}, "pruning.confidence: 0.4 cannot be used"),
+        ({"max_loss": 0.01, "target_sparsity": 0.9}, "target_sparsity and max_loss are given"),
+        ({"max_loss": 0.01, "max_bytes": "1MB"}, "max_bytes and max_loss are given"),
+        ({"max_loss": 0.01, "batch_size": 8}, "batch_size does nothing without max_latency_ms; remove it"),
+        ({"max_bytes": "1MB", "confidence": 0.9}, "confidence does nothing without max_loss; remove it"),
     ],
 )
 def test_a_budget_that_is_none(

@@ -26,7 +26,7 @@ def budget_told(record: ResultsRecord, name: str = "") -> str:
     if budget is None or student is None:
         return ""
     if budget.search is not None:
-        return f"Of {name}: {search_told(budget)}" if name else search_told(budget)
+        return (f"Of {name}: " if name else "") + search_told(budget, budget.search)
     batch = f" at batch_size {budget.batch_size}" if budget.batch_size > 1 else ""
     asked = f"Budget{f' of {name}' if name else ''}: {budget.key} {budget.written}{batch}"
     found = _taken(student, budget)

@@ -185,7 +185,7 @@ def _folders(results: ResultsRecord) -> str:
 
 
 def _searching(results: ResultsRecord) -> list[str]:
-    grid = None if results.budget is None else search_grid(results.budget, results.metric)
+    grid = search_grid(results)
     return [] if grid is None else ["## How the size was chosen", *grid.notes, markdown_table(grid)]
 
 

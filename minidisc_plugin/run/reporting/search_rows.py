@@ -3,40 +3,33 @@
 from __future__ import annotations
 
 from minidisc_plugin.contracts.budget import Budget, Search, Tried
+from minidisc_plugin.contracts.records import ResultsRecord
 from minidisc_plugin.run.reporting.rows import NOTHING, Grid, duration, plain, score, sentence
 
 
-def search_grid(budget: Budget, metric: str) -> Grid | None:
-    """One row for the teacher and for each student that was tried, largest first; None where none was.
-
-    Args:
-        budget: Of a run.
-        metric: Its name.
-    """
-    search = budget.search
-    if search is None:
+def search_grid(results: ResultsRecord) -> Grid | None:
+    """One row for the teacher and for each student that a run tried, largest first; None where none was."""
+    budget = results.budget
+    if budget is None or budget.search is None:
         return None
+    search = budget.search
     tried = sorted(search.tried, key=lambda one: -one.scale)
     place = next(place for place, one in enumerate(tried, start=1) if _is_chosen(one, budget))
     return Grid(
         title=f"students for max_loss {budget.written}, on {search.examples:,} examples of the {search.split} split",
-        header=("scale", plain(metric), "lost,\npoints", "standard\nerror", "sure", "time", "student"),
+        header=("scale", plain(results.metric), "lost,\npoints", "standard\nerror", "sure", "time", "student"),
         rows=(
             ("1", score(search.teacher), *(NOTHING,) * 4, "teacher"),
             *((*_cells(one), _said(one, budget)) for one in tried),
         ),
         words=0,
         strong=frozenset({place}),
-        notes=(sentence(_verdict(budget, search)),),
+        notes=(sentence(search_told(budget, search)),),
     )
 
 
-def search_told(budget: Budget) -> str:
-    """What a search found, in a line; empty where there was none."""
-    return "" if budget.search is None else _verdict(budget, budget.search)
-
-
-def _verdict(budget: Budget, search: Search) -> str:
+def search_told(budget: Budget, search: Search) -> str:
+    """What the search for a budget found, in a line."""
     chosen = next(one for one in search.tried if _is_chosen(one, budget))
     asked = f"max_loss {budget.written} at confidence {budget.asked['confidence']}"
     sure = "" if chosen.sure is None else f", no more than it may in {chosen.sure:.0%} of the draws"

@@ -81,7 +81,7 @@ def print_schedule(schedule: ScheduleRecord, console: Console | None = None) -> 
 
 def print_search(results: ResultsRecord, console: Console | None = None) -> None:
     """Print which students a run tried, where it looked for the smallest that is good enough."""
-    grid = None if results.budget is None else search_grid(results.budget, results.metric)
+    grid = search_grid(results)
     if grid is not None:
         console = console or standard_output()
         console.print(_drawn(grid))

@@ -12,7 +12,7 @@ from minidisc_plugin.contracts.workbench import Allocation
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.model_files.types import type_of
 from minidisc_plugin.nested import checkpoint, model
-from minidisc_plugin.nested.family import family_of
+from minidisc_plugin.nested.deriving.derive import family_for
 from minidisc_plugin.plugins import families
 from minidisc_plugin.run import budget
 
@@ -43,7 +43,7 @@ class NestedModel(model.NestedModel, metaclass=_Networks):
     """
 
     def __init__(self, model: PreTrainedModel, family: Family | None = None, allocation: Allocation = "global") -> None:
-        super().__init__(model, family or family_of(model.config, families()), allocation)
+        super().__init__(model, family or family_for(model, families()), allocation)
 
 
 def load(directory: str | os.PathLike[str], **kwargs: Any) -> PreTrainedModel:
@@ -86,4 +86,4 @@ def sparsity_within(
     if (max_parameters is None) == (max_bytes is None):
         raise ConfigError("sparsity_within: give max_parameters or max_bytes, one of the two")
     pruning = validate(PruningConfig, {"max_parameters": max_parameters, "max_bytes": max_bytes})
-    return budget.sparsity_within(pruning, teacher, family_of(teacher.config, families()), type_of(teacher), allocation)
+    return budget.sparsity_within(pruning, teacher, family_for(teacher, families()), type_of(teacher), allocation)

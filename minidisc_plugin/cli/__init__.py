@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from minidisc_plugin.cli.family import family_arguments, family_command
 from minidisc_plugin.cli.frontier import frontier_arguments, frontier_command
 from minidisc_plugin.cli.olive_package import olive_package_arguments, olive_package_command
 from minidisc_plugin.cli.select import select_arguments, select_command
@@ -116,6 +117,14 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
         "print what is the best for its size and speed, of one run or of several",
     )
     frontier_arguments(frontier)
+
+    family = _command(
+        commands,
+        "family",
+        family_command,
+        "print where the heads and neurons of a model live; derived, if nobody declared it",
+    )
+    family_arguments(family)
 
     _command(commands, "plugins", plugins_command, "list the schedulers found, their distributions, or their errors")
     _command(commands, "doctor", doctor_command, "check the installed versions, and say which pin would help")

@@ -24,13 +24,14 @@ class Heads:
         grouped: Projections whose output features belong to key-value heads, where these are fewer.
         optional: Further `inputs`, of those configs that have them.
         output: The projection that reads the heads, one after another.
-        fused: In how many parts, one after another, the output features of `inputs` fall (3: query, key, value).
+        fused: In how many parts, one after another, the output features of `inputs` fall (3: query, key, value). In
+            each part, or in the whole where it is 1, the features of a unit lie together, however many they are.
         head_size: Attribute of the attention: features per head.
         counts: Its attributes that hold the number of query heads; set where the installed transformers has them.
         widths: Likewise, that number times features per head.
         groups: Likewise, the number of key-value heads.
         tied: All these layers keep the same heads, because they share something with one entry a head.
-        tables: Embeddings, from `base_model`, with one column a head; needs `tied`.
+        tables: Embeddings with one column a head: from `base_model` where `tied`, else of every layer.
     """
 
     at: str
@@ -91,6 +92,7 @@ class Family:
             "heads", "groups", "head_size" or "neurons". Empty where it cannot.
         even_heads: Its config, in some release of transformers, wants the number of heads to divide `hidden_size`.
         refuses: Config attributes that must be false, each with the reason.
+        derived: Found by the structure of a model and proven on it, declared by nobody.
     """
 
     model_type: str
@@ -98,6 +100,7 @@ class Family:
     stock: tuple[tuple[str, str], ...] = ()
     even_heads: bool = False
     refuses: tuple[tuple[str, str], ...] = ()
+    derived: bool = False
 
     def plain(self) -> list[dict[str, Any]]:
         """The layouts as plain data: what a saved checkpoint needs to rebuild its narrow layers."""

@@ -175,6 +175,9 @@ class ResultsRecord(_Record):
         "empty where labelled ones are all",
     )
     budget: Budget | None = Field(default=None, description="what stood in place of a sparsity, if anything")
+    derived_family: str | None = Field(
+        default=None, description="model type, where no family is declared for it and one was derived and verified"
+    )
     versions: dict[str, str] = Field(default_factory=dict, description="library -> version")
     seed: int
     device: str

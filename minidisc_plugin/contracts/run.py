@@ -115,6 +115,11 @@ class Prepared:
         return self.config.pruning.max_loss is not None
 
     @property
+    def derived_family(self) -> str | None:
+        """The model type, where no family is declared for it and one was derived and verified."""
+        return self.family.model_type if self.family.derived else None
+
+    @property
     def in_folders(self) -> bool:
         """Whether each of the students is wanted, and has a folder of its own."""
         return len(self.students) > 1 and not self.searches

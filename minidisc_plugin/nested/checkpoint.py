@@ -16,7 +16,7 @@ from minidisc_plugin.foundation.atomic import write_text
 from minidisc_plugin.foundation.errors import ConfigError, UnsupportedModelError
 from minidisc_plugin.foundation.model_files.folder import ModelFolder, read_folder
 from minidisc_plugin.foundation.model_files.loading import load_config, load_model
-from minidisc_plugin.nested.family import family_of
+from minidisc_plugin.nested.family import family_of, save_layouts
 from minidisc_plugin.nested.layer_sizes import check_layer_sizes
 from minidisc_plugin.nested.narrow import narrow
 from minidisc_plugin.nested.origin import forget_origin, remember_origin
@@ -107,6 +107,7 @@ def as_checkpoint(
         model.__class__ = base
         return model.eval()
     model.config.layer_sizes = {"heads": list(heads), "neurons": list(neurons)}
+    save_layouts(model.config, family)
     model.__class__ = narrow_class(base, family)  # type: ignore[arg-type]
     return model.eval()
 

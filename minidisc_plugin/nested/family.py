@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from minidisc_plugin.contracts.family import Family, Heads, Layout, Neurons
-from minidisc_plugin.foundation.errors import UnsupportedModelError
+from minidisc_plugin.foundation.errors import ConfigError, UnsupportedModelError
 from minidisc_plugin.nested.narrow import find
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-__all__ = ["Family", "Heads", "Layout", "Neurons", "encoder_parameters", "family_of", "layout_of"]
+__all__ = ["Family", "Heads", "Layout", "Neurons", "encoder_parameters", "family_of", "is_known", "layout_of"]
+
+_SAVED = "layer_layouts"
+
+
+def is_known(config: PretrainedConfig, known: Mapping[str, Family]) -> bool:
+    """Whether a family is declared for models of a config, or the config itself holds one that was derived."""
+    return config.model_type in known or getattr(config, _SAVED, None) is not None
+
+
+def save_layouts(config: Any, family: Family) -> None:
+    """Write a derived family into the config of a narrow model, where `family_of` finds it again."""
+    if family.derived:
+        setattr(config, _SAVED, family.plain())
 
 
 def family_of(config: PretrainedConfig, known: Mapping[str, Family]) -> Family:
@@ -25,7 +40,11 @@ def family_of(config: PretrainedConfig, known: Mapping[str, Family]) -> Family:
     Raises:
         UnsupportedModelError: there is none for `config.model_type`, and the message names those that are known; or
             the model uses a feature that its family cannot slice.
+        ConfigError: the config holds a family that was derived, and what it holds is broken.
     """
+    saved = getattr(config, _SAVED, None)
+    if saved is not None:  # its sizes are in the order of these
+        return Family(model_type=config.model_type, layouts=_read(saved), derived=True)
     family = known.get(config.model_type)
     if family is None:
         raise UnsupportedModelError(
@@ -36,19 +55,36 @@ def family_of(config: PretrainedConfig, known: Mapping[str, Family]) -> Family:
     return family
 
 
+def _read(saved: Any) -> tuple[Layout, ...]:
+    try:
+        layouts = TypeAdapter(tuple[Layout, ...]).validate_python(saved)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, (_SAVED, *first["loc"])))
+        raise ConfigError(
+            f"model: {where} in config.json: {first['msg']}; save the model again, or restore its config.json"
+        ) from error
+    if not layouts or not all(layout.heads and layout.neurons for layout in layouts):
+        raise ConfigError(
+            f"model: {_SAVED} in config.json has no heads or no neurons; save the model again, or restore its "
+            "config.json"
+        )
+    return layouts
+
+
 def layout_of(model: PreTrainedModel, family: Family) -> Layout:
     """The layout of a family that fits a model.
 
     Raises:
         UnsupportedModelError: none does.
     """
-    found = [layout for layout in family.layouts if find(model.base_model, layout.heads[0].at)]
+    found = [layout for layout in family.layouts if find(model.base_model, layout.places[0].at)]
     for layout in found:
-        if find(model.base_model, f"{layout.heads[0].at}.{layout.heads[0].output}"):
+        if find(model.base_model, f"{layout.places[0].at}.{layout.places[0].output}"):
             return layout
     if found:  # whose modules will be missed by name
         return found[0]
-    where = " or ".join(layout.heads[0].at for layout in family.layouts)
+    where = " or ".join(layout.places[0].at for layout in family.layouts)
     raise UnsupportedModelError(
         f"model: {type(model).__name__} is not built as its family {family.model_type!r} declares (no {where})"
     )

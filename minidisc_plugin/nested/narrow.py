@@ -70,16 +70,15 @@ def narrow(model: Any, layouts: Sequence[Mapping[str, Any]], heads: Sequence[int
         layers = find(base, declared["at"])
         for layer, count in zip(layers, left, strict=False):
             _narrow_heads(layer, declared, count)
-        for path in declared["tables"] if layers else ():
+        for path in declared["tables"] if layers and declared["tied"] else ():
             for table in find(base, path):
-                table.weight = _prefix(table.weight, 1, count)
-                table.embedding_dim = count
+                _keep_columns(table, count)
     left = iter(neurons)
     for declared in layout["neurons"]:
         for layer, count in zip(find(base, declared["at"]), left, strict=False):
-            for path in _inputs(layer, declared):
-                _keep_outputs(layer, path, count, declared["fused"], 0)
-            _keep_inputs(layer, declared["output"], count)
+            output = layer.get_submodule(declared["output"])
+            if not isinstance(output, Constant):
+                _narrow_units(layer, declared, count, 1, shown=0)
 
 
 def axes(projection: Any) -> tuple[int, int]:
@@ -104,17 +103,28 @@ def _narrow_heads(layer: Any, declared: Mapping[str, Any], count: int) -> None:
     if declared["grouped"]:
         key = layer.get_submodule(declared["grouped"][0])
         queries = output.weight.shape[axes(output)[1]] // key.weight.shape[axes(key)[0]]
-    for path in _inputs(layer, declared):
-        _keep_outputs(layer, path, count * queries * size, declared["fused"], queries * size)
     for path in declared["grouped"]:
         _keep_outputs(layer, path, count * size, 1, size)
-    _keep_inputs(layer, declared["output"], count * queries * size)
+    _narrow_units(layer, declared, count, queries * size, shown=1)
+    for path in () if declared["tied"] else declared["tables"]:
+        _keep_columns(layer.get_submodule(path), count)
     shown = max(count, 1)
     meanings = {"counts": shown * queries, "widths": shown * queries * size, "groups": shown}
     for meaning, value in meanings.items():
         for name in declared[meaning]:
             if hasattr(attention, name):
                 setattr(attention, name, value)
+
+
+def _narrow_units(layer: Any, declared: Mapping[str, Any], count: int, width: int, shown: int) -> None:
+    """Narrow what gives units of `width` features each, and what reads them; `shown` units where none is left."""
+    output = layer.get_submodule(declared["output"])
+    units = output.weight.shape[axes(output)[1]] // width
+    for path in _inputs(layer, declared):
+        projection = layer.get_submodule(path)
+        rows = projection.weight.shape[axes(projection)[0]] // (units * declared["fused"])
+        _keep_outputs(layer, path, count * rows, declared["fused"], shown * rows)
+    _keep_inputs(layer, declared["output"], count * width)
 
 
 def _inputs(layer: Any, declared: Mapping[str, Any]) -> Iterator[str]:
@@ -135,6 +145,12 @@ def _keep_outputs(layer: nn.Module, path: str, count: int, blocks: int, shown: i
     if projection.bias is not None:
         projection.bias = _prefix(projection.bias, 0, count, blocks)
     setattr(projection, "nf" if axis else "out_features", count * blocks)
+
+
+def _keep_columns(table: Any, count: int) -> None:
+    """Narrow the columns of an embedding."""
+    table.weight = _prefix(table.weight, 1, count)
+    table.embedding_dim = count
 
 
 def _keep_inputs(layer: nn.Module, path: str, count: int) -> None:

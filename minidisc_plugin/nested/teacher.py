@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from minidisc_plugin.contracts.family import Family
 from minidisc_plugin.contracts.task import Task
 from minidisc_plugin.foundation.errors import ConfigError
-from minidisc_plugin.foundation.model_files.folder import cached_folder, check_config, read_folder
+from minidisc_plugin.foundation.model_files.broken_file import read_json
+from minidisc_plugin.foundation.model_files.folder import CONFIG, cached_folder, check_config, read_folder
 from minidisc_plugin.foundation.model_files.places import is_local
 from minidisc_plugin.foundation.model_files.sizes import check_sizes
 from minidisc_plugin.foundation.model_files.types import trained_type, type_of
@@ -87,6 +88,33 @@ def read_teacher(
     if not as_saved:
         found = found.to(getattr(torch, trained_type(weights, saved, found.num_parameters())))
     return found, saved
+
+
+def drawn_model(model: str, families: Mapping[str, Family]) -> PreTrainedModel:
+    """The model that a `config.json` describes, of the class that its weights were saved from, drawn at random.
+
+    Args:
+        model: A folder or a Hub name; no weights need be there.
+        families: By model type.
+
+    Raises:
+        ConfigError: nothing there that transformers can make a model of.
+    """
+    from minidisc_plugin.foundation.model_files.fit import describe
+    from minidisc_plugin.foundation.model_files.loading import load_config
+
+    where, data = f"MODEL: {model!r}", None
+    if is_local(model, where):
+        if not Path(model, CONFIG).is_file():
+            raise ConfigError(f"{where} has no {CONFIG}; give the folder of a model")
+        data = read_json(Path(model, CONFIG), where)
+    config = load_config(model, where, data=data)
+    check_config(config.to_dict(), where)
+    check_sizes(config.to_dict(), where)
+    kind = class_for(config.architectures[0], config, families, where)
+    describe(kind, config, where)
+    made: PreTrainedModel = kind(config)
+    return made
 
 
 def _check_task(config: Any, task: Task) -> None:

@@ -123,17 +123,23 @@ def structure_of(model: PreTrainedModel, family: Family) -> Structure:
         UnsupportedModelError: the model's modules are not where its family says.
     """
     layout = layout_of(model, family)
-    base, heads, neurons = model.base_model, [], []
+    base = model.base_model
+    heads: list[Units] = []
+    neurons: list[Units] = []
     layers: dict[nn.Module, None] = {}
     try:
-        for tie, attention in enumerate(layout.heads):
+        for attention in layout.heads:
             found = find(base, attention.at)
             layers.update(dict.fromkeys(found))
             places = [_heads(layer, attention) for layer in found]
             if attention.tied and places:
                 for place in places:
-                    place.tie = tie
+                    place.tie = len(heads)
                 places[0].tables = [share(table) for path in attention.tables for table in find(base, path)]
+            elif attention.tables:
+                for number, (layer, place) in enumerate(zip(found, places, strict=True), len(heads)):
+                    place.tie = number  # a table needs a column, and what is tied keeps a unit
+                    place.tables = [share(layer.get_submodule(path)) for path in attention.tables]
             heads += places
         for network in layout.neurons:
             found = find(base, network.at)
@@ -152,17 +158,22 @@ def _heads(layer: nn.Module, declared: Heads) -> Units:
         return Units()
     attention = layer.get_submodule(declared.attention)
     head_size = getattr(attention, declared.head_size)
+    if not isinstance(head_size, int) or head_size < 1:
+        raise AttributeError(f"{declared.attention}.{declared.head_size} is {head_size!r}, no number of features")
     output = _projection(layer, declared.output)
     queries = 1
     grouped = [_projection(layer, path, shown=head_size) for path in declared.grouped]
     if grouped:
         queries = output.columns // grouped[0].rows
     width = queries * head_size
-    inputs = _inputs(layer, declared, width)
+    count = output.columns // width
+    inputs = _inputs(layer, declared, count)
+    for projection, size in inputs:
+        projection.shown = size
     meanings = {"counts": queries, "widths": width, "groups": 1}
     return Units(
-        count=output.columns // width,
-        inputs=[(projection, width) for projection in inputs] + [(projection, head_size) for projection in grouped],
+        count=count,
+        inputs=inputs + [(projection, head_size) for projection in grouped],
         output=output,
         size=width,
         owner=attention,
@@ -179,16 +190,19 @@ def _neurons(layer: nn.Module, declared: Neurons) -> Units:
     if isinstance(layer.get_submodule(declared.output), Constant):
         return Units()
     output = _projection(layer, declared.output)
-    return Units(
-        count=output.columns, inputs=[(projection, 1) for projection in _inputs(layer, declared, 0)], output=output
-    )
+    return Units(count=output.columns, inputs=_inputs(layer, declared, output.columns), output=output)
 
 
-def _inputs(layer: nn.Module, declared: Heads | Neurons, shown: int) -> list[Any]:
+def _inputs(layer: nn.Module, declared: Heads | Neurons, count: int) -> list[tuple[Any, int]]:
+    """What gives `count` units, and with how many features each in each of its parts."""
     paths = [*declared.inputs, *(path for path in declared.optional if find(layer, path))]
     if not paths:
         raise AttributeError(f"none of {', '.join(declared.optional)}")
-    return [_projection(layer, path, declared.fused, shown) for path in paths]
+    found = [_projection(layer, path, declared.fused) for path in paths]
+    for path, projection in zip(paths, found, strict=True):
+        if not count or projection.rows % count:
+            raise AttributeError(f"{path} has {projection.rows} features for {count} units of {declared.output}")
+    return [(projection, projection.rows // count) for projection in found]
 
 
 def _projection(layer: nn.Module, path: str, blocks: int = 1, shown: int = 0) -> Any:

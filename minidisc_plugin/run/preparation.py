@@ -95,7 +95,7 @@ def _loaded(resolved: Resolved, checkpoints: Path, held_budget: Budget | None) -
     """Teacher, tokenizer and data of a resolved config, checked against each other."""
     from minidisc_plugin.foundation.model_files.types import student_type, type_of
     from minidisc_plugin.metrics import load_metric
-    from minidisc_plugin.nested.family import family_of
+    from minidisc_plugin.nested.deriving.derive import family_for
     from minidisc_plugin.nested.teacher import read_teacher
     from minidisc_plugin.plugins import families
     from minidisc_plugin.run.checks.examples import check_lengths
@@ -118,7 +118,7 @@ def _loaded(resolved: Resolved, checkpoints: Path, held_budget: Budget | None) -
     )
     if saved != type_of(teacher):
         logger.info("model: its weights are saved in %s, and trained in %s", saved, type_of(teacher))
-    family = family_of(teacher.config, known)
+    family = family_for(teacher, known)
     resolved, budget = settled_at_once(resolved, teacher, family, saved, held_budget)
     config = resolved.config
     task = variant(resolved.task, teacher.config)  # which may leave fewer trainers

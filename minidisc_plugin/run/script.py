@@ -15,7 +15,7 @@ from minidisc_plugin.contracts.validation import validate
 from minidisc_plugin.contracts.values import check_apart
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.model_files.types import in_type, trained_type, type_of
-from minidisc_plugin.nested.family import family_of
+from minidisc_plugin.nested.deriving.derive import family_for
 from minidisc_plugin.nested.model import NestedModel
 from minidisc_plugin.objectives import MiniDiscObjective
 from minidisc_plugin.plugins import event, families
@@ -177,7 +177,7 @@ def workbench(
         teacher = in_type(teacher, trained)
 
     def network(model: PreTrainedModel) -> NestedModel:
-        return NestedModel(model, family_of(model.config, families()), scheduler.allocation)
+        return NestedModel(model, family_for(model, families()), scheduler.allocation)
 
     paper = MiniDiscObjective(DistillationConfig(), regression=task.regression(teacher.config))
     data = Data(train_dataset, selection_dataset, eval_dataset, data_collator, processing_class)

@@ -12,83 +12,25 @@ from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel
 
 from tests.builders.tiny import make_batch
-
-VOCABULARY, LABELS = 64, 3
-
-
-def _encoder(name: str, **settings: Any) -> Callable[[], PretrainedConfig]:
-    """The config `name`, with what encoders and decoders without special names have in common."""
-    common = {
-        "vocab_size": VOCABULARY,
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 48,
-        "max_position_embeddings": 40,
-        "num_labels": LABELS,
-        "pad_token_id": 0,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-    }
-    return lambda: getattr(transformers, name)(**(common | settings))
-
-
-def _other(name: str, **settings: Any) -> Callable[[], PretrainedConfig]:
-    tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "num_labels": LABELS}
-    return lambda: getattr(transformers, name)(**(tokens | settings))
-
-
-_DEBERTA = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 8}
-_GROUPED = {"num_key_value_heads": 2}
-_T5 = {
-    "decoder_start_token_id": 0,
-    "vocab_size": VOCABULARY,
-    "d_model": 32,
-    "d_kv": 8,
-    "d_ff": 48,
-    "num_layers": 2,
-    "num_heads": 4,
-}
-_BART = {
-    "vocab_size": VOCABULARY,
-    "d_model": 32,
-    "encoder_layers": 2,
-    "decoder_layers": 2,
-    "encoder_attention_heads": 4,
-    "decoder_attention_heads": 4,
-    "encoder_ffn_dim": 48,
-    "decoder_ffn_dim": 48,
-    "max_position_embeddings": 40,
-    "decoder_start_token_id": 2,
-    "forced_eos_token_id": None,
-}
-
-_IMAGE = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 48,
-    "image_size": 16,
-    "patch_size": 4,
-}
+from tests.builders.tiny_configs import BART, DEBERTA, GROUPED, IMAGE, LABELS, T5, VOCABULARY, encoder, other
 
 # Name of the case: (model class, config). The part before "/" is the model type.
 ZOO: dict[str, tuple[str, Callable[[], PretrainedConfig]]] = {
-    "bert": ("BertForSequenceClassification", _encoder("BertConfig")),
-    "roberta": ("RobertaForSequenceClassification", _encoder("RobertaConfig")),
-    "xlm-roberta": ("XLMRobertaForTokenClassification", _encoder("XLMRobertaConfig")),
-    "electra": ("ElectraForSequenceClassification", _encoder("ElectraConfig", embedding_size=16)),
-    "camembert": ("CamembertForSequenceClassification", _encoder("CamembertConfig")),
-    "data2vec-text": ("Data2VecTextForSequenceClassification", _encoder("Data2VecTextConfig")),
-    "ernie": ("ErnieForSequenceClassification", _encoder("ErnieConfig")),
-    "layoutlm": ("LayoutLMForSequenceClassification", _encoder("LayoutLMConfig", max_2d_position_embeddings=8)),
-    "megatron-bert": ("MegatronBertForSequenceClassification", _encoder("MegatronBertConfig")),
-    "roberta-prelayernorm": ("RobertaPreLayerNormForSequenceClassification", _encoder("RobertaPreLayerNormConfig")),
-    "roformer": ("RoFormerForSequenceClassification", _encoder("RoFormerConfig", embedding_size=16)),
-    "xlm-roberta-xl": ("XLMRobertaXLForSequenceClassification", _encoder("XLMRobertaXLConfig")),
+    "bert": ("BertForSequenceClassification", encoder("BertConfig")),
+    "roberta": ("RobertaForSequenceClassification", encoder("RobertaConfig")),
+    "xlm-roberta": ("XLMRobertaForTokenClassification", encoder("XLMRobertaConfig")),
+    "electra": ("ElectraForSequenceClassification", encoder("ElectraConfig", embedding_size=16)),
+    "camembert": ("CamembertForSequenceClassification", encoder("CamembertConfig")),
+    "data2vec-text": ("Data2VecTextForSequenceClassification", encoder("Data2VecTextConfig")),
+    "ernie": ("ErnieForSequenceClassification", encoder("ErnieConfig")),
+    "layoutlm": ("LayoutLMForSequenceClassification", encoder("LayoutLMConfig", max_2d_position_embeddings=8)),
+    "megatron-bert": ("MegatronBertForSequenceClassification", encoder("MegatronBertConfig")),
+    "roberta-prelayernorm": ("RobertaPreLayerNormForSequenceClassification", encoder("RobertaPreLayerNormConfig")),
+    "roformer": ("RoFormerForSequenceClassification", encoder("RoFormerConfig", embedding_size=16)),
+    "xlm-roberta-xl": ("XLMRobertaXLForSequenceClassification", encoder("XLMRobertaXLConfig")),
     "distilbert": (
         "DistilBertForSequenceClassification",
-        _other(
+        other(
             "DistilBertConfig",
             vocab_size=VOCABULARY,
             dim=32,
@@ -98,74 +40,74 @@ ZOO: dict[str, tuple[str, Callable[[], PretrainedConfig]]] = {
             max_position_embeddings=40,
         ),
     ),
-    "albert": ("AlbertForSequenceClassification", _encoder("AlbertConfig", embedding_size=16)),
-    "deberta-v2": ("DebertaV2ForSequenceClassification", _encoder("DebertaV2Config", share_att_key=True, **_DEBERTA)),
+    "albert": ("AlbertForSequenceClassification", encoder("AlbertConfig", embedding_size=16)),
+    "deberta-v2": ("DebertaV2ForSequenceClassification", encoder("DebertaV2Config", share_att_key=True, **DEBERTA)),
     "deberta-v2/own-positions": (
         "DebertaV2ForSequenceClassification",
-        _encoder("DebertaV2Config", share_att_key=False, **_DEBERTA),
+        encoder("DebertaV2Config", share_att_key=False, **DEBERTA),
     ),
-    "mpnet": ("MPNetForSequenceClassification", _encoder("MPNetConfig")),
+    "mpnet": ("MPNetForSequenceClassification", encoder("MPNetConfig")),
     "modernbert": (
         "ModernBertForSequenceClassification",
-        _encoder("ModernBertConfig", cls_token_id=1, sep_token_id=2, reference_compile=False),
+        encoder("ModernBertConfig", cls_token_id=1, sep_token_id=2, reference_compile=False),
     ),
-    "t5": ("T5ForConditionalGeneration", _other("T5Config", **_T5)),
+    "t5": ("T5ForConditionalGeneration", other("T5Config", **T5)),
     "t5/gated-encoder": (
         "T5EncoderModel",
-        _other("T5Config", feed_forward_proj="gated-gelu", tie_word_embeddings=False, **_T5),
+        other("T5Config", feed_forward_proj="gated-gelu", tie_word_embeddings=False, **T5),
     ),
-    "mt5": ("MT5ForConditionalGeneration", _other("MT5Config", initializer_factor=0.3, **_T5)),
-    "bart": ("BartForConditionalGeneration", _other("BartConfig", **_BART)),
-    "bart/classifier": ("BartForSequenceClassification", _other("BartConfig", **_BART)),
-    "blenderbot": ("BlenderbotForConditionalGeneration", _other("BlenderbotConfig", **_BART)),
-    "blenderbot-small": ("BlenderbotSmallForConditionalGeneration", _other("BlenderbotSmallConfig", **_BART)),
-    "m2m_100": ("M2M100ForConditionalGeneration", _other("M2M100Config", **_BART)),
-    "marian": ("MarianMTModel", _other("MarianConfig", **_BART)),
-    "mbart": ("MBartForConditionalGeneration", _other("MBartConfig", **_BART)),
-    "pegasus": ("PegasusForConditionalGeneration", _other("PegasusConfig", **_BART)),
-    "plbart": ("PLBartForConditionalGeneration", _other("PLBartConfig", **_BART)),
+    "mt5": ("MT5ForConditionalGeneration", other("MT5Config", initializer_factor=0.3, **T5)),
+    "bart": ("BartForConditionalGeneration", other("BartConfig", **BART)),
+    "bart/classifier": ("BartForSequenceClassification", other("BartConfig", **BART)),
+    "blenderbot": ("BlenderbotForConditionalGeneration", other("BlenderbotConfig", **BART)),
+    "blenderbot-small": ("BlenderbotSmallForConditionalGeneration", other("BlenderbotSmallConfig", **BART)),
+    "m2m_100": ("M2M100ForConditionalGeneration", other("M2M100Config", **BART)),
+    "marian": ("MarianMTModel", other("MarianConfig", **BART)),
+    "mbart": ("MBartForConditionalGeneration", other("MBartConfig", **BART)),
+    "pegasus": ("PegasusForConditionalGeneration", other("PegasusConfig", **BART)),
+    "plbart": ("PLBartForConditionalGeneration", other("PLBartConfig", **BART)),
     "gpt2": (
         "GPT2LMHeadModel",
-        _other("GPT2Config", vocab_size=VOCABULARY, n_positions=40, n_embd=32, n_layer=2, n_head=4),
+        other("GPT2Config", vocab_size=VOCABULARY, n_positions=40, n_embd=32, n_layer=2, n_head=4),
     ),
-    "llama": ("LlamaForCausalLM", _encoder("LlamaConfig", **_GROUPED)),
-    "llama/classifier": ("LlamaForSequenceClassification", _encoder("LlamaConfig", num_key_value_heads=4)),
-    "mistral": ("MistralForCausalLM", _encoder("MistralConfig", **_GROUPED)),
-    "qwen2": ("Qwen2ForCausalLM", _encoder("Qwen2Config", **_GROUPED)),
-    "qwen3": ("Qwen3ForCausalLM", _encoder("Qwen3Config", head_dim=16, **_GROUPED)),
-    "gemma": ("GemmaForCausalLM", _encoder("GemmaConfig", head_dim=16, **_GROUPED)),
-    "gemma2": ("Gemma2ForCausalLM", _encoder("Gemma2Config", head_dim=16, sliding_window=8, **_GROUPED)),
-    "gemma3_text": ("Gemma3ForCausalLM", _encoder("Gemma3TextConfig", head_dim=16, sliding_window=8, **_GROUPED)),
-    "granite": ("GraniteForCausalLM", _encoder("GraniteConfig", **_GROUPED)),
-    "smollm3": ("SmolLM3ForCausalLM", _encoder("SmolLM3Config", **_GROUPED)),
-    "olmo": ("OlmoForCausalLM", _encoder("OlmoConfig", **_GROUPED)),
-    "helium": ("HeliumForCausalLM", _encoder("HeliumConfig", head_dim=8, **_GROUPED)),
-    "cohere": ("CohereForCausalLM", _encoder("CohereConfig", **_GROUPED)),
-    "stablelm": ("StableLmForCausalLM", _encoder("StableLmConfig", **_GROUPED)),
-    "starcoder2": ("Starcoder2ForCausalLM", _encoder("Starcoder2Config", **_GROUPED)),
-    "nemotron": ("NemotronForCausalLM", _encoder("NemotronConfig", head_dim=8, **_GROUPED)),
-    "arcee": ("ArceeForCausalLM", _encoder("ArceeConfig", **_GROUPED)),
-    "phi": ("PhiForCausalLM", _encoder("PhiConfig", **_GROUPED)),
+    "llama": ("LlamaForCausalLM", encoder("LlamaConfig", **GROUPED)),
+    "llama/classifier": ("LlamaForSequenceClassification", encoder("LlamaConfig", num_key_value_heads=4)),
+    "mistral": ("MistralForCausalLM", encoder("MistralConfig", **GROUPED)),
+    "qwen2": ("Qwen2ForCausalLM", encoder("Qwen2Config", **GROUPED)),
+    "qwen3": ("Qwen3ForCausalLM", encoder("Qwen3Config", head_dim=16, **GROUPED)),
+    "gemma": ("GemmaForCausalLM", encoder("GemmaConfig", head_dim=16, **GROUPED)),
+    "gemma2": ("Gemma2ForCausalLM", encoder("Gemma2Config", head_dim=16, sliding_window=8, **GROUPED)),
+    "gemma3_text": ("Gemma3ForCausalLM", encoder("Gemma3TextConfig", head_dim=16, sliding_window=8, **GROUPED)),
+    "granite": ("GraniteForCausalLM", encoder("GraniteConfig", **GROUPED)),
+    "smollm3": ("SmolLM3ForCausalLM", encoder("SmolLM3Config", **GROUPED)),
+    "olmo": ("OlmoForCausalLM", encoder("OlmoConfig", **GROUPED)),
+    "helium": ("HeliumForCausalLM", encoder("HeliumConfig", head_dim=8, **GROUPED)),
+    "cohere": ("CohereForCausalLM", encoder("CohereConfig", **GROUPED)),
+    "stablelm": ("StableLmForCausalLM", encoder("StableLmConfig", **GROUPED)),
+    "starcoder2": ("Starcoder2ForCausalLM", encoder("Starcoder2Config", **GROUPED)),
+    "nemotron": ("NemotronForCausalLM", encoder("NemotronConfig", head_dim=8, **GROUPED)),
+    "arcee": ("ArceeForCausalLM", encoder("ArceeConfig", **GROUPED)),
+    "phi": ("PhiForCausalLM", encoder("PhiConfig", **GROUPED)),
     "opt": (
         "OPTForCausalLM",
-        _encoder("OPTConfig", ffn_dim=48, word_embed_proj_dim=32),
+        encoder("OPTConfig", ffn_dim=48, word_embed_proj_dim=32),
     ),
-    "biogpt": ("BioGptForCausalLM", _encoder("BioGptConfig")),
+    "biogpt": ("BioGptForCausalLM", encoder("BioGptConfig")),
     "xglm": (
         "XGLMForCausalLM",
-        _encoder("XGLMConfig", d_model=32, ffn_dim=48, num_layers=2, attention_heads=4),
+        encoder("XGLMConfig", d_model=32, ffn_dim=48, num_layers=2, attention_heads=4),
     ),
     "gpt_neo": (
         "GPTNeoForCausalLM",
-        _encoder("GPTNeoConfig", num_layers=2, num_heads=4, attention_types=[[["global", "local"], 1]]),
+        encoder("GPTNeoConfig", num_layers=2, num_heads=4, attention_types=[[["global", "local"], 1]]),
     ),
-    "gptj": ("GPTJForCausalLM", _encoder("GPTJConfig", n_embd=32, n_layer=2, n_head=4, n_inner=48, rotary_dim=4)),
-    "deit": ("DeiTForImageClassification", _other("DeiTConfig", **_IMAGE)),
-    "dinov2": ("Dinov2ForImageClassification", _other("Dinov2Config", mlp_ratio=2, **_IMAGE)),
-    "vit_msn": ("ViTMSNForImageClassification", _other("ViTMSNConfig", **_IMAGE)),
+    "gptj": ("GPTJForCausalLM", encoder("GPTJConfig", n_embd=32, n_layer=2, n_head=4, n_inner=48, rotary_dim=4)),
+    "deit": ("DeiTForImageClassification", other("DeiTConfig", **IMAGE)),
+    "dinov2": ("Dinov2ForImageClassification", other("Dinov2Config", mlp_ratio=2, **IMAGE)),
+    "vit_msn": ("ViTMSNForImageClassification", other("ViTMSNConfig", **IMAGE)),
     "vit": (
         "ViTForImageClassification",
-        _other("ViTConfig", **_IMAGE),
+        other("ViTConfig", **IMAGE),
     ),
 }
 
@@ -203,9 +145,13 @@ def is_exported(case: str) -> bool:
 
 
 def make_model(case: str, seed: int = 0) -> PreTrainedModel:
-    """A model with weights large enough for slices to differ, in evaluation mode."""
+    """A model of a declared family."""
+    return make_other_model(*ZOO[case], seed)
+
+
+def make_other_model(name: str, make_config: Callable[[], PretrainedConfig], seed: int = 0) -> PreTrainedModel:
+    """A model of a class, with weights large enough for slices to differ, in evaluation mode."""
     torch.manual_seed(seed)
-    name, make_config = ZOO[case]
     model = getattr(transformers, name)(make_config())
     with torch.no_grad():
         for parameter in model.parameters():

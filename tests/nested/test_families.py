@@ -26,10 +26,14 @@ from tests.builders.tiny import make_bert
 from tests.nested.crafting import make_nested
 
 
-def test_an_unknown_architecture_is_refused_with_those_known() -> None:
+def test_an_unknown_architecture_that_cannot_be_derived_is_refused() -> None:
     config = BloomConfig(vocab_size=20, hidden_size=8, n_layer=1, n_head=2)
-    with pytest.raises(UnsupportedModelError, match=r"'bloom' is not supported; supported: albert, arcee, bart, .*vit"):
+    with pytest.raises(
+        UnsupportedModelError, match=r"BloomForSequenceClassification \(bloom\), .* h\.0\.self_attention"
+    ):
         NestedModel(BloomForSequenceClassification(config))
+    with pytest.raises(UnsupportedModelError, match=r"'bloom' is not supported; supported: albert, arcee, bart, .*vit"):
+        family_of(config, families())
 
 
 @pytest.mark.parametrize("feature", ["is_decoder", "add_cross_attention"])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.integrations.inc.structure import Units, find_units
 from minidisc_plugin.nested.checkpoint import as_checkpoint
-from minidisc_plugin.nested.family import family_of
+from minidisc_plugin.nested.deriving.derive import family_for
 from minidisc_plugin.nested.ranking import best_first
 from minidisc_plugin.nested.units import Units as SlicedUnits
 from minidisc_plugin.nested.units import structure_of
@@ -115,7 +115,7 @@ def slim(model: Any) -> PreTrainedModel:
         every checkpoint of this package does.
     """
     small = copy.deepcopy(model.model if isinstance(model, BaseModel) else model)
-    family = family_of(small.config, families())
+    family = family_for(small, families())
     structure = structure_of(small, family)
     kept = []
     for units in structure.places:

@@ -74,7 +74,6 @@ def measure(run: Run) -> ResultsRecord:
         for name, made in group.items():
             metric = metric_of(run, loaded[name], shapes)
             rows.append(_artefact_row(run, made, metric, sizes[made.role], timings[name]))
-    device = run.bench.args.device
     return ResultsRecord(
         scheduler=schedule.record.scheduler,
         task=prepared.task.name,
@@ -86,11 +85,16 @@ def measure(run: Run) -> ResultsRecord:
         half_precision=precision_of(run.bench.journal),
         drawn_from=prepared.splits.rows,
         budget=prepared.budget,
+        derived_family=prepared.derived_family,
         versions=prepared.config.versions or {},
         seed=prepared.config.seed,
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        device=_name_of(run.bench.args.device),
         threads=torch.get_num_threads(),
     )
+
+
+def _name_of(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _saturated(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> dict[str, Any]:

@@ -61,6 +61,7 @@ class Plan:
         rows: Examples that epochs draw theirs from, by where they come from; empty where labelled ones are all.
         stages: With steps and cost; stages after the choice are priced as if the largest candidate won.
         searches: Whether those of students are of a search for the smallest that is good enough, where none is.
+        derived_family: The model type, where no family is declared for it and one was derived and verified.
         output_dir: Where a run would write.
         writes: Names there, and what each is.
     """
@@ -79,6 +80,7 @@ class Plan:
     rows: dict[str, int]
     stages: list[StageCost]
     searches: bool
+    derived_family: str | None
     output_dir: Path
     writes: dict[str, str]
 
@@ -129,6 +131,7 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
         rows=splits.rows,
         stages=stage_costs(prepared, macs, parameters, calibration, cached),
         searches=prepared.searches,
+        derived_family=prepared.derived_family,
         output_dir=RunDirectory(config.output_dir).root,
         writes=_writes(prepared),
     )

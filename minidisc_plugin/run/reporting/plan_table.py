@@ -9,7 +9,7 @@ from minidisc_plugin.foundation.disks import free_bytes
 from minidisc_plugin.run.plan.plan import Plan
 from minidisc_plugin.run.plan.stage_costs import PASSES_OF_A_TRAINED_EXAMPLE, StageCost
 from minidisc_plugin.run.reporting.console import standard_output, text
-from minidisc_plugin.run.reporting.rows import NOTHING, count, drawn_from, duration, sentence, size
+from minidisc_plugin.run.reporting.rows import NOTHING, count, derived, drawn_from, duration, sentence, size
 
 FEW_STEPS = 200
 
@@ -49,7 +49,8 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
             count(plan.macs[record.scale]),
         )
     console.print(sizes)
-    console.print(f"MACs of one example of {plan.sequence_length} tokens, the median length.\n")
+    told = f" {sentence(derived(plan.derived_family))}" if plan.derived_family else ""
+    console.print(text(f"MACs of one example of {plan.sequence_length} tokens, the median length.{told}\n"))
 
     costs = Table(title="stages", title_justify="left", box=box.SIMPLE_HEAD)
     costs.add_column("stage")

@@ -79,6 +79,13 @@ def drawn_from(rows: Mapping[str, int]) -> str:
     return f"Each epoch of training draws {rows['labelled']:,} of {sum(rows.values()):,} examples: {parts}"
 
 
+def derived(model_type: str) -> str:
+    """That nobody declared the family of a model."""
+    return (
+        f"The family of {model_type!r} is declared by nobody: it was derived from the model's structure, and verified"
+    )
+
+
 def score(value: float | None) -> str:
     """A metric with four decimals, or two if it is not of the kind that ends at 1."""
     if value is None:
@@ -184,7 +191,11 @@ def _notes(results: Sequence[ResultsRecord], labels: Sequence[str]) -> tuple[str
     else:
         notes += [f"{label}: {text}" for label, text in zip(labels, circumstances, strict=True)]
     for label, record in zip(labels, results, strict=True):
-        told = [*_losses(record), *([drawn_from(record.drawn_from)] if record.drawn_from else [])]
+        told = [
+            *_losses(record),
+            *([drawn_from(record.drawn_from)] if record.drawn_from else []),
+            *([derived(record.derived_family)] if record.derived_family else []),
+        ]
         notes += [(f"{label}: " if len(results) > 1 else "") + text for text in told]
     for label, record in zip(labels, results, strict=True):
         if taken := times(record.seconds):

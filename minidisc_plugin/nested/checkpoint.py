@@ -109,6 +109,8 @@ def as_checkpoint(
     model.config.layer_sizes = {"heads": list(heads), "neurons": list(neurons)}
     save_layouts(model.config, family)
     model.__class__ = narrow_class(base, family)  # type: ignore[arg-type]
+    # Names that transformers 5 gave weights as it read them: saved by older names, a class of our own would miss them.
+    vars(model).pop("_weight_conversions", None)
     return model.eval()
 
 

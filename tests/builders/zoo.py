@@ -51,12 +51,19 @@ ZOO: dict[str, tuple[str, Callable[[], PretrainedConfig]]] = {
         "ModernBertForSequenceClassification",
         encoder("ModernBertConfig", cls_token_id=1, sep_token_id=2, reference_compile=False),
     ),
+    "mobilebert": (
+        "MobileBertForSequenceClassification",
+        encoder("MobileBertConfig", intra_bottleneck_size=16, embedding_size=16, num_feedforward_networks=2),
+    ),
+    "nomic_bert": ("NomicBertForSequenceClassification", encoder("NomicBertConfig")),
+    "eurobert": ("EuroBertForSequenceClassification", encoder("EuroBertConfig", **GROUPED)),
     "t5": ("T5ForConditionalGeneration", other("T5Config", **T5)),
     "t5/gated-encoder": (
         "T5EncoderModel",
         other("T5Config", feed_forward_proj="gated-gelu", tie_word_embeddings=False, **T5),
     ),
     "mt5": ("MT5ForConditionalGeneration", other("MT5Config", initializer_factor=0.3, **T5)),
+    "umt5": ("UMT5ForConditionalGeneration", other("UMT5Config", **T5)),
     "bart": ("BartForConditionalGeneration", other("BartConfig", **BART)),
     "bart/classifier": ("BartForSequenceClassification", other("BartConfig", **BART)),
     "blenderbot": ("BlenderbotForConditionalGeneration", other("BlenderbotConfig", **BART)),
@@ -83,6 +90,14 @@ ZOO: dict[str, tuple[str, Callable[[], PretrainedConfig]]] = {
     "olmo": ("OlmoForCausalLM", encoder("OlmoConfig", **GROUPED)),
     "helium": ("HeliumForCausalLM", encoder("HeliumConfig", head_dim=8, **GROUPED)),
     "cohere": ("CohereForCausalLM", encoder("CohereConfig", **GROUPED)),
+    "cohere2": ("Cohere2ForCausalLM", encoder("Cohere2Config", **GROUPED)),
+    "ernie4_5": ("Ernie4_5ForCausalLM", encoder("Ernie4_5Config", **GROUPED)),
+    "exaone4": ("Exaone4ForCausalLM", encoder("Exaone4Config", **GROUPED)),
+    "hunyuan_v1_dense": ("HunYuanDenseV1ForCausalLM", encoder("HunYuanDenseV1Config", head_dim=8, **GROUPED)),
+    "seed_oss": ("SeedOssForCausalLM", encoder("SeedOssConfig", head_dim=8, **GROUPED)),
+    "glm": ("GlmForCausalLM", encoder("GlmConfig", head_dim=8, **GROUPED)),
+    "glm4": ("Glm4ForCausalLM", encoder("Glm4Config", head_dim=8, **GROUPED)),
+    "gpt_neox": ("GPTNeoXForCausalLM", encoder("GPTNeoXConfig")),
     "stablelm": ("StableLmForCausalLM", encoder("StableLmConfig", **GROUPED)),
     "starcoder2": ("Starcoder2ForCausalLM", encoder("Starcoder2Config", **GROUPED)),
     "nemotron": ("NemotronForCausalLM", encoder("NemotronConfig", head_dim=8, **GROUPED)),
@@ -117,9 +132,11 @@ _FIRST = (
     *("llama", "mistral", "qwen2", "gemma", "vit"),
 )
 _NAMES = dict.fromkeys(case.partition("/")[0] for case in ZOO)
-SINCE = {name: "4.45" if name in _FIRST else "4.57" for name in _NAMES} | {"modernbert": "4.48", "qwen3": "4.51"}
+_OTHERWISE = {"modernbert": "4.48", "qwen3": "4.51", "nomic_bert": "5.24", "eurobert": "5.24"}
+SINCE = {name: "4.45" if name in _FIRST else "4.57" for name in _NAMES} | _OTHERWISE
 # In which runtimes slices were compared with torch by tests/integrations/test_family_exports.py, and where.
-_LATER = {name: "OpenVINO, ONNX (transformers 5)" for name in _NAMES if SINCE[name] == "4.57"}
+_LATEST = ("4.57", "5.24")
+_LATER = {name: "OpenVINO, ONNX (transformers 5)" for name in _NAMES if SINCE[name] in _LATEST}
 _UNTRIED = dict.fromkeys(("marian", "pegasus", "deit", "dinov2", "vit_msn"), "not tried")
 EXPORTED = dict.fromkeys(_NAMES, "OpenVINO, ONNX") | _LATER | _UNTRIED
 
@@ -134,7 +151,7 @@ def here() -> list[str]:
 
 def later_slow(cases: Iterable[str]) -> list[Any]:
     """Cases for `parametrize`; those of families that came later, most of them siblings, are slow tests."""
-    came_later = {case for case in ZOO if SINCE[case.partition("/")[0]] == "4.57"}
+    came_later = {case for case in ZOO if SINCE[case.partition("/")[0]] in _LATEST}
     return [pytest.param(case, marks=pytest.mark.slow) if case in came_later else case for case in cases]
 
 

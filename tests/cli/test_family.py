@@ -23,7 +23,7 @@ def pasted(text: str) -> Family:
     return family
 
 
-@pytest.mark.parametrize("case", ["bert", "gpt2", "llama", "mpnet", "t5"])
+@pytest.mark.parametrize("case", ["bert", "gpt2", "llama", "mpnet", "t5", "umt5"])
 def test_a_declared_family_is_printed_as_it_is(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_model(case).save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").unlink()
@@ -34,14 +34,14 @@ def test_a_declared_family_is_printed_as_it_is(case: str, tmp_path: Path, capsys
 
 
 def test_a_derived_family_is_printed_as_a_plug_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make_undeclared("gpt_neox").save_pretrained(tmp_path)
+    make_undeclared("persimmon").save_pretrained(tmp_path)
     assert main(["family", str(tmp_path)]) == 0
     told = capsys.readouterr()
-    assert "gpt_neox: derived from GPTNeoXForCausalLM, and verified" in told.err
+    assert "persimmon: derived from PersimmonForCausalLM, and verified" in told.err
     family = pasted(told.out)
-    assert family.model_type == "gpt_neox"
+    assert family.model_type == "persimmon"
     assert not family.derived
-    assert family.layouts[0].heads[0].inputs == ("attention.query_key_value",)
+    assert family.layouts[0].heads[0].inputs == ("self_attn.query_key_value",)
     assert family.layouts[0].neurons[0].output == "mlp.dense_4h_to_h"
 
 

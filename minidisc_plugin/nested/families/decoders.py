@@ -28,6 +28,7 @@ GPT2 = Family(
 
 
 _GATED = (("mlp.gate_proj", "mlp.up_proj"), "mlp.down_proj")
+_FUSED = (("mlp.gate_up_proj",), "mlp.down_proj")
 _PLAIN = (("mlp.up_proj",), "mlp.down_proj")
 
 
@@ -40,7 +41,7 @@ _STOCK = (
 )
 
 
-def _like_llama(
+def like_llama(
     model_type: str,
     neurons: tuple[tuple[str, ...], str] = _GATED,
     output: str = "o_proj",
@@ -64,12 +65,12 @@ def _like_llama(
                         grouped=("self_attn.k_proj", "self_attn.v_proj"),
                         output=f"self_attn.{output}",
                         head_size="head_dim",
-                        counts=("num_heads",),
+                        counts=("num_heads", "num_attention_heads"),
                         widths=("hidden_size",),
                         groups=("num_key_value_heads",),
                     ),
                 ),
-                neurons=(Neurons(at=layers, inputs=inputs, output=reads),),
+                neurons=(Neurons(at=layers, inputs=inputs, output=reads, fused=2 if neurons is _FUSED else 1),),
             )
             for layers in at
         ),
@@ -80,9 +81,9 @@ def _like_llama(
 
 
 LIKE_LLAMA = (
-    _like_llama("llama", even_heads=True),
+    like_llama("llama", even_heads=True),
     *(
-        _like_llama(model_type)
+        like_llama(model_type)
         for model_type in (
             "mistral",
             "qwen2",
@@ -92,17 +93,23 @@ LIKE_LLAMA = (
             "granite",
             "smollm3",
             "olmo",
+            "cohere2",
+            "ernie4_5",
+            "exaone4",
+            "hunyuan_v1_dense",
+            "seed_oss",
         )
     ),
-    _like_llama("helium", stock=False),
-    _like_llama("cohere", refuses=(("use_qk_norm", _NORMS_OF_HEADS),)),
-    _like_llama("stablelm", stock=False, refuses=(("qk_layernorm", _NORMS_OF_HEADS),)),
+    *(like_llama(model_type, _FUSED) for model_type in ("glm", "glm4")),
+    like_llama("helium", stock=False),
+    like_llama("cohere", refuses=(("use_qk_norm", _NORMS_OF_HEADS),)),
+    like_llama("stablelm", stock=False, refuses=(("qk_layernorm", _NORMS_OF_HEADS),)),
     # Up to transformers 4 its language model is its own base model.
-    _like_llama("gemma3_text", at=("layers.*", "model.layers.*")),
-    _like_llama("arcee", _PLAIN),
-    _like_llama("nemotron", _PLAIN),
-    _like_llama("starcoder2", (("mlp.c_fc",), "mlp.c_proj")),
-    _like_llama("phi", (("mlp.fc1",), "mlp.fc2"), "dense"),
+    like_llama("gemma3_text", at=("layers.*", "model.layers.*")),
+    like_llama("arcee", _PLAIN),
+    like_llama("nemotron", _PLAIN),
+    like_llama("starcoder2", (("mlp.c_fc",), "mlp.c_proj")),
+    like_llama("phi", (("mlp.fc1",), "mlp.fc2"), "dense"),
 )
 
 
@@ -127,7 +134,28 @@ def _own_projections(
     )
 
 
+# Query, key and value of a head lie together.
+GPT_NEOX = Family(
+    model_type="gpt_neox",
+    layouts=(
+        Layout(
+            heads=(
+                Heads(
+                    at="layers.*",
+                    attention="attention",
+                    inputs=("attention.query_key_value",),
+                    output="attention.dense",
+                    head_size="head_size",
+                    widths=("hidden_size",),
+                ),
+            ),
+            neurons=(Neurons(at="layers.*", inputs=("mlp.dense_h_to_4h",), output="mlp.dense_4h_to_h"),),
+        ),
+    ),
+)
+
 OTHERS = (
+    GPT_NEOX,
     _own_projections("opt", "decoder.layers.*", "self_attn", ("fc1", "fc2")),
     _own_projections("biogpt", "layers.*", "self_attn", ("fc1", "fc2")),
     _own_projections("xglm", "layers.*", "self_attn", ("fc1", "fc2")),

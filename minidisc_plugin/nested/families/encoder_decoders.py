@@ -5,8 +5,8 @@ from __future__ import annotations
 from minidisc_plugin.contracts.family import Family, Heads, Layout, Neurons
 
 
-def _t5_attention(at: str, path: str, table: str | None) -> Heads:
-    """Position biases have one entry a head and go from the first layer to the others."""
+def _t5_attention(at: str, path: str, table: str | None, tied: bool = True) -> Heads:
+    """Position biases have one entry a head; where layers are tied, they go from the first layer to the others."""
     return Heads(
         at=at,
         attention=path,
@@ -15,7 +15,7 @@ def _t5_attention(at: str, path: str, table: str | None) -> Heads:
         head_size="key_value_proj_dim",
         counts=("n_heads",),
         widths=("inner_dim",),
-        tied=True,
+        tied=tied,
         tables=() if table is None else (f"{table}.relative_attention_bias",),
     )
 
@@ -37,7 +37,20 @@ _T5_LAYOUT = Layout(
 )
 _T5_STOCK = (("num_heads", "heads"), ("d_kv", "head_size"), ("d_ff", "neurons"))
 
-LIKE_T5 = tuple(Family(model_type=model_type, layouts=(_T5_LAYOUT,), stock=_T5_STOCK) for model_type in ("t5", "mt5"))
+# Every layer has position biases of its own.
+_UMT5_LAYOUT = Layout(
+    heads=(
+        _t5_attention("encoder.block.*", "layer.0.SelfAttention", "layer.0.SelfAttention", tied=False),
+        _t5_attention("decoder.block.*", "layer.0.SelfAttention", "layer.0.SelfAttention", tied=False),
+        _t5_attention("decoder.block.*", "layer.1.EncDecAttention", None, tied=False),
+    ),
+    neurons=_T5_LAYOUT.neurons,
+)
+
+LIKE_T5 = (
+    *(Family(model_type=model_type, layouts=(_T5_LAYOUT,), stock=_T5_STOCK) for model_type in ("t5", "mt5")),
+    Family(model_type="umt5", layouts=(_UMT5_LAYOUT,), stock=_T5_STOCK),
+)
 
 
 def _bart_attention(at: str, path: str) -> Heads:

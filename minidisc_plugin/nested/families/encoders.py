@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from minidisc_plugin.contracts.family import Family, Heads, Layout, Neurons
+from minidisc_plugin.nested.families.decoders import like_llama
 
 _ENCODERS_ONLY = (("is_decoder", "only encoders are"), ("add_cross_attention", "only encoders are"))
 
@@ -141,4 +142,49 @@ MODERNBERT = Family(
     ),
 )
 
-ENCODERS = (BERT, *LIKE_BERT, DISTILBERT, ALBERT, DEBERTA_V2, MPNET, MODERNBERT)
+# Several feed-forward networks a layer, all but the last in a list.
+MOBILEBERT = Family(
+    model_type="mobilebert",
+    layouts=(
+        Layout(
+            heads=(bert_heads("attention.self", ("query", "key", "value")),),
+            neurons=(
+                Neurons(at="encoder.layer.*.ffn.*", inputs=("intermediate.dense",), output="output.dense"),
+                BERT_NEURONS,
+            ),
+        ),
+    ),
+)
+
+NOMIC_BERT = Family(
+    model_type="nomic_bert",
+    layouts=(
+        Layout(
+            heads=(
+                Heads(
+                    at="layers.*",
+                    attention="self_attn",
+                    inputs=("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+                    output="self_attn.o_proj",
+                    head_size="head_dim",
+                ),
+            ),
+            neurons=(Neurons(at="layers.*", inputs=("mlp.gate_proj", "mlp.up_proj"), output="mlp.down_proj"),),
+        ),
+    ),
+)
+
+EUROBERT = like_llama("eurobert")
+
+ENCODERS = (
+    BERT,
+    *LIKE_BERT,
+    DISTILBERT,
+    ALBERT,
+    DEBERTA_V2,
+    MPNET,
+    MODERNBERT,
+    MOBILEBERT,
+    NOMIC_BERT,
+    EUROBERT,
+)

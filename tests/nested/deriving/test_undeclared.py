@@ -21,7 +21,7 @@ from minidisc_plugin.plugins import families
 from tests.builders.undeclared import DERIVED, REFUSED, has, is_derived_here, make_undeclared
 from tests.nested.crafting import random_scores
 
-QUICK = ("gpt_neox", "umt5")  # each is loaded by a process of its own, which takes seconds
+QUICK = ("persimmon", "longt5")  # each is loaded by a process of its own, which takes seconds
 DERIVED_HERE = [
     pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in DERIVED if is_derived_here(name)
 ]
@@ -78,7 +78,7 @@ def test_what_cannot_be_derived_is_refused_by_the_place(name: str) -> None:
 def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A student of a derived family."""
     folder = tmp_path_factory.mktemp("student")
-    NestedModel(make_undeclared("gpt_neox")).extract(0.5).save_pretrained(folder)
+    NestedModel(make_undeclared("gpt_neox_japanese")).extract(0.5).save_pretrained(folder)
     return folder
 
 

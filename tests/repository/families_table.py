@@ -48,13 +48,14 @@ of the model with noise on its weights, on random inputs:
 1. In every layer, another order of the units changes nothing that the model returns.
 2. In every layer, half of the units left out, and all of them, change what zeroing their columns of the output
    projection changes.
-3. A student of half the units computes what its slice does, saved and loaded by a process that cannot import this package.
+3. A student of half the units computes what its slice does, saved, and loaded by a process that cannot import this
+   package.
 
-What passes is used, and log, plan, report and model card say that it was derived; the student's `config.json` holds it
-(`layer_layouts`), so that it can be compressed further. What does not pass is refused before anything is trained, by the
-place that failed. This takes seconds for a small model and 39 s for the 110 million parameters of MPNet-base, on one
-core beside other work, and eight bytes a parameter. `minidisc family MODEL` does it without a run, and prints the declaration
-for a plug-in ([hooks.md](hooks.md#minidisc_register_families)), which spares it from then on.
+What passes is used, and log, plan, report and model card say that it was derived; the student's `config.json` holds
+it (`layer_layouts`), so that it can be compressed further. What does not pass is refused before anything is trained,
+by the place that failed. This takes seconds for a small model, and 39 s for the 110 million parameters of MPNet-base
+on one core beside other work; and eight bytes a parameter. `minidisc family MODEL` does it without a run, and prints
+the declaration for a plug-in ([hooks.md](hooks.md#minidisc_register_families)), which spares it from then on.
 
 | of those tried | |
 | --- | --- |
@@ -62,10 +63,10 @@ for a plug-in ([hooks.md](hooks.md#minidisc_register_families)), which spares it
 | the same, on transformers 5 alone | LATER |
 | refused | REFUSED |
 
-Heads are refused where a norm or a convolution goes over all of them (OLMo 2, ConvBERT), where something with an entry a
-head is no projection (ALiBi in BLOOM and MPT, Swin's table, the biases of DeBERTa's first version), or where the code
-counts on all of them (Phi-3, Longformer). A projection whose class only derives from torch's is none (Falcon, I-BERT). Exports of derived
-families are not tested one by one: a step `export` or `quantization` compares nothing but the metric.
+Heads are refused where a norm or a convolution goes over all of them (OLMo 2, ConvBERT), where something with an
+entry a head is no projection (ALiBi in BLOOM and MPT, Swin's table, the biases of DeBERTa's first version), or where
+the code counts on all of them (Phi-3, Longformer). A projection whose class only derives from torch's is none (Falcon,
+I-BERT). The proof is about what a model computes; exports of derived families are not tested one by one.
 
 ## Limits
 

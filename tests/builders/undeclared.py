@@ -79,7 +79,25 @@ DERIVED: dict[str, Case] = {
     "ctrl": ("CTRLForSequenceClassification", other("CTRLConfig", dff=48, **_GPT2)),
     "persimmon": ("PersimmonForCausalLM", encoder("PersimmonConfig")),
     "apertus": ("ApertusForCausalLM", encoder("ApertusConfig", **GROUPED)),
-    "lfm2": ("Lfm2ForCausalLM", encoder("Lfm2Config", **GROUPED)),
+    "lfm2": ("Lfm2ForCausalLM", encoder("Lfm2Config", layer_types=["conv", "full_attention"], **GROUPED)),
+    "jamba": (
+        "JambaForCausalLM",
+        encoder(
+            "JambaConfig",
+            num_experts=1,
+            attn_layer_period=2,
+            attn_layer_offset=1,
+            use_mamba_kernels=False,
+            mamba_d_state=4,
+            **GROUPED,
+        ),
+    ),
+    "switch_transformers": (
+        "SwitchTransformersForConditionalGeneration",
+        other(
+            "SwitchTransformersConfig", num_experts=2, num_sparse_encoder_layers=1, num_sparse_decoder_layers=1, **T5
+        ),
+    ),
     "longt5": ("LongT5ForConditionalGeneration", other("LongT5Config", local_radius=4, **T5)),
     "mvp": ("MvpForConditionalGeneration", other("MvpConfig", **BART)),
     "beit": ("BeitForImageClassification", other("BeitConfig", vocab_size=8, **IMAGE)),

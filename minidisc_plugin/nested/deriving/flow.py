@@ -41,6 +41,16 @@ class Flow:
         others = [read for name, reads in self.reads.items() if name != path for read in reads]
         return [name for name in self._origins([*others, *self.end]) if name in sources]
 
+    def is_by_token(self, path: str, feature: int) -> bool:
+        """Whether a feature that a projection reads of the last token comes from that token alone."""
+        read = self.reads[path][0]
+        rows = read[..., feature].flatten()
+        for _, gradient in self._gradients(rows[-1]):
+            reached = (gradient != 0).flatten(0, -2).any(-1)
+            if len(reached) != len(rows) or bool(reached[:-1].any()):
+                return False
+        return True
+
     def _origins(self, targets: list[Tensor]) -> dict[str, Tensor]:
         # Random weights, so that what cancels in a sum (a softmax, a norm) does not.
         total = sum(
@@ -48,15 +58,20 @@ class Flow:
             for target in targets
             if target.requires_grad
         )
-        if not isinstance(total, Tensor):
-            return {}
-        leaves = [(path, leaf) for path, written in self.writes.items() for leaf in written]
-        gradients = torch.autograd.grad(total, [leaf for _, leaf in leaves], retain_graph=True, allow_unused=True)
         found: dict[str, Tensor] = {}
-        for (path, _), gradient in zip(leaves, gradients, strict=True):
-            if gradient is not None and bool((reached := (gradient != 0).flatten(0, -2).any(0)).any()):
+        for path, gradient in self._gradients(total) if isinstance(total, Tensor) else ():
+            reached = (gradient != 0).flatten(0, -2).any(0)
+            if bool(reached.any()):
                 found[path] = reached | found[path] if path in found else reached
         return found
+
+    def _gradients(self, target: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Of a number, by what each of the others wrote, where it depends on that."""
+        leaves = [(path, leaf) for path, written in self.writes.items() for leaf in written]
+        gradients = torch.autograd.grad(target, [leaf for _, leaf in leaves], retain_graph=True, allow_unused=True)
+        for (path, _), gradient in zip(leaves, gradients, strict=True):
+            if gradient is not None:
+                yield path, gradient
 
     @contextmanager
     def _cut(self, model: PreTrainedModel) -> Iterator[None]:

@@ -26,10 +26,10 @@ _KEY_VALUE = re.compile(r"kv|key_value")
 
 
 def proposals(model: PreTrainedModel) -> Iterator[tuple[str, list[Heads] | list[Neurons] | MixedRead]]:
-    """Every attention and feed-forward network that layers of a model have in common.
+    """Every attention and feed-forward network in the layers of a model; once where all layers have it.
 
     Yields:
-        The path of what reads it in the first of the layers, and what it may be declared as, the likeliest first; or
+        The path of what reads it in the first of these layers, and what it may be declared as, the likeliest first; or
         why it has no units.
 
     Raises:
@@ -47,22 +47,27 @@ def proposals(model: PreTrainedModel) -> Iterator[tuple[str, list[Heads] | list[
         pattern = _pattern(base, whole[path])
         if "*" not in pattern or pattern in seen:
             continue
-        seen.add(pattern)
         module: Any = model.get_submodule(path)
         read = what_is_read(flow, path, module.weight.shape[axes(module)[1]], tables)
+        declared: list[Heads] | list[Neurons] | MixedRead | None = None
         if isinstance(read, MixedRead):
-            yield whole[path], read
+            declared = read
         elif isinstance(read, NeuronsRead):
-            yield whole[path], [_neurons(base, whole, path, read)]
+            declared = [_neurons(base, whole, path, read)]
         elif isinstance(read, HeadsRead) and read.units > 1:
-            yield whole[path], list(_heads(base, whole, path, read))
+            declared = list(_heads(base, whole, path, read))
+        if not isinstance(declared, list) or "*" in declared[0].at:
+            seen.add(pattern)
+        if declared is not None:
+            yield whole[path], declared
 
 
 def _pattern(base: nn.Module, path: str) -> str:
-    """The path with `*` for every member of a list of modules."""
+    """The path with `*` for every member of a list of layers."""
     module, found = base, []
     for name in path.split("."):
-        found.append("*" if isinstance(module, nn.ModuleList) else name)
+        alike = isinstance(module, nn.Sequential) and len(set(map(type, module))) == 1
+        found.append("*" if alike or isinstance(module, nn.ModuleList) else name)
         module = module.get_submodule(name)
     return ".".join(found)
 
@@ -103,18 +108,21 @@ def _ties(base: nn.Module, at: str, tables: Sequence[str]) -> list[tuple[bool, t
 
 
 def _layers(base: nn.Module, paths: list[str]) -> tuple[str, list[str]]:
-    """Where the layers are that have all these paths, and the paths within each; the innermost layers."""
+    """Where the layers are that have all these paths, and the paths within each; the innermost layers.
+
+    Where others beside it are built otherwise, as in a stack of convolutions and attentions, it is the layer alone.
+    """
     parts = [path.split(".") for path in paths]
     common = [names[0] for names in itertools.takewhile(lambda names: len(set(names)) == 1, zip(*parts, strict=False))]
-    for end in range(len(common), 0, -1):
-        if not common[end - 1].isdigit():
-            continue
+    ends = [end for end in range(len(common), 0, -1) if common[end - 1].isdigit()]
+    for end in ends:
         at = ".".join("*" if part.isdigit() else part for part in common[:end])
         inside = [".".join(path[end:]) for path in parts]
-        layers = find(base, at)
-        if all(_has(layer, path) for layer in layers for path in inside):
+        if all(_has(layer, path) for layer in find(base, at) for path in inside):
             return at, inside
-    raise UnsupportedModelError(f"{paths[0]}: the layers beside it are built otherwise")
+    if not ends:
+        raise UnsupportedModelError(f"{paths[0]} reads {paths[1]}, which is in no layer together with it")
+    return ".".join(common[: ends[0]]), [".".join(path[ends[0] :]) for path in parts]
 
 
 def _has(layer: nn.Module, path: str) -> bool:

@@ -88,6 +88,8 @@ def what_is_read(
         if not _is_part(reached):
             return MixedRead(f"every feature that {path} reads depends on all that {name} gives")
     if inside == first.keys() and all(length == 1 for found in first.values() for _, length in _runs(found)):
+        if not flow.is_by_token(path, feature):  # a convolution, which has weights for every feature, too
+            return MixedRead(f"what {path} reads comes from several tokens, feature by feature")
         return _neurons(path, width, feature, first)
     return _heads(path, width, sources, tables)
 

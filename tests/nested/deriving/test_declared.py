@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import pytest
+from torch import nn
 from transformers import PreTrainedModel
 
 from minidisc_plugin.contracts.family import Family, Heads, Layout, Neurons
@@ -52,6 +53,13 @@ def test_the_places_of_a_declared_family_are_found(case: str) -> None:
     model = make_model(case)
     declared = layout_of(model, families()[case.partition("/")[0]])
     assert places_of(model, derived_layout(model)) == places_of(model, declared)
+
+
+def test_layers_in_a_sequence_are_layers() -> None:
+    model = make_model("bert")
+    declared = places_of(model, layout_of(model, families()["bert"]))
+    model.bert.encoder.layer = nn.Sequential(*model.bert.encoder.layer)
+    assert places_of(model, derived_layout(model)) == declared
 
 
 @pytest.mark.parametrize("case", later_slow(here()))

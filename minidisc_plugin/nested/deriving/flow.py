@@ -80,7 +80,7 @@ class Flow:
             if shareable(module):
                 handles.append(module.register_forward_hook(self._write(path)))
                 if not isinstance(module, nn.Embedding):
-                    handles.append(module.register_forward_pre_hook(self._read(path)))
+                    handles.append(module.register_forward_pre_hook(self._read(path), with_kwargs=True))
         try:
             yield
         finally:
@@ -88,9 +88,11 @@ class Flow:
                 handle.remove()
 
     def _read(self, path: str) -> Any:
-        def before(_: nn.Module, arguments: tuple[Any, ...]) -> Any:
-            self.reads.setdefault(path, []).append(arguments[0])
-            return (arguments[0].detach(), *arguments[1:])
+        def before(_: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+            (features,) = (*given, *named.values())
+            self.reads.setdefault(path, []).append(features)
+            cut = features.detach()
+            return ((cut,), {}) if given else ((), dict.fromkeys(named, cut))
 
         return before
 

@@ -114,7 +114,7 @@ def _noisy(model: PreTrainedModel) -> PreTrainedModel:
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-        if parameter.numel():
+        if parameter.numel() and parameter.is_floating_point():
             spread = 0.02 + 0.1 * parameter.abs().mean()
             parameter.add_(torch.randn(parameter.shape, generator=generator).to(parameter) * spread)
     return model.eval()

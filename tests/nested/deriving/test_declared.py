@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from minidisc_plugin.contracts.family import Family, Heads, Layout, Neurons
@@ -60,6 +60,27 @@ def test_layers_in_a_sequence_are_layers() -> None:
     declared = places_of(model, layout_of(model, families()["bert"]))
     model.bert.encoder.layer = nn.Sequential(*model.bert.encoder.layer)
     assert places_of(model, derived_layout(model)) == declared
+
+
+class Named(nn.Module):
+    """Calls a projection by the name of its argument."""
+
+    def __init__(self, dense: nn.Linear) -> None:
+        super().__init__()
+        self.dense = dense
+
+    def forward(self, features: Tensor) -> Tensor:
+        found: Tensor = self.dense(input=features)
+        return found
+
+
+def test_projections_that_are_called_by_name_are_seen() -> None:
+    model = make_model("bert")
+    for layer in model.bert.encoder.layer:
+        layer.output.dense = Named(layer.output.dense)
+    layout = derived_layout(model)
+    assert [place.output for place in layout.neurons] == ["output.dense.dense"]
+    assert len(layout.heads) == 1
 
 
 @pytest.mark.parametrize("case", later_slow(here()))

@@ -46,19 +46,20 @@ class NestedModel(model.NestedModel, metaclass=_Networks):
         super().__init__(model, family or family_for(model, families()), allocation)
 
 
-def load(directory: str | os.PathLike[str], **kwargs: Any) -> PreTrainedModel:
-    """Load a teacher, an assistant or a student from a folder; no code of that folder is run.
+def load(directory: str | os.PathLike[str], *, trust_remote_code: bool = False, **kwargs: Any) -> PreTrainedModel:
+    """Load a teacher, an assistant or a student from a folder; no code of that folder is run unless it is trusted.
 
     Weights are in the type that most of them are saved in, unless `dtype` (or `torch_dtype`) says otherwise.
 
     Args:
         directory: A folder that `save_pretrained` wrote.
+        trust_remote_code: Run code of the folder, which a model of no class of transformers needs.
         **kwargs: Passed to `PreTrainedModel.from_pretrained`.
 
     Raises:
         ConfigError: no checkpoint there, a broken one, or one of a class that transformers does not have.
     """
-    return checkpoint.load(directory, families(), **kwargs)
+    return checkpoint.load(directory, families(), trust_remote_code=trust_remote_code, **kwargs)
 
 
 def sparsity_within(

@@ -16,18 +16,19 @@ from minidisc_plugin.foundation.atomic import write_text
 from minidisc_plugin.foundation.errors import ConfigError, UnsupportedModelError
 from minidisc_plugin.foundation.model_files.folder import ModelFolder, read_folder
 from minidisc_plugin.foundation.model_files.loading import load_config, load_model
+from minidisc_plugin.nested import remote
 from minidisc_plugin.nested.family import family_of, save_layouts
 from minidisc_plugin.nested.layer_sizes import check_layer_sizes
 from minidisc_plugin.nested.narrow import narrow
 from minidisc_plugin.nested.origin import forget_origin, remember_origin
 from minidisc_plugin.nested.prefix import unshare
+from minidisc_plugin.nested.remote import PREFIX
 from minidisc_plugin.nested.stock import as_uniform
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 CODE_FILE = "modeling_narrow.py"
-_PREFIX = "Narrow"
 _IMPORT = "from torch import Tensor, nn"
 
 
@@ -46,10 +47,13 @@ class NarrowCheckpoint:
         base = _stock_class(own)
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
+        autos = _auto_classes(base, self.family, self.config)  # type: ignore[attr-defined]
         self.config.auto_map = {  # type: ignore[attr-defined]
-            auto: f"{Path(CODE_FILE).stem}.{own.__name__}" for auto in _auto_classes(base, self.family)
+            **{auto: f"{Path(CODE_FILE).stem}.{own.__name__}" for auto in autos},
+            **remote.own_config(self.config),  # type: ignore[attr-defined]
         }
-        write_text(folder / CODE_FILE, _modelling_code(base, self.family))
+        write_text(folder / CODE_FILE, _modelling_code(base, self.family, autos[0]))
+        remote.copy_own_code(base, self.config, folder)  # type: ignore[attr-defined]
         super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]
         remember_origin(self, folder)
 
@@ -69,8 +73,13 @@ class NarrowCheckpoint:
 @functools.cache
 def narrow_class(base: Any, family: Family) -> type[PreTrainedModel]:
     """The narrow variant of a stock Hugging Face model class."""
-    name = f"{_PREFIX}{base.__name__}"
-    attributes = {"family": family, "__module__": __name__, "__doc__": f"{base.__name__} with narrow layers."}
+    name = f"{PREFIX}{base.__name__}"
+    attributes = {
+        "family": family,
+        "__module__": __name__,
+        "__doc__": f"{base.__name__} with narrow layers.",
+        "_auto_class": None,  # of code of its own, transformers would copy this file in place of that
+    }
     return type(name, (NarrowCheckpoint, base), attributes)
 
 
@@ -142,25 +151,31 @@ def as_stock(model: PreTrainedModel) -> PreTrainedModel:
     return stock
 
 
-def load(directory: str | os.PathLike[str], families: Mapping[str, Family], **kwargs: Any) -> PreTrainedModel:
-    """Load a teacher, an assistant or a student from a folder; no code of that folder is run.
+def load(
+    directory: str | os.PathLike[str], families: Mapping[str, Family], *, trust_remote_code: bool = False, **kwargs: Any
+) -> PreTrainedModel:
+    """Load a teacher, an assistant or a student from a folder; no code of that folder is run unless it is trusted.
 
     Weights are in the type that most of them are saved in, unless `dtype` (or `torch_dtype`) says otherwise.
 
     Args:
         directory: A folder that `save_pretrained` wrote.
         families: By model type.
+        trust_remote_code: Run code that a model of no class of transformers needs.
         **kwargs: Passed to `PreTrainedModel.from_pretrained`.
 
     Raises:
         ConfigError: no checkpoint there, a broken one, or one of a class that transformers does not have.
     """
     where = repr(os.fspath(directory))
-    folder = read_folder(Path(directory), where)
-    return load_from(folder, load_config(os.fspath(directory), where, data=folder.config), families, **kwargs)
+    folder = read_folder(Path(directory), where, trust_remote_code)
+    config = load_config(os.fspath(directory), where, data=folder.config, trusted=trust_remote_code)
+    return load_from(folder, config, families, trusted=trust_remote_code, **kwargs)
 
 
-def load_from(folder: ModelFolder, config: Any, families: Mapping[str, Family], **kwargs: Any) -> PreTrainedModel:
+def load_from(
+    folder: ModelFolder, config: Any, families: Mapping[str, Family], *, trusted: bool = False, **kwargs: Any
+) -> PreTrainedModel:
     """The model in a folder that was read, by the class that its config names.
 
     Raises:
@@ -169,7 +184,11 @@ def load_from(folder: ModelFolder, config: Any, families: Mapping[str, Family], 
     for key in ("dtype", "torch_dtype"):
         if key in kwargs:
             kwargs["dtype"] = kwargs.pop(key)
-    model_class = class_for(folder.architecture, config, families, folder.where)
+    if trusted and folder.architecture.startswith(PREFIX) and "AutoConfig" in (folder.config.get("auto_map") or {}):
+        base = remote.base_in(folder.path, config.auto_map)
+        model_class: Any = narrow_class(base, family_of(config, families))
+    else:
+        model_class = class_for(folder.architecture, config, families, folder.where)
     if issubclass(model_class, NarrowCheckpoint):
         check_layer_sizes(config, _stock_class(model_class), model_class.family, folder.where)
     return load_model(model_class, os.fspath(folder.path), config, folder.where, folder=folder, **kwargs)
@@ -183,7 +202,7 @@ def class_for(architecture: str, config: Any, families: Mapping[str, Family], wh
     """
     import transformers
 
-    base = getattr(transformers, architecture.removeprefix(_PREFIX), None)
+    base = getattr(transformers, architecture.removeprefix(PREFIX), None)
     if not isinstance(base, type) or not issubclass(base, transformers.PreTrainedModel):
         raise ConfigError(
             f"{where}: architecture {architecture!r} is not a class of transformers; give a model of a class that is"
@@ -199,10 +218,13 @@ def class_for(architecture: str, config: Any, families: Mapping[str, Family], wh
 
 
 def _stock_class(model_class: type) -> type[PreTrainedModel]:
-    """The class of transformers that a model is made of; a narrow class's base, if it is one."""
+    """The class of transformers, or of the model's own code, that a model is made of: a narrow class's base."""
     import transformers
 
-    name = model_class.__name__.removeprefix(_PREFIX)
+    own: type[PreTrainedModel] | None = remote.own_class(model_class)
+    if own is not None:
+        return own
+    name = model_class.__name__.removeprefix(PREFIX)
     stock = getattr(transformers, name, None)
     namesake = name == model_class.__name__ and model_class is not stock
     if namesake or not isinstance(stock, type) or not issubclass(model_class, stock):
@@ -213,10 +235,12 @@ def _stock_class(model_class: type) -> type[PreTrainedModel]:
     return stock
 
 
-def _auto_classes(base: type, family: Family) -> list[str]:
+def _auto_classes(base: type, family: Family, config: Any) -> list[str]:
     """Names of the Auto classes that resolve this family to `base`."""
     from transformers.models.auto import modeling_auto
 
+    if remote.own_class(base) is not None:
+        return remote.own_auto_classes(base, config)
     names = []
     for name, auto in vars(modeling_auto).items():
         if name.startswith("Auto") and hasattr(auto, "_model_mapping"):
@@ -226,7 +250,9 @@ def _auto_classes(base: type, family: Family) -> list[str]:
     return names
 
 
-def _modelling_code(base: type, family: Family) -> str:
+def _modelling_code(base: type, family: Family, auto: str) -> str:
+    own = remote.own_class(base)
+    imported = f"from transformers import {base.__name__}" if own is None else remote.import_of(own)
     source = resources.files("minidisc_plugin.nested").joinpath("narrow.py").read_text(encoding="utf-8")
     body = source.split('"""', 2)[2].strip()
     return f'''"""{base.__name__} whose layers have the sizes given by `layer_sizes` in config.json.
@@ -234,16 +260,16 @@ def _modelling_code(base: type, family: Family) -> str:
 Made by minidisc-plugin; needs torch and transformers only.
 """
 
-{body.replace(_IMPORT, f"{_IMPORT}{chr(10)}from transformers import {base.__name__}", 1)}
+{body.replace(_IMPORT, f"{_IMPORT}{chr(10)}{imported}", 1)}
 
 
 LAYOUTS = {pformat(family.plain(), sort_dicts=False, width=110)}
 
 
-class {_PREFIX}{base.__name__}({base.__name__}):
+class {PREFIX}{base.__name__}({base.__name__}):
     """Narrowed while it is made, so that weights of the recorded sizes fit."""
 
-    _auto_class = {_auto_classes(base, family)[0]!r}
+    _auto_class = {auto!r}
 
     def __init__(self, config, *args, **kwargs):
         super().__init__(config, *args, **kwargs)

@@ -70,7 +70,7 @@ def read_teacher(
     if folder is not None:
         dtype = folder.saved_type if as_saved else trained_type(weights, folder.saved_type, folder.numbers)
     if folder is not None and getattr(config, "layer_sizes", None) is not None:
-        found = load_from(folder, config, families, dtype=dtype)
+        found = load_from(folder, config, families, trusted=trust_remote_code, dtype=dtype)
     else:
         found = load_model(
             _class_of(config, task, families, where, trust_remote_code),

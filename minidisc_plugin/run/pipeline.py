@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,14 +39,16 @@ class Result:
 
     Attributes:
         output_dir: The run's directory.
+        trust_remote_code: Run code of its models' folders where these need it, as the run was allowed to.
     """
 
     output_dir: Path
+    trust_remote_code: bool = False
 
     @property
     def students(self) -> dict[float, Result]:
         """By sparsity, what there is of each student, from the largest to the smallest."""
-        found = [Result(folder) for folder in students_in(self.output_dir)]
+        found = [replace(self, output_dir=folder) for folder in students_in(self.output_dir)]
         return {one.schedule.target_sparsity: one for one in found}
 
     @property
@@ -75,7 +77,7 @@ class Result:
         from minidisc_plugin.nested.checkpoint import load
         from minidisc_plugin.plugins import families
 
-        return load(self.output_dir / name, families())
+        return load(self.output_dir / name, families(), trust_remote_code=self.trust_remote_code)
 
 
 def compress(
@@ -115,7 +117,7 @@ def _compress(config: CompressionConfig, *, overwrite: bool, resume: bool, keep_
             directory.settle(prepared.config)
         wait_for_all()
         RunDirectory(config.output_dir).verify()
-        return Result(directory.place)
+        return Result(directory.place, config.trust_remote_code)
     opened = directory.opened(prepared.config, prepared.inputs, overwrite=overwrite, resume=resume)
     with (
         opened if is_writer() else nullcontext(),
@@ -143,4 +145,4 @@ def _compress(config: CompressionConfig, *, overwrite: bool, resume: bool, keep_
         wait_for_all()
         if is_writer():
             directory.finish()
-    return Result(directory.place)
+    return Result(directory.place, config.trust_remote_code)

@@ -98,6 +98,7 @@ def _loaded(resolved: Resolved, checkpoints: Path, held_budget: Budget | None) -
     from minidisc_plugin.nested.deriving.derive import family_for
     from minidisc_plugin.nested.teacher import read_teacher
     from minidisc_plugin.plugins import families
+    from minidisc_plugin.run.checks.consent import check_own_code
     from minidisc_plugin.run.checks.examples import check_lengths
     from minidisc_plugin.run.checks.further import check_further
     from minidisc_plugin.run.checks.judged import check_judged
@@ -118,6 +119,7 @@ def _loaded(resolved: Resolved, checkpoints: Path, held_budget: Budget | None) -
     )
     if saved != type_of(teacher):
         logger.info("model: its weights are saved in %s, and trained in %s", saved, type_of(teacher))
+    check_own_code(config, teacher)
     family = family_for(teacher, known)
     resolved, budget = settled_at_once(resolved, teacher, family, saved, held_budget)
     config = resolved.config

@@ -56,7 +56,7 @@ def load_tokenizer(name: str, model: PreTrainedModel, trust_remote_code: bool, t
         )
     if 2 * count < rows:
         logger.warning("%s has %d tokens, and the model embeds %d: is it the model's own?", where, count, rows)
-    padding = model.config.pad_token_id
+    padding = getattr(model.config, "pad_token_id", None)
     if tokenizer.pad_token_id is None and task and task.pads_with_end and tokenizer.eos_token is not None:
         logger.info("tokenizer: it has no padding token; padded with %s, which is masked", tokenizer.eos_token)
         tokenizer.pad_token = tokenizer.eos_token

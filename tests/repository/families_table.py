@@ -68,6 +68,14 @@ entry a head is no projection (ALiBi in BLOOM and MPT, Swin's table, the biases 
 the code counts on all of them (Phi-3, Longformer). A projection whose class only derives from torch's is none (Falcon,
 I-BERT). The proof is about what a model computes; exports of derived families are not tested one by one.
 
+## Models with code of their own
+
+A teacher whose class is in files beside its weights works the same way where `trust_remote_code: true` allows it: a
+family is declared by nobody, so one is derived. These files are copied beside the student, which loads by
+`from_pretrained(..., trust_remote_code=True)`, or by `minidisc_plugin.load(..., trust_remote_code=True)`; without that
+word nothing of them is run. `minidisc family` reads classes of transformers only. The steps `export` and
+`quantization` are refused, before anything is trained: what they make is opened where that code is not.
+
 ## Limits
 
 Where nothing is left of a layer, a module without weights stands in its place. PEFT finds the targets of LoRA by

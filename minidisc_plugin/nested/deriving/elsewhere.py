@@ -34,7 +34,7 @@ sys.modules["minidisc_plugin"] = None  # an import of it fails
 import json, torch, transformers
 from safetensors.torch import load_file, save_file
 config = json.load(open("student/config.json", encoding="utf-8"))
-auto = getattr(transformers, next(iter(config["auto_map"])))
+auto = getattr(transformers, next(name for name in config["auto_map"] if name != "AutoConfig"))
 model = auto.from_pretrained("student", trust_remote_code=True, dtype=torch.float32).eval()
 inputs = load_file("inputs")
 found = model(**inputs, **json.load(open("settings.json", encoding="utf-8")))

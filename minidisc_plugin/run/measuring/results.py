@@ -162,15 +162,13 @@ def _as_saved(run: Run, model: PreTrainedModel, folder: Path | None) -> PreTrain
     from minidisc_plugin.nested.teacher import read_teacher
     from minidisc_plugin.plugins import families
 
-    prepared = run.prepared
+    prepared, config, known = run.prepared, run.prepared.config, families()
     if type_of(model) == prepared.saved_type:
         return model
     if model is run.bench.teacher:
-        config = prepared.config
-        known = families()
         return read_teacher(config.model, config.trust_remote_code, prepared.task, families=known, as_saved=True)[0]
     assert folder is not None
-    return load(folder, families())
+    return load(folder, known, trust_remote_code=config.trust_remote_code)
 
 
 def _models(run: Run) -> dict[str, tuple[float, PreTrainedModel, Path | None]]:

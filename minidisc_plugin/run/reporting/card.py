@@ -11,6 +11,7 @@ from minidisc_plugin.contracts.records import ModelRow, ResultsRecord, ScheduleR
 from minidisc_plugin.foundation.atomic import write_text
 from minidisc_plugin.foundation.printable import printable
 from minidisc_plugin.foundation.redaction import masked
+from minidisc_plugin.nested.remote import has_own_code
 from minidisc_plugin.run.reporting.frontier_plot import FRONTIER_FILE
 from minidisc_plugin.run.reporting.plot import PLOT_FILE, has_picture
 from minidisc_plugin.run.reporting.rows import count, results_grid, score, size
@@ -130,7 +131,7 @@ def _body(
         _frontier(run_dir),
         _folders(results),
         "## Loading",
-        _LOADING.replace("AUTO_CLASS", TASKS[_pipeline(task)].auto_class),
+        _loading(run_dir).replace("AUTO_CLASS", TASKS[_pipeline(task)].auto_class),
         *_searching(results),
         "## How the assistant was chosen",
         *_choosing(run_dir, schedule),
@@ -178,6 +179,12 @@ def _weight(row: ModelRow) -> str:
 def _frontier(run_dir: Path) -> str:
     there = (run_dir / FRONTIER_FILE).is_file()
     return f"![metric against parameters, bytes on disk and milliseconds]({FRONTIER_FILE})" if there else ""
+
+
+def _loading(run_dir: Path) -> str:
+    """How to load the student; one with the code that its teacher came with needs that everywhere."""
+    trusted = 'load("student", trust_remote_code=True)'
+    return _LOADING.replace('load("student")', trusted) if has_own_code(run_dir / "student") else _LOADING
 
 
 def _folders(results: ResultsRecord) -> str:

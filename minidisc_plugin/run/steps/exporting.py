@@ -90,7 +90,8 @@ def in_single(run: Run, role: str) -> PreTrainedModel:
 
     model = run.schedule.student if role == "student" else run.bench.teacher
     if role == "student" and type_of(model) != run.prepared.saved_type:
-        return load(run.directory.student, families(), dtype=SINGLE)
+        trusted = run.prepared.config.trust_remote_code
+        return load(run.directory.student, families(), trust_remote_code=trusted, dtype=SINGLE)
     return in_type(model, SINGLE)
 
 

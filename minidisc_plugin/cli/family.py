@@ -24,6 +24,7 @@ def family_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
     parser.add_argument("model", metavar="MODEL", help="a folder or a Hub name")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
 
 
 def family_command(options: argparse.Namespace) -> None:
@@ -41,7 +42,7 @@ def family_command(options: argparse.Namespace) -> None:
 
     known = families()
     with quiet():
-        model = drawn_model(options.model, known)
+        model = drawn_model(options.model, known, options.trust_remote_code)
         family = family_for(model, known)
     name = type(model).__name__
     how = f"derived from {name}, and verified" if family.derived else "declared"

@@ -14,6 +14,7 @@ from minidisc_plugin.foundation.model_files.folder import CONFIG, cached_folder,
 from minidisc_plugin.foundation.model_files.places import is_local
 from minidisc_plugin.foundation.model_files.sizes import check_sizes
 from minidisc_plugin.foundation.model_files.types import trained_type, type_of
+from minidisc_plugin.foundation.printable import one_line
 from minidisc_plugin.nested.checkpoint import class_for, load_from
 from minidisc_plugin.tasks.registry import task_of_class
 
@@ -90,16 +91,19 @@ def read_teacher(
     return found, saved
 
 
-def drawn_model(model: str, families: Mapping[str, Family]) -> PreTrainedModel:
+def drawn_model(model: str, families: Mapping[str, Family], trust_remote_code: bool = False) -> PreTrainedModel:
     """The model that a `config.json` describes, of the class that its weights were saved from, drawn at random.
 
     Args:
         model: A folder or a Hub name; no weights need be there.
         families: By model type.
+        trust_remote_code: Run code that comes with it.
 
     Raises:
         ConfigError: nothing there that transformers can make a model of.
     """
+    import transformers
+
     from minidisc_plugin.foundation.model_files.fit import describe
     from minidisc_plugin.foundation.model_files.loading import load_config
 
@@ -108,12 +112,19 @@ def drawn_model(model: str, families: Mapping[str, Family]) -> PreTrainedModel:
         if not Path(model, CONFIG).is_file():
             raise ConfigError(f"{where} has no {CONFIG}; give the folder of a model")
         data = read_json(Path(model, CONFIG), where)
-    config = load_config(model, where, data=data)
-    check_config(config.to_dict(), where)
+    config = load_config(model, where, data=data, trusted=trust_remote_code)
+    check_config(config.to_dict(), where, trust_remote_code)
     check_sizes(config.to_dict(), where)
+    own = [auto for auto in getattr(config, "auto_map", None) or {} if auto != "AutoConfig"]
+    if trust_remote_code and own:
+        try:
+            made: PreTrainedModel = getattr(transformers, own[0]).from_config(config, trust_remote_code=True)
+        except Exception as error:  # it is anyone's code
+            raise ConfigError(f"{where}: its own code makes no model of its config ({one_line(str(error))})") from error
+        return made
     kind = class_for(config.architectures[0], config, families, where)
     describe(kind, config, where)
-    made: PreTrainedModel = kind(config)
+    made = kind(config)
     return made
 
 

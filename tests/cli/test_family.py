@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import ModuleType
 
@@ -10,6 +11,7 @@ import pytest
 from minidisc_plugin.cli import main
 from minidisc_plugin.contracts.family import Family
 from minidisc_plugin.plugins import families
+from tests.builders.own_code import write_own_code
 from tests.builders.undeclared import make_undeclared
 from tests.builders.zoo import make_model
 
@@ -60,6 +62,22 @@ def test_what_cannot_be_derived_is_told_in_a_line(
     assert told.err.startswith("minidisc: model: ")
     assert said in told.err
     assert told.err.count("\n") == 1
+
+
+def test_code_that_comes_with_a_model_is_run_where_it_is_trusted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_own_code(tmp_path)
+    assert main(["family", str(tmp_path)]) == 2
+    assert "needs code of its own" in capsys.readouterr().err
+    assert main(["family", str(tmp_path), "--trust-remote-code"]) == 0
+    told = capsys.readouterr()
+    assert "tiny_of_its_own: derived from TinyForSequenceClassification, and verified" in told.err
+    assert pasted(told.out).layouts[0].heads[0].output == "mixer.back"
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps(config | {"width": "wide"}), encoding="utf-8")
+    assert main(["family", str(tmp_path), "--trust-remote-code"]) == 2
+    assert "its own code makes no model of its config" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

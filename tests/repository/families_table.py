@@ -73,7 +73,7 @@ I-BERT). The proof is about what a model computes; exports of derived families a
 A teacher whose class is in files beside its weights works the same way where `trust_remote_code: true` allows it: a
 family is declared by nobody, so one is derived. These files are copied beside the student, which loads by
 `from_pretrained(..., trust_remote_code=True)`, or by `minidisc_plugin.load(..., trust_remote_code=True)`; without that
-word nothing of them is run. `minidisc family` reads classes of transformers only. The steps `export` and
+word nothing of them is run; `minidisc family MODEL --trust-remote-code` is the same. The steps `export` and
 `quantization` are refused, before anything is trained: what they make is opened where that code is not.
 
 ## Limits

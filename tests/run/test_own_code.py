@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -18,10 +17,9 @@ import minidisc_plugin
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.run.pipeline import Result, compress
-from tests.builders.tiny import VOCABULARY, make_config
+from tests.builders.own_code import FILES, write_own_code
+from tests.builders.tiny import make_config
 
-CODE = Path(__file__).resolve().parents[1] / "builders" / "own_code"
-OWN = ("configuration_tiny.py", "modeling_tiny.py", "parts_tiny.py")
 IDS = torch.tensor([[2, 9, 17, 5, 3]])
 
 ELSEWHERE = """
@@ -41,18 +39,7 @@ def files(run_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(run_files, folder)
     teacher = folder / "teacher"
     (teacher / "model.safetensors").unlink()
-    for name in OWN:
-        shutil.copyfile(CODE / name, teacher / name)
-    config = {
-        "model_type": "tiny_of_its_own",
-        "architectures": ["TinyForSequenceClassification"],
-        "auto_map": {
-            "AutoConfig": "configuration_tiny.TinyConfig",
-            "AutoModelForSequenceClassification": "modeling_tiny.TinyForSequenceClassification",
-        },
-        "vocab_size": len(VOCABULARY),
-    }
-    (teacher / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    write_own_code(teacher)
     torch.manual_seed(0)
     read = AutoConfig.from_pretrained(teacher, trust_remote_code=True)
     AutoModelForSequenceClassification.from_config(read, trust_remote_code=True).save_pretrained(teacher)
@@ -64,12 +51,12 @@ def finished(files: Path) -> Result:
     return compress(CompressionConfig.model_validate(make_config(files, trust_remote_code=True)))
 
 
-def test_a_run_that_trusts_the_code_makes_a_student(finished: Result) -> None:
+def test_a_run_that_trusts_the_code_makes_a_student(finished: Result, files: Path) -> None:
     assert finished.results.derived_family == "tiny_of_its_own"
     student = finished.output_dir / "student"
-    assert {path.name for path in student.glob("*.py")} == {*OWN, "modeling_narrow.py"}
-    for name in OWN:
-        assert (student / name).read_bytes() == (CODE / name).read_bytes()
+    assert {path.name for path in student.glob("*.py")} == {*FILES, "modeling_narrow.py"}
+    for name in FILES:
+        assert (student / name).read_bytes() == (files / "teacher" / name).read_bytes()
     assert type(finished.student).__name__ == "NarrowTinyForSequenceClassification"
     card = (finished.output_dir / "README.md").read_text(encoding="utf-8")
     assert 'minidisc_plugin.load("student", trust_remote_code=True)' in card

@@ -21,7 +21,7 @@ from minidisc_plugin.plugins import families
 from tests.builders.undeclared import DERIVED, REFUSED, has, is_derived_here, make_undeclared
 from tests.nested.crafting import random_scores
 
-QUICK = ("persimmon", "longt5")  # each is loaded by a process of its own, which takes seconds
+QUICK = ("persimmon",)  # each is loaded by a process of its own, which takes seconds
 DERIVED_HERE = [
     pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in DERIVED if is_derived_here(name)
 ]

@@ -16,8 +16,8 @@ from transformers import AutoTokenizer
 
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.validation import validate
+from minidisc_plugin.foundation.elsewhere import Elsewhere
 from minidisc_plugin.foundation.errors import ExportError, RunDirectoryError
-from minidisc_plugin.integrations.export.elsewhere import Elsewhere
 from minidisc_plugin.integrations.export.route import route_for
 from minidisc_plugin.integrations.hosts import available, require
 from minidisc_plugin.integrations.schemes import WAYS

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from minidisc_plugin.integrations.export.elsewhere import Elsewhere
+from minidisc_plugin.foundation.elsewhere import Elsewhere
 from minidisc_plugin.integrations.export.route import Format, Route, route_for
 from minidisc_plugin.integrations.hosts import available, require
 from tests.builders.lessons import EXAM, accuracy, is_generation, lesson, teach

@@ -113,7 +113,7 @@ def _layers(base: nn.Module, paths: list[str]) -> tuple[str, list[str]]:
     Where others beside it are built otherwise, as in a stack of convolutions and attentions, it is the layer alone.
     """
     parts = [path.split(".") for path in paths]
-    common = [names[0] for names in itertools.takewhile(lambda names: len(set(names)) == 1, zip(*parts, strict=False))]
+    common = _beginning(parts)
     ends = [end for end in range(len(common), 0, -1) if common[end - 1].isdigit()]
     for end in ends:
         at = ".".join("*" if part.isdigit() else part for part in common[:end])
@@ -125,6 +125,11 @@ def _layers(base: nn.Module, paths: list[str]) -> tuple[str, list[str]]:
     return ".".join(common[: ends[0]]), [".".join(path[ends[0] :]) for path in parts]
 
 
+def _beginning(paths: Sequence[Sequence[str]]) -> list[str]:
+    """The names that all paths begin with."""
+    return [names[0] for names in itertools.takewhile(lambda names: len(set(names)) == 1, zip(*paths, strict=False))]
+
+
 def _has(layer: nn.Module, path: str) -> bool:
     return any(shareable(module) for module in find(layer, path))
 
@@ -132,7 +137,7 @@ def _has(layer: nn.Module, path: str) -> bool:
 def _owner(layer: nn.Module, sources: list[str], read: HeadsRead, path: str) -> tuple[str, str]:
     """The module within a layer that splits projections into heads, and its attribute with the features of one."""
     parts = [source.split(".")[:-1] for source in sources]
-    common = [names[0] for names in itertools.takewhile(lambda names: len(set(names)) == 1, zip(*parts, strict=False))]
+    common = _beginning(parts)
     for end in range(len(common), -1, -1):
         owner = ".".join(common[:end])
         sizes = [

@@ -28,7 +28,6 @@ GPT2 = Family(
 
 
 _GATED = (("mlp.gate_proj", "mlp.up_proj"), "mlp.down_proj")
-_FUSED = (("mlp.gate_up_proj",), "mlp.down_proj")
 _PLAIN = (("mlp.up_proj",), "mlp.down_proj")
 
 
@@ -46,6 +45,7 @@ def like_llama(
     neurons: tuple[tuple[str, ...], str] = _GATED,
     output: str = "o_proj",
     *,
+    fused: int = 1,
     at: tuple[str, ...] = ("layers.*",),
     even_heads: bool = False,
     stock: bool = True,
@@ -70,7 +70,7 @@ def like_llama(
                         groups=("num_key_value_heads",),
                     ),
                 ),
-                neurons=(Neurons(at=layers, inputs=inputs, output=reads, fused=2 if neurons is _FUSED else 1),),
+                neurons=(Neurons(at=layers, inputs=inputs, output=reads, fused=fused),),
             )
             for layers in at
         ),
@@ -100,7 +100,7 @@ LIKE_LLAMA = (
             "seed_oss",
         )
     ),
-    *(like_llama(model_type, _FUSED) for model_type in ("glm", "glm4")),
+    *(like_llama(model_type, (("mlp.gate_up_proj",), "mlp.down_proj"), fused=2) for model_type in ("glm", "glm4")),
     like_llama("helium", stock=False),
     like_llama("cohere", refuses=(("use_qk_norm", _NORMS_OF_HEADS),)),
     like_llama("stablelm", stock=False, refuses=(("qk_layernorm", _NORMS_OF_HEADS),)),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from minidisc_plugin.contracts.run import Run, Step
-from minidisc_plugin.integrations.export.elsewhere import Elsewhere
+from minidisc_plugin.foundation.elsewhere import Elsewhere
 from minidisc_plugin.integrations.hosts import require
 from minidisc_plugin.run.steps.exporting import exported, refuse_task
 

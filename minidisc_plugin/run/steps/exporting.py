@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from minidisc_plugin.contracts.config import CompressionConfig
-    from minidisc_plugin.integrations.export.elsewhere import Elsewhere
+    from minidisc_plugin.foundation.elsewhere import Elsewhere
     from minidisc_plugin.integrations.export.route import Format
 
 logger = logging.getLogger(__name__)

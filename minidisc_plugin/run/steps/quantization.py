@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from minidisc_plugin.contracts.artefact import Artefact
 from minidisc_plugin.contracts.run import Run, Step
-from minidisc_plugin.integrations.export.elsewhere import Elsewhere
+from minidisc_plugin.foundation.elsewhere import Elsewhere
 from minidisc_plugin.integrations.export.route import route_for
 from minidisc_plugin.integrations.hosts import available, require
 from minidisc_plugin.integrations.schemes import WAYS

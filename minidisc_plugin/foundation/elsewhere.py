@@ -1,4 +1,4 @@
-"""Exported models opened in a process of their own, where this package cannot be imported."""
+"""Models opened in a process of their own, where this package cannot be imported."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def outputs_of(opened, folder, inputs):
     with torch.no_grad():
         outputs = scope["opened"](folder)(**load_file(inputs))
     tensors = {name: torch.as_tensor(value) for name, value in dict(outputs).items() if hasattr(value, "shape")}
-    return {name: tensor.contiguous() for name, tensor in tensors.items()}
+    return {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
 
 for line in sys.stdin:
     asked = json.loads(line)
@@ -53,6 +53,10 @@ for line in sys.stdin:
 """
 # No hub is asked, and what a host would say is no answer.
 _ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "PYTHONWARNINGS": "ignore"}
+
+
+class UnopenedError(Exception):
+    """A model that cannot be opened or called where this package is not."""
 
 
 class Elsewhere:
@@ -72,7 +76,7 @@ class Elsewhere:
         self._scratch.cleanup()
 
     def outputs(self, label: str, folder: Path, opened: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What a model answers to a batch there.
+        """What an exported model answers to a batch there.
 
         Args:
             label: For messages.
@@ -86,6 +90,20 @@ class Elsewhere:
         Raises:
             ExportError: it cannot be opened or called there; with what was said.
         """
+        try:
+            return self.answers(folder, opened, inputs)
+        except UnopenedError as error:
+            raise ExportError(
+                f"{label}: a process without this package cannot open it ({error}), so it does not count; leave it out "
+                "of `steps`, or install another version of the host"
+            ) from error
+
+    def answers(self, folder: Path, opened: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """As `outputs`, of any model.
+
+        Raises:
+            UnopenedError: it cannot be opened or called there; what was said.
+        """
         from safetensors.torch import load_file, save_file
 
         scratch = Path(self._scratch.name)
@@ -93,10 +111,7 @@ class Elsewhere:
         save_file({name: value.contiguous() for name, value in inputs.items()}, files["inputs"])
         wrong = self._asked({"opened": opened, "folder": str(folder.absolute()), **files})
         if wrong:
-            raise ExportError(
-                f"{label}: a process without this package cannot open it ({shortened(printable(wrong))}), so it does "
-                "not count; leave it out of `steps`, or install another version of the host"
-            )
+            raise UnopenedError(shortened(printable(wrong)))
         answered: dict[str, Tensor] = load_file(files["outputs"])
         return answered
 

@@ -21,7 +21,8 @@ from benchmarks.tasks import Movies, PooledMrpc, Task, has_mrpc
 
 EPILOG = """
 Students of MiniLM. A cell is one schedule, and from it a student for each loss, as `--resume` with another
-pruning.max_loss makes it. Cells are kept as in benchmarks.evidence; the table comes at the end.
+pruning.max_loss makes it; validation and test are drawn anew for each seed. Cells are kept as in
+benchmarks.evidence; the table comes at the end.
 """
 LOSSES = (0.05, 0.02, 0.01)
 
@@ -35,9 +36,10 @@ class ComparedMrpc(PooledMrpc):
 
 def make_tasks(options: Any) -> list[Task]:
     """Movies, and MRPC where its files are."""
-    tasks: list[Task] = [Movies(options.work, options.movies_train, options.epochs, options.archive)]
+    draws = tuple(options.seeds)
+    tasks: list[Task] = [Movies(options.work, options.movies_train, options.epochs, options.archive, draws=draws)]
     if has_mrpc(options.glue):
-        tasks.append(ComparedMrpc(options.work, options.mrpc_train, options.epochs, options.glue))
+        tasks.append(ComparedMrpc(options.work, options.mrpc_train, options.epochs, options.glue, draws=draws))
     return tasks
 
 
@@ -51,6 +53,7 @@ def _cell(task: Task, seed: int, epochs: int, rate: float) -> Cell:
         "pruning.target_sparsity=null",
         f"pruning.max_loss={LOSSES[0]}",
         "scheduler_config.candidates=null",
+        *(f"dataset.data_files.{split}={task.drawn(split, seed)}" for split in ("validation", "test")),
         *training_settings(rate, seed, epochs),
     ]
     said = {"task": task.name, "losses": list(LOSSES), "seed": seed, "rate": rate, "epochs": epochs}

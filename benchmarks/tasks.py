@@ -49,12 +49,14 @@ class Task(ABC):
         examples: Of train, from its start, to compress on; the teacher is fine-tuned on all of train.
         epochs: Of every training stage.
         pretrained: What the teacher is fine-tuned from, given the work folder.
+        draws: Seeds, for each of which validation and test are drawn anew from both, which trained no teacher.
     """
 
     work: Path
     examples: int
     epochs: int
     pretrained: Callable[[Path], Path] = field(default=pretrained_minilm, kw_only=True)
+    draws: tuple[int, ...] = field(default=(), kw_only=True)
 
     name: ClassVar[str]
     text: ClassVar[tuple[str, ...]]
@@ -88,6 +90,10 @@ class Task(ABC):
     def data(self, split: str, examples: int | None = None) -> Path:
         """File of a split, or of its first examples."""
         return self.work / "data" / self.name / f"{split}{'' if examples is None else f'-{examples}'}.csv"
+
+    def drawn(self, split: str, seed: int) -> Path:
+        """File of validation or test, as they are drawn anew for a seed."""
+        return self.work / "data" / self.name / f"{split}-drawn-{seed}.csv"
 
     def config(self) -> dict[str, Any]:
         """The compression config that every cell of this task starts from."""
@@ -123,6 +129,8 @@ class Task(ABC):
             self.fill(self.data("train").parent)
         for count in (self.examples, *heads):
             _write_head(self.data("train"), self.data("train", count), count)
+        for seed in self.draws:
+            self._draw(seed)
         if not self.teacher.is_dir():
             print(f"{self.name}: fine-tuning the teacher on all examples", flush=True)
             command = [sys.executable, "-m", "benchmarks.teacher", str(self.data("train"))]
@@ -132,6 +140,16 @@ class Task(ABC):
                 raise Failed(f"{self.name}: the teacher could not be fine-tuned")
         self.config_file.parent.mkdir(parents=True, exist_ok=True)
         write_text(self.config_file, yaml.safe_dump(self.config(), sort_keys=False))
+
+    def _draw(self, seed: int) -> None:
+        if self.drawn("test", seed).is_file():
+            return
+        (header, *validation), (_, *test) = (read_csv(self.data(split)) for split in ("validation", "test"))
+        both = [*validation, *test]
+        random.Random(seed).shuffle(both)
+        parts = {"validation": both[: len(validation)], "test": both[len(validation) :]}
+        for split, rows in parts.items():
+            write_csv(self.drawn(split, seed), [header, *rows])
 
 
 @dataclass(frozen=True)
@@ -247,11 +265,16 @@ def _write_head(source: Path, target: Path, count: int) -> None:
     """
     if target.is_file():
         return
-    with source.open(encoding="utf-8", newline="") as stream:
-        rows = list(islice(csv.reader(stream), count + 1))
+    rows = read_csv(source, count + 1)
     if len(rows) <= count:
         raise Failed(f"{source} holds {len(rows) - 1:,} examples, {count:,} are asked for")
     write_csv(target, rows)
+
+
+def read_csv(path: Path, count: int | None = None) -> list[list[str]]:
+    """Rows of a CSV file, or the first of them; the first is the header."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(islice(csv.reader(stream), count))
 
 
 def write_csv(path: Path, rows: Sequence[Sequence[Any]]) -> None:

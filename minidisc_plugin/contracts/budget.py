@@ -49,6 +49,11 @@ class Search(BaseModel):
     examples: Annotated[int, Field(ge=0)] = Field(description="size of that split")
     teacher: Annotated[float, Field(allow_inf_nan=False)] | None = Field(description="its metric there, as reported")
     range: tuple[float, float] = Field(description="smallest and largest value of the metric")
+    needed: Annotated[float, Field(ge=0.5, le=1)] | None = Field(
+        default=None,
+        description="share of the draws in which each had to lose no more, for the whole search to be as sure as "
+        "was asked; None of older runs, whose comparisons were as sure each",
+    )
     tried: tuple[Tried, ...] = Field(description="in the order in which they were made")
 
     @property

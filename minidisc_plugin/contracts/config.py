@@ -78,8 +78,9 @@ class PruningConfig(Settings):
     )
     confidence: Annotated[float, Field(ge=0.5, lt=1)] | None = Field(
         None,
-        description="Of `max_loss`: in which share of the draws of a paired bootstrap the student has to lose no more. "
-        "Default: 0.8.",
+        description="Of `max_loss`: how sure the search has to be that its student loses no more. What it may err is "
+        "shared by its comparisons: of four at 0.8, each student has to lose no more in 0.95 of the draws of a paired "
+        "bootstrap. Default: 0.8.",
     )
 
     @property

@@ -1,7 +1,8 @@
 """`pruning.max_loss`: the smallest student that is good enough, found by bisection over scales.
 
 A student is good enough that loses no more of the metric than it may, against the teacher and on a split that trained
-neither, in so many draws of a paired bootstrap as `pruning.confidence` says. Nothing is judged on the reported split.
+neither, in so many draws of a paired bootstrap that the search as a whole is as sure as `pruning.confidence` says.
+Nothing is judged on the reported split.
 """
 
 from __future__ import annotations
@@ -64,6 +65,19 @@ def tried_at_worst(students: Sequence[One]) -> list[One]:
     return found
 
 
+def needed_in_each(confidence: float, students: int) -> float:
+    """Share of the draws that each comparison of a search needs, for the search to have that confidence.
+
+    Every look is another chance to take a student that is not good enough: what the search may err is shared by as many
+    as bisection needs at most (Bonferroni).
+
+    Args:
+        confidence: Of the search, in [0.5, 1).
+        students: Among which it looks.
+    """
+    return round(1 - (1 - confidence) / students.bit_length(), 6)
+
+
 def smallest_good_enough(
     students: Sequence[Scheduler],
     bench: Workbench,
@@ -83,7 +97,9 @@ def smallest_good_enough(
         pruning: The section of the config.
         validation: What students and teacher are compared on; without it, the selection split.
     """
-    comparison = _Comparison(bench, choose, pruning, *_compared_on(validation, bench.selection_dataset))
+    assert pruning.max_loss is not None and pruning.confidence is not None
+    promise = _Promise(share_in(pruning.max_loss), needed_in_each(pruning.confidence, len(students)))
+    comparison = _Comparison(bench, choose, promise, *_compared_on(validation, bench.selection_dataset))
     _bisect(students, comparison.is_good_enough)
     best = _best(comparison.tried)
     if not best.good_enough and is_writer():
@@ -97,13 +113,21 @@ def smallest_good_enough(
     return Found(chosen, comparison.schedule or _made(chosen, bench, choose), budget)
 
 
+@dataclass(frozen=True)
+class _Promise:
+    """What a student may lose, as a share of the metric's range, and in which share of the draws no more than that."""
+
+    loss: float
+    needed: float
+
+
 class _Comparison:
     """Students beside their teacher, on one split.
 
     Args:
         bench: The means.
         choose: What `decide_each` gave.
-        pruning: The section of the config.
+        promise: What is asked of each.
         where: Name of the split.
         split: Trained none of them.
 
@@ -116,11 +140,11 @@ class _Comparison:
         self,
         bench: Workbench,
         choose: Callable[[Scheduler], Schedule],
-        pruning: PruningConfig,
+        promise: _Promise,
         where: str,
         split: Dataset,
     ) -> None:
-        self._bench, self._choose, self._pruning = bench, choose, pruning
+        self._bench, self._choose, self._promise = bench, choose, promise
         self._where, self._split = where, split
         self._teacher = bench.redrawn(bench.teacher, _STAGE, split)
         self._range = range_of([self._teacher[0]], bench.metric, bench.metric_range)
@@ -139,7 +163,7 @@ class _Comparison:
         kept = own.journal.result(_STAGE)
         spent = sum(seconds for stage, seconds in bench.journal.seconds.items() if owned(stage)[1] == f"{scale:g}")
         student = kept["metric"], kept["resampled"]
-        one = _compared(scale, student, self._teacher, self._range, self._pruning, round(spent, 3))
+        one = _compared(scale, student, self._teacher, self._range, self._promise, round(spent, 3))
         self.tried.append(one)
         if _best(self.tried) is one:
             self.schedule = schedule
@@ -157,6 +181,7 @@ class _Comparison:
             examples=len(self._split),
             teacher=_known(self._teacher[0]),
             range=(self._range.low, self._range.high),
+            needed=self._promise.needed,
             tried=tuple(self.tried),
         )
 
@@ -197,12 +222,11 @@ def _compared(
     student: tuple[float, Sequence[float]],
     teacher: tuple[float, Sequence[float]],
     known: MetricRange,
-    pruning: PruningConfig,
+    promise: _Promise,
     seconds: float,
 ) -> Tried:
     """A student beside the teacher, each with its metric and that of draws, which are the same for both."""
-    assert pruning.max_loss is not None and pruning.confidence is not None
-    most = share_in(pruning.max_loss) + _ROUNDING
+    most = promise.loss + _ROUNDING
     loss = known.share(teacher[0]) - known.share(student[0])
     losses = [known.share(before) - known.share(after) for before, after in zip(teacher[1], student[1], strict=True)]
     losses = [value for value in losses if math.isfinite(value)]
@@ -213,7 +237,7 @@ def _compared(
         loss=_known(round(loss, 6)),
         error=_deviation(losses),
         sure=sure,
-        good_enough=loss <= most and (sure is None or sure >= pruning.confidence),
+        good_enough=loss <= most and (sure is None or sure >= promise.needed),
         seconds=seconds,
     )
 

@@ -92,8 +92,7 @@ def smallest_good_enough(
         students: See schedules.
         teacher: A fine-tuned model; its weights are left as they are.
         max_loss: Share of the metric's range that the student may lose, in [0, 1), or text such as "1%".
-        confidence: In which share of the draws of a paired bootstrap it has to, in [0.5, 1); that of a config when left
-            out.
+        confidence: How sure the search has to be of that, in [0.5, 1); that of a config when left out.
         **inputs: See ScriptInputs.
 
     Returns:

@@ -19,7 +19,6 @@ from transformers import AutoTokenizer, DataCollatorWithPadding
 import minidisc_plugin
 from minidisc_plugin import MiniDisc
 from minidisc_plugin.cli import main
-from minidisc_plugin.contracts.amounts import share_in
 from minidisc_plugin.contracts.budget import Budget, Tried
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.run import Step
@@ -32,6 +31,7 @@ from minidisc_plugin.run.plan.plan import make_plan
 from minidisc_plugin.run.steps.report import Report
 from minidisc_plugin.run.steps.schedule import Schedule
 from minidisc_plugin.schedulers.evaluator import Evaluator
+from minidisc_plugin.selection.metric_range import MetricRange
 from tests.builders.kills import killed_at
 from tests.builders.script import accuracy, arguments, examples, teacher_of
 from tests.builders.tiny import make_config
@@ -71,7 +71,7 @@ def verdicts(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
         def judged(scale: float, *arguments: Any) -> Tried:
             found = compared(scale, *arguments)
-            limit = share_in(arguments[-2].max_loss)
+            limit = arguments[-2].loss
             changes = {"loss": loss(scale), "sure": sure, "good_enough": loss(scale) <= limit}
             return found.model_copy(update=changes)
 
@@ -108,6 +108,19 @@ def test_bisection_finds_the_smallest_of_any_grid(count: int, good: int) -> None
     good_enough._bisect(students, is_good)
     assert len(asked) == len(set(asked)) <= math.floor(math.log2(count)) + 1
     assert max((one for one in asked if one < good), default=-1) == min(good, count) - 1
+
+
+def test_the_confidence_is_that_of_the_whole_search() -> None:
+    assert good_enough.needed_in_each(0.8, len(SCALES)) == 0.95  # four looks
+    assert [good_enough.needed_in_each(0.9, count) for count in (1, 2, 3, 4)] == [0.9, 0.95, 0.95, 0.966667]
+
+
+@pytest.mark.parametrize(("errors", "taken"), [(15, False), (10, True), (0, True)])
+def test_a_student_has_to_pass_in_the_share_of_draws_that_each_look_needs(errors: int, taken: bool) -> None:
+    drawn = [0.70] * errors + [0.80] * (200 - errors)
+    promise = good_enough._Promise(0.02, good_enough.needed_in_each(0.8, len(SCALES)))
+    one = good_enough._compared(0.5, (0.79, drawn), (0.80, [0.80] * 200), MetricRange(0, 1), promise, 1.0)
+    assert one.good_enough is taken and one.sure == 1 - errors / 200
 
 
 def test_at_worst_the_largest_are_tried() -> None:
@@ -296,7 +309,7 @@ def test_commands_tell_what_was_tried(
     capsys.readouterr()
     told = (
         "max_loss 0.01 at confidence 0.8: the student of scale 0.5 lost 0.4 points on the validation split, no more "
-        "than it may in 93% of the draws"
+        "than it may in 93% of the draws of 95% that each comparison needs"
     )
     card = (out / "README.md").read_text(encoding="utf-8")
     assert "## How the size was chosen" in card and told in card

@@ -32,7 +32,8 @@ def search_told(budget: Budget, search: Search) -> str:
     """What the search for a budget found, in a line."""
     chosen = next(one for one in search.tried if _is_chosen(one, budget))
     asked = f"max_loss {budget.written} at confidence {budget.asked['confidence']}"
-    sure = "" if chosen.sure is None else f", no more than it may in {chosen.sure:.0%} of the draws"
+    asked_of_each = "" if search.needed is None else f" of {search.needed:.0%} that each comparison needs"
+    sure = "" if chosen.sure is None else f", no more than it may in {chosen.sure:.0%} of the draws{asked_of_each}"
     found = (
         f"the student of scale {chosen.scale:g} lost {_points(chosen.loss)} points on the {search.split} split{sure}"
     )

@@ -214,7 +214,12 @@ class CompressionConfig(Settings):
     model: PathText = Field(description="The fine-tuned teacher: a folder or a Hub name.")
     tokenizer: PathText | None = Field(None, description="Its tokenizer, where it is not beside the model.")
     task: Literal[
-        "text-classification", "token-classification", "question-answering", "text-generation", "text2text-generation"
+        "text-classification",
+        "token-classification",
+        "question-answering",
+        "text-generation",
+        "text2text-generation",
+        "feature-extraction",
     ] = Field(
         "text-classification",
         description="What the teacher was fine-tuned for; text classification is a regression where the model has a "

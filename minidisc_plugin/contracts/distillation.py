@@ -23,8 +23,9 @@ class DistillationConfig(Settings):
     objective: str = Field(
         "minidisc",
         description="`minidisc` (hidden states and logits), `knowledge_distillation`, `ted` (learned filters between "
-        "hidden states), `codir` (contrast of texts), `ad_kd` (attributions of tokens), or a plug-in's. Its own "
-        "settings, if it has any, are the section of its name: `ted: {epochs: 1}`.",
+        "hidden states), `codir` (contrast of texts), `ad_kd` (attributions of tokens), `embeddings` (similarities of "
+        "the texts of a batch), or a plug-in's. Its own settings, if it has any, are the section of its name: `ted: "
+        "{epochs: 1}`.",
     )
     guide: Guide = Field(
         "assistant",

@@ -93,6 +93,7 @@ class Prepared:
         saved_type: The type of weights in which students and assistants are saved, as torch calls it.
         precisions: Seconds of a training step by precision, where they decided which to take.
         budget: What stands in place of a sparsity, if anything, and what it became; None until it is known.
+        beside: Files of the teacher, by their path in its folder, that go beside whatever is made of it.
     """
 
     config: CompressionConfig
@@ -108,6 +109,7 @@ class Prepared:
     saved_type: str
     precisions: Mapping[str, float] = field(default_factory=dict)
     budget: Budget | None = None
+    beside: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def searches(self) -> bool:

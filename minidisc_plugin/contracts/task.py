@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
     from torch import Tensor
-    from transformers import EvalPrediction, PretrainedConfig
+    from transformers import EvalPrediction, PretrainedConfig, PreTrainedModel
 
     from minidisc_plugin.contracts.config import MetricConfig
     from minidisc_plugin.contracts.dataset import DatasetConfig
@@ -63,6 +63,8 @@ class Task(ABC):
         pads_with_end: Whether a tokenizer without a padding token may pad with the end of the text.
         judged_as: What `judged_by` counts, for messages.
         whole_columns: Those of lists that are of one length in every example, and never padded.
+        follows_teacher: Whether models are judged by the teacher's predictions: `labels` of evaluated splits are these.
+        labels_train: Whether examples have labels that an objective may compare a student with.
     """
 
     name: ClassVar[str]
@@ -77,6 +79,8 @@ class Task(ABC):
     pads_with_end: ClassVar[bool] = False
     judged_as: ClassVar[str] = "example"
     whole_columns: ClassVar[frozenset[str]] = frozenset()
+    follows_teacher: ClassVar[bool] = False
+    labels_train: ClassVar[bool] = True
 
     @property
     def said(self) -> str:
@@ -156,6 +160,29 @@ class Task(ABC):
         """(labels, predictions) how often a class was predicted where another is the label; None without classes."""
         return None
 
+    def beside(self, model: str) -> Mapping[str, str]:
+        """What files of a model belong beside whatever is made of it, by their path in its folder.
+
+        Args:
+            model: A folder or a Hub name.
+
+        Raises:
+            ConfigError: one is broken, or says what this task cannot do.
+        """
+        return {}
+
+    def equip(self, teacher: PreTrainedModel, model: str) -> None:
+        """Give a teacher that was just loaded what the task needs of it, in place.
+
+        Args:
+            teacher: The model.
+            model: Where it was loaded from.
+
+        Raises:
+            ConfigError: it cannot do the task.
+        """
+        return None
+
     def collator(self, tokenizer: Any) -> Callable[[list[Any]], Any] | None:
         """Makes a batch of features; None is `Trainer`'s own."""
         return None
@@ -180,8 +207,8 @@ class Task(ABC):
         """What all labels of a split are, for messages; None where they differ, or are no classes."""
         return None
 
-    def logits(self, output: Any) -> Any:
-        """The predictions in a model's output: a tensor, or a tuple of them."""
+    def logits(self, output: Any, inputs: Mapping[str, Any]) -> Any:
+        """The predictions in a model's output for some inputs: a tensor, or a tuple of them."""
         return output["logits"]
 
     def reduce(self, logits: Any, labels: Any) -> Any:
@@ -196,6 +223,10 @@ class Task(ABC):
     def labelled(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """What a model takes of a batch to compute its own loss."""
         return {name: value for name, value in batch.items() if name not in self.own_labels}
+
+    def ranked_by(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """What importance gives a model: units count by how much they move the model's own loss of it."""
+        return self.labelled(batch)
 
     def terms(self, batch: Mapping[str, Tensor]) -> int:
         """Over how many terms a model's own loss is the mean.

@@ -11,6 +11,8 @@ from pathlib import Path
 from pprint import pformat
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from minidisc_plugin.contracts.family import Family
 from minidisc_plugin.foundation.atomic import write_text
 from minidisc_plugin.foundation.errors import ConfigError, UnsupportedModelError
@@ -24,11 +26,13 @@ from minidisc_plugin.nested.origin import forget_origin, remember_origin
 from minidisc_plugin.nested.prefix import unshare
 from minidisc_plugin.nested.remote import PREFIX
 from minidisc_plugin.nested.stock import as_uniform
+from minidisc_plugin.tasks.embedding_head import drop_head
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 CODE_FILE = "modeling_narrow.py"
+_RECORDING: set[type] = set()
 _IMPORT = "from torch import Tensor, nn"
 
 
@@ -117,7 +121,12 @@ def as_checkpoint(
         return model.eval()
     model.config.layer_sizes = {"heads": list(heads), "neurons": list(neurons)}
     save_layouts(model.config, family)
-    model.__class__ = narrow_class(base, family)  # type: ignore[arg-type]
+    kind: Any = narrow_class(base, family)
+    if kind not in _RECORDING:  # a class gives hidden states once transformers has made a model of it
+        with torch.device("meta"):
+            kind(model.config)
+        _RECORDING.add(kind)
+    model.__class__ = kind
     # Names that transformers 5 gave weights as it read them: saved by older names, a class of our own would miss them.
     vars(model).pop("_weight_conversions", None)
     return model.eval()
@@ -148,6 +157,7 @@ def as_stock(model: PreTrainedModel) -> PreTrainedModel:
     stock.config = copy.deepcopy(model.config)
     stock.config.architectures = [type(stock).__name__]
     stock.config.__dict__.pop("auto_map", None)
+    drop_head(stock)
     return stock
 
 

@@ -58,11 +58,13 @@ def prepare(
     before = dict(os.environ)
     try:
         with bars_on_terminals():
+            from minidisc_plugin.run.data.references import with_references
             from minidisc_plugin.training.precision import with_precision
 
             resolved = resolve(config)
             resolved = replace(resolved, config=with_precision(resolved.config))
-            prepared = _in_precision(_loaded(resolved, checkpoints, held_budget), checkpoints, begun_in_bf16)
+            prepared = with_references(_loaded(resolved, checkpoints, held_budget))
+            prepared = _in_precision(prepared, checkpoints, begun_in_bf16)
             _try_out(prepared, resolved.config.training)
             return prepared
     except BaseException:
@@ -120,6 +122,8 @@ def _loaded(resolved: Resolved, checkpoints: Path, held_budget: Budget | None) -
     if saved != type_of(teacher):
         logger.info("model: its weights are saved in %s, and trained in %s", saved, type_of(teacher))
     check_own_code(config, teacher)
+    beside = resolved.task.beside(config.model)
+    resolved.task.equip(teacher, config.model)
     family = family_for(teacher, known)
     resolved, budget = settled_at_once(resolved, teacher, family, saved, held_budget)
     config = resolved.config
@@ -143,9 +147,10 @@ def _loaded(resolved: Resolved, checkpoints: Path, held_budget: Budget | None) -
         tokenizer=tokenizer,
         splits=splits,
         args=args,
-        inputs=checksums(teacher, tokenizer, splits, metric),
+        inputs=checksums(teacher, tokenizer, splits, metric, beside),
         saved_type=student_type(saved),
         budget=budget,
+        beside=beside,
     )
 
 

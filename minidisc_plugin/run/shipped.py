@@ -9,7 +9,7 @@ from minidisc_plugin.contracts.hookspecs import hookimpl
 from minidisc_plugin.contracts.objective import Objective
 from minidisc_plugin.contracts.run import Step
 from minidisc_plugin.nested.families import FAMILIES
-from minidisc_plugin.objectives import AdKd, Codir, Hrkd, KnowledgeDistillation, MiniDiscObjective, Ted
+from minidisc_plugin.objectives import AdKd, Codir, Embeddings, Hrkd, KnowledgeDistillation, MiniDiscObjective, Ted
 from minidisc_plugin.run.steps.distil import Distil
 from minidisc_plugin.run.steps.export import Export
 from minidisc_plugin.run.steps.quantization import Quantization
@@ -26,7 +26,7 @@ def minidisc_register_families() -> Iterable[Family]:
 @hookimpl
 def minidisc_register_objectives() -> Iterable[type[Objective]]:
     """Register the objectives that ship with this package."""
-    return [MiniDiscObjective, KnowledgeDistillation, Ted, Codir, AdKd, Hrkd]
+    return [MiniDiscObjective, KnowledgeDistillation, Ted, Codir, AdKd, Hrkd, Embeddings]
 
 
 @hookimpl

@@ -68,5 +68,5 @@ class Ranker:
         nested.model.to(args.device)
         # Activations are kept for the backward pass, as in training: batches of that size.
         loader = self._evaluator.batches(self._evaluator.data.selection, args.per_device_train_batch_size)
-        batches = (task.labelled(batch) for batch in loader)
+        batches = (task.ranked_by(batch) for batch in loader)
         return nested.rank(tqdm(batches, "importance", len(loader), disable=quiet, leave=False))

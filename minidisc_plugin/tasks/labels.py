@@ -54,10 +54,7 @@ def label_ids(
         ConfigError: the model's config contradicts itself.
         DataError: a label is missing or hidden, or the model does not have it.
     """
-    for place, label in enumerate(labels):
-        if _is_missing(label):
-            row = place if rows is None else rows[place]
-            raise DataError(f"dataset.label: row {row} (from 0) of {where} has none; add it, or leave the row out")
+    _refuse_missing(labels, where, rows)
     if names is not None:
         _refuse_hidden(labels, where, rows)
         beyond = sorted({label for label in labels if not 0 <= label < len(names)})
@@ -73,6 +70,16 @@ def label_ids(
     return classes.indices(labels, where, rows)
 
 
+def real_numbers(labels: Sequence[Any], where: str) -> list[float]:
+    """Labels of a column as numbers.
+
+    Raises:
+        DataError: a label is missing, or is no number.
+    """
+    _refuse_missing(labels, where)
+    return [_real(label, where) for label in labels]
+
+
 def declared_names(feature: Any) -> Sequence[str] | None:
     """What a column of a data set, or of lists in it, calls its classes; None where it declares none."""
     from datasets import ClassLabel
@@ -82,6 +89,13 @@ def declared_names(feature: Any) -> Sequence[str] | None:
         if feature is None:
             return None
     return list(feature.names)
+
+
+def _refuse_missing(labels: Sequence[Any], where: str, rows: Sequence[int] | None = None) -> None:
+    for place, label in enumerate(labels):
+        if _is_missing(label):
+            row = place if rows is None else rows[place]
+            raise DataError(f"dataset.label: row {row} (from 0) of {where} has none; add it, or leave the row out")
 
 
 def _is_missing(label: Any) -> bool:
@@ -108,5 +122,5 @@ def _real(label: Any, where: str) -> float:
     except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
-        raise DataError(f"dataset.label: {label!r} in {where} is not a number, and the model is a regression")
+        raise DataError(f"dataset.label: {label!r} in {where} is not a number, and numbers are compared; correct it")
     return value

@@ -134,7 +134,7 @@ class QuestionAnswering(Task):
         """See Task."""
         return int((flat_values(features, "start_positions") > 0).sum())
 
-    def logits(self, output: Any) -> Any:
+    def logits(self, output: Any, inputs: Mapping[str, Any]) -> Any:
         """See Task."""
         return output["start_logits"], output["end_logits"]
 

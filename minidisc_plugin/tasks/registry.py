@@ -6,8 +6,10 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from minidisc_plugin.contracts.task import Task
+from minidisc_plugin.tasks.feature_extraction import FeatureExtraction
 from minidisc_plugin.tasks.language import TextGeneration, TextToText
 from minidisc_plugin.tasks.multi_label import PROBLEM, MultiLabelClassification
+from minidisc_plugin.tasks.pooling import Pooling
 from minidisc_plugin.tasks.question_answering import QuestionAnswering
 from minidisc_plugin.tasks.text_classification import TextClassification
 from minidisc_plugin.tasks.token_classification import TokenClassification
@@ -17,7 +19,15 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 TASKS: dict[str, type[Task]] = {
-    task.name: task for task in (TextClassification, TokenClassification, QuestionAnswering, TextGeneration, TextToText)
+    task.name: task
+    for task in (
+        TextClassification,
+        TokenClassification,
+        QuestionAnswering,
+        TextGeneration,
+        TextToText,
+        FeatureExtraction,  # a model without a head: last, for classes with one are found first
+    )
 }
 
 
@@ -37,6 +47,8 @@ def task_of_model(model: nn.Module) -> Task:
 
 def variant(task: Task, config: PretrainedConfig) -> Task:
     """The task as a model of this config does it: its config may say that it does more than one thing at once."""
+    if isinstance(task, FeatureExtraction):
+        return FeatureExtraction(Pooling.of(config))
     several = isinstance(task, TextClassification) and config.problem_type == PROBLEM
     return MultiLabelClassification() if several else task
 

@@ -39,7 +39,7 @@ def predict(
         wanted = tuple(batch[name] for name in task.label_names if name in batch)
         wanted = wanted[0] if len(wanted) == 1 else wanted
         with torch.inference_mode():
-            found = _plain(task.logits(model(**inputs)))
+            found = _plain(task.logits(model(**inputs), inputs))
             found = found if reduce is None else reduce(found, wanted)
         predictions = found if predictions is None else nested_concat(predictions, found, padding_index=-100)
         labels = wanted if labels is None else nested_concat(labels, wanted, padding_index=-100)

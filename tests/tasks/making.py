@@ -14,6 +14,7 @@ from transformers import (
     BertConfig,
     BertForQuestionAnswering,
     BertForTokenClassification,
+    BertModel,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
@@ -41,6 +42,8 @@ def make_model(kind: str) -> PreTrainedModel:
         return BertForTokenClassification(
             BertConfig(**BERT, id2label=names, label2id={name: index for index, name in names.items()})
         )
+    if kind == "embeddings":
+        return BertModel(BertConfig(**BERT))
     if kind == "question-answering":
         return BertForQuestionAnswering(BertConfig(**BERT))
     if kind == "gpt2":
@@ -68,7 +71,12 @@ def make_rows(task: str, count: int, seed: int) -> list[dict[str, Any]]:
         place = chosen.randint(0, len(words))
         good = chosen.random() < 0.5
         telling = [chosen.choice(GOOD if good else BAD) for _ in range(chosen.randint(1, 2))]
-        if task == "token-classification":
+        if task == "feature-extraction":
+            # Words of the first text, some of which the second shares: the score.
+            shared = chosen.randint(0, len(words))
+            other = words[:shared] + [chosen.choice(OTHER[10:20]) for _ in words[shared:]]
+            rows.append({"one": " ".join(words), "other": " ".join(other), "score": round(shared / len(words), 2)})
+        elif task == "token-classification":
             kind = "GOOD" if good else "BAD"
             tags = [f"B-{kind}", f"I-{kind}"][: len(telling)]
             rows.append(
@@ -92,6 +100,7 @@ def make_rows(task: str, count: int, seed: int) -> list[dict[str, Any]]:
 
 
 COLUMNS: dict[str, dict[str, Any]] = {
+    "feature-extraction": {"text": ["one", "other"], "label": "score"},
     "token-classification": {"text": "tokens", "label": "tags"},
     "question-answering": {"text": ["question", "context"], "label": "answers"},
     "text-generation": {"text": "text"},
@@ -99,12 +108,34 @@ COLUMNS: dict[str, dict[str, Any]] = {
 }
 
 
+def write_sentence_files(folder: Path, width: int, normalize: bool = True, **pooling: bool) -> None:
+    """What sentence-transformers 2 to 5 write beside a model; the mean of all tokens unless told."""
+    parts = ["models.Transformer", "models.Pooling", *(["models.Normalize"] if normalize else [])]
+    paths = ["", "1_Pooling", "2_Normalize"]
+    modules = [
+        {"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.{part}"}
+        for place, (part, path) in enumerate(zip(parts, paths, strict=False))
+    ]
+    switches = pooling or {"pooling_mode_mean_tokens": True}
+    files: dict[str, Any] = {
+        "modules.json": modules,
+        "1_Pooling/config.json": {"word_embedding_dimension": width, **switches},
+        "sentence_bert_config.json": {"max_seq_length": 48, "do_lower_case": False},
+    }
+    for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
+
+
 def make_task_run(folder: Path, task: str, kind: str, metric: str, epochs: int = 12, **changes: Any) -> dict[str, Any]:
     """A teacher that learned its data, the data as JSON lines, and the config of a run on them."""
     files = {}
     for name, count, seed in (("train", 240, 1), ("test", 64, 2)):
         files[name] = str(folder / f"{name}.jsonl")
-        lines = [json.dumps(row) for row in make_rows(task, count, seed)]
+        rows = make_rows(task, count, seed)
+        if task == "feature-extraction" and name == "train":
+            rows = [{"one": row["one"], "other": row["other"]} for row in rows]  # texts are all that it is
+        lines = [json.dumps(row) for row in rows]
         Path(files[name]).write_text("\n".join(lines), encoding="utf-8")
     teacher = folder / "teacher"
     teacher.mkdir()
@@ -133,18 +164,22 @@ def make_task_run(folder: Path, task: str, kind: str, metric: str, epochs: int =
         "output_dir": str(folder / "out"),
         **changes,
     }
+    if task == "feature-extraction":  # a network of chance embeds texts by their words, as they are scored
+        model.eval().save_pretrained(teacher)
+        write_sentence_files(teacher, SHAPE["hidden_size"])
+        return config
     from datasets import load_dataset
 
     made, settings = TASKS[task](), CompressionConfig.model_validate(config)
     train = load_dataset("json", data_files={"train": files["train"]})["train"]
     features = made.features(made.check(train, "train", settings.dataset, model.config), tokenizer, 48)
-    collate, rows = made.collator(tokenizer), list(features)
+    collate, examples = made.collator(tokenizer), list(features)
     assert collate is not None
     optimizer = torch.optim.AdamW(model.parameters(), 5e-3)
     model.train()
     for _ in range(epochs):
-        for start in range(0, len(rows), 24):
-            model(**made.labelled(collate(rows[start : start + 24]))).loss.backward()
+        for start in range(0, len(examples), 24):
+            model(**made.labelled(collate(examples[start : start + 24]))).loss.backward()
             optimizer.step()
             optimizer.zero_grad()
     model.eval().save_pretrained(teacher)

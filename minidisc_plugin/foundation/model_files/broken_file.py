@@ -53,16 +53,31 @@ def read_json(file: Path, where: str) -> dict[str, Any]:
     Raises:
         ConfigError: it is broken, is no JSON, or holds something else than an object.
     """
+    found: dict[str, Any] = _read(file, where, dict, "an object {...}")
+    return found
+
+
+def read_json_list(file: Path, where: str) -> list[Any]:
+    """The list that a JSON file of a model's folder holds.
+
+    Raises:
+        ConfigError: see read_json.
+    """
+    found: list[Any] = _read(file, where, list, "a list [...]")
+    return found
+
+
+def _read(file: Path, where: str, kind: type, needed: str) -> Any:
     refuse_broken(file, where)
     try:
         found = json.loads(file.read_text(encoding="utf-8"), parse_int=_integer)
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ConfigError(f"{where}: {file.name}: not valid JSON: {reason}; fetch or save the model again") from error
-    if not isinstance(found, dict):
+    if not isinstance(found, kind):
         raise ConfigError(
             f"{where}: {file.name} holds {'null' if found is None else f'a {type(found).__name__}'}, "
-            "where an object {...} is needed; fetch or save the model again"
+            f"where {needed} is needed; fetch or save the model again"
         )
     return found
 

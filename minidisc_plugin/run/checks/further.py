@@ -28,6 +28,16 @@ def check_further(config: CompressionConfig, splits: Splits, task: Task, model_c
     Raises:
         ConfigError: names the key that asks for them, and what to change.
     """
+    name = config.distillation.objective
+    registered = pick("objective", name, "distillation.objective")
+    regression = task.regression(model_config)
+    reads_labels = make_objective(registered, config.distillation, regression=regression).reads_labels
+    remedy = "set distillation.loss_weights: [0.0, 1.0], or " if name == "knowledge_distillation" else ""
+    if reads_labels and not task.labels_train:
+        raise ConfigError(
+            f"distillation.objective: {name!r} compares students with labels, and examples of {task.said} have none; "
+            f"{remedy}set distillation.objective: minidisc"
+        )
     if splits.further is None:
         return
     key = f"distillation.augment: {config.distillation.augment}"
@@ -38,10 +48,7 @@ def check_further(config: CompressionConfig, splits: Splits, task: Task, model_c
             f"{key} is drawn from anew in each epoch, and engine.tokens_per_batch would make each of another number of "
             "steps; remove one of them"
         )
-    name = config.distillation.objective
-    registered = pick("objective", name, "distillation.objective")
-    if make_objective(registered, config.distillation, regression=task.regression(model_config)).reads_labels:
-        remedy = "set distillation.loss_weights: [0.0, 1.0], or " if name == "knowledge_distillation" else ""
+    if reads_labels:
         raise ConfigError(
             f"{key} gives texts without labels, and the objective {name!r} compares students with labels; {remedy}set "
             "distillation.objective: minidisc, or remove the key"

@@ -67,11 +67,11 @@ def _try_rows(prepared: Prepared, rows: list[Any], said: str, remedy: str) -> No
     try:
         batch = _batch(prepared, rows)
         with torch.no_grad():
-            output = teacher(**task.labelled(batch), **task.options)
-            found = _tensors(task.logits(output))
+            output = teacher(**task.ranked_by(batch), **task.options)
+            found = _tensors(task.logits(output, batch))
     except Exception as error:  # of any layer of the model
         raise ConfigError(f"{where} cannot compute {said}: {one_line(error)}; {remedy}") from error
-    if task.terms(batch):
+    if task.terms(batch) and output.get("loss") is not None:
         found.append(output["loss"])
     if not all(torch.isfinite(value).all() for value in found):
         raise ConfigError(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
     from minidisc_plugin.contracts.run import Splits
 
 
-def checksums(teacher: PreTrainedModel, tokenizer: Any, splits: Splits, metric: Any) -> dict[str, str]:
+def checksums(
+    teacher: PreTrainedModel, tokenizer: Any, splits: Splits, metric: Any, beside: Mapping[str, str]
+) -> dict[str, str]:
     """Checksums by what messages call each input; the number of processes is one, for batches depend on it.
 
     Args:
@@ -30,6 +35,7 @@ def checksums(teacher: PreTrainedModel, tokenizer: Any, splits: Splits, metric: 
         tokenizer: Its tokenizer.
         splits: The tokenised dataset.
         metric: The module that `evaluate` loaded.
+        beside: Files of the teacher that are copied beside what is made of it, by name.
     """
     found = {
         "model": digest_of_model(teacher),
@@ -45,4 +51,6 @@ def checksums(teacher: PreTrainedModel, tokenizer: Any, splits: Splits, metric: 
         found["dataset (unlabelled split)"] = digest_of_dataset(splits.unlabelled)
     if splits.altered is not None:  # made of texts, of which tokens do not tell all
         found[ALTERED] = digest_of_dataset(splits.altered)
+    if beside:
+        found["files beside the model"] = hashlib.sha256(json.dumps(beside, sort_keys=True).encode()).hexdigest()
     return found

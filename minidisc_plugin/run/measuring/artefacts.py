@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +81,8 @@ def noted_shapes(model: nn.Module, task: Task) -> Iterator[Shapes]:
     """In the block, what shapes a model's logits have, batch by batch."""
     noted: Shapes = []
     handle = model.register_forward_hook(
-        lambda _, __, output: noted.append([tuple(part.shape) for part in _parts(task.logits(output))])
+        lambda _, __, inputs, output: noted.append([tuple(part.shape) for part in _parts(task.logits(output, inputs))]),
+        with_kwargs=True,
     )
     try:
         yield noted
@@ -102,7 +103,7 @@ def metric_of(run: Run, loaded: Loaded, expected: Shapes) -> float:
         PluginFailedError: a plug-in's artefact gives something else than logits like the student's.
     """
     check = _Check(loaded, run.prepared.task, expected)
-    handle = loaded.register_forward_hook(check)
+    handle = loaded.register_forward_hook(check, with_kwargs=True)
     try:
         metric = run.bench.metric_in_runtime(loaded, run.prepared.splits.report)
     finally:
@@ -126,21 +127,21 @@ class _Check:
         self.batches = 0
         self.not_numbers = 0
 
-    def __call__(self, _: nn.Module, __: Any, output: Any) -> None:
-        parts = self._logits(output)
+    def __call__(self, _: nn.Module, __: Any, inputs: Mapping[str, Any], output: Any) -> None:
+        parts = self._logits(output, inputs)
         shapes, wanted = [tuple(part.shape) for part in parts], self._expected[self.batches]
         if shapes != wanted:
             raise self._loaded.error(f"its logits have the shape {_said(shapes)}; the student's have {_said(wanted)}")
         self.batches += 1
         self.not_numbers += any(bool(part.isnan().any()) for part in parts)
 
-    def _logits(self, output: Any) -> list[torch.Tensor]:
+    def _logits(self, output: Any, inputs: Mapping[str, Any]) -> list[torch.Tensor]:
         if late := put_off(output):
             raise self._loaded.error(f"a batch gives {late}")
         owner = self._loaded.made.owner
         looking = nullcontext() if owner is None else _in_its_name(self._loaded, output)
         with looking:
-            parts = [torch.as_tensor(part) for part in _parts(self._task.logits(output))]
+            parts = [torch.as_tensor(part) for part in _parts(self._task.logits(output, inputs))]
         for part in parts:
             if part.dtype == torch.bool or part.is_complex():
                 raise self._loaded.error(f"its logits are {part.dtype}, and no real numbers")

@@ -13,10 +13,10 @@ from minidisc_plugin.contracts.run import Run
 from minidisc_plugin.foundation.atomic import atomic_folder
 from minidisc_plugin.foundation.errors import ConfigError, ExportError, MinidiscError
 from minidisc_plugin.foundation.hushed import hushed
-from minidisc_plugin.foundation.model_files.tokenizer_saving import save_tokenizer
 from minidisc_plugin.foundation.printable import shown
 from minidisc_plugin.foundation.processes import is_writer
 from minidisc_plugin.foundation.storage import storage_error, storage_errors
+from minidisc_plugin.run.steps.saving import save_beside
 
 if TYPE_CHECKING:
     import torch
@@ -127,7 +127,7 @@ def make_once(run: Run, stage: str, folder: Path, make: Callable[[Path], None]) 
                 logger.info("stage %s", stage)
                 with _export_errors(stage), hushed():
                     make(staged)
-                save_tokenizer(run.prepared.tokenizer, staged)
+                save_beside(run.prepared, staged)
 
 
 @contextmanager
@@ -166,11 +166,11 @@ def check_elsewhere(
 
     from minidisc_plugin.run.measuring.batch import uneven_batch
 
-    batch, label = uneven_batch(run.prepared), f"student, {runtime}"
+    task, batch, label = run.prepared.task, uneven_batch(run.prepared), f"student, {runtime}"
     outputs = elsewhere.outputs(label, folder, opened, batch)
     with torch.no_grad():
-        wanted = _parts(run.prepared.task.logits(on_cpu(in_single(run, "student")).eval()(**batch)))
-    found = _parts(run.prepared.task.logits(outputs))
+        wanted = _parts(task.logits(on_cpu(in_single(run, "student")).eval()(**batch), batch))
+    found = _parts(task.logits(outputs, batch))
     if [part.shape for part in found] != [part.shape for part in wanted]:
         raise ExportError(f"{label}: its logits have another shape than the student's, so it does not count")
     off = max(float((one - other).abs().max()) for one, other in zip(found, wanted, strict=True))

@@ -39,15 +39,16 @@ class DatasetConfig(Settings):
     )
     text: Annotated[list[str], Distinct] = Field(
         min_length=1,
-        max_length=2,
-        description="Columns of the sentence or the pair, of the words, of question and context, of the text, or of "
-        "the source, by task.",
+        max_length=3,
+        description="Columns of the sentence or the pair, of the words, of question and context, of the text, of "
+        "the source, or of texts to embed, by task; of these a split has some: two, and the label, where pairs are "
+        "scored.",
     )
     label: str = Field(
         "label",
         description="Column of the label: an integer, a class name or a real number; a list of them, one a word, "
-        "or those of a text that may have several; answers as SQuAD has them; or the target text. Text generation "
-        "needs none.",
+        "or those of a text that may have several; answers as SQuAD has them; or the target text; of embeddings the "
+        "score of a pair, a number. Text generation needs none.",
     )
 
     domain: str | None = Field(

@@ -63,7 +63,8 @@ class Task(ABC):
         pads_with_end: Whether a tokenizer without a padding token may pad with the end of the text.
         judged_as: What `judged_by` counts, for messages.
         whole_columns: Those of lists that are of one length in every example, and never padded.
-        follows_teacher: Whether models are judged by the teacher's predictions: `labels` of evaluated splits are these.
+        follows_teacher: Whether `labels` of evaluated splits are the teacher's predictions.
+        columns_differ: Whether each split may have columns of its own.
         labels_train: Whether examples have labels that an objective may compare a student with.
     """
 
@@ -80,6 +81,7 @@ class Task(ABC):
     judged_as: ClassVar[str] = "example"
     whole_columns: ClassVar[frozenset[str]] = frozenset()
     follows_teacher: ClassVar[bool] = False
+    columns_differ: ClassVar[bool] = False
     labels_train: ClassVar[bool] = True
 
     @property
@@ -198,6 +200,10 @@ class Task(ABC):
     def count_examples(self, features: Dataset) -> int:
         """How many examples of the dataset these features are of."""
         return len(features)
+
+    def judged_by_teacher(self, features: Dataset) -> bool:
+        """Whether the metric of a split compares models with the teacher's predictions."""
+        return False
 
     def judged_by(self, features: Dataset) -> int:
         """How many labels of a split its metric compares predictions with."""

@@ -87,6 +87,15 @@ def narrow_class(base: Any, family: Family) -> type[PreTrainedModel]:
     return type(name, (NarrowCheckpoint, base), attributes)
 
 
+def _recording(kind: Any, config: Any) -> Any:
+    """A class whose models give hidden states themselves: those that transformers has made a model of do."""
+    if kind not in _RECORDING:
+        with torch.device("meta"):
+            kind(config)
+        _RECORDING.add(kind)
+    return kind
+
+
 def _unfilled(base: Any, family: Family) -> PreTrainedModel:
     """What unpickling fills: a model of the narrow class, without parts."""
     kind: Any = narrow_class(base, family)
@@ -121,12 +130,7 @@ def as_checkpoint(
         return model.eval()
     model.config.layer_sizes = {"heads": list(heads), "neurons": list(neurons)}
     save_layouts(model.config, family)
-    kind: Any = narrow_class(base, family)
-    if kind not in _RECORDING:  # a class gives hidden states once transformers has made a model of it
-        with torch.device("meta"):
-            kind(model.config)
-        _RECORDING.add(kind)
-    model.__class__ = kind
+    model.__class__ = _recording(narrow_class(base, family), model.config)  # type: ignore[arg-type]
     # Names that transformers 5 gave weights as it read them: saved by older names, a class of our own would miss them.
     vars(model).pop("_weight_conversions", None)
     return model.eval()

@@ -61,6 +61,7 @@ class FeatureExtraction(Task):
     pads_with_end = True
     whole_columns = frozenset({"labels", _PAIRS})
     follows_teacher = True
+    columns_differ = True
     labels_train = False
 
     def __init__(self, pooling: Pooling | None = None) -> None:
@@ -130,6 +131,12 @@ class FeatureExtraction(Task):
             return {**tokenizer(batch[_TEXT], truncation=True, max_length=max_length), _PAIRS: batch[_PAIRS]}
 
         return examples.map(tokenise, batched=True, remove_columns=[_TEXT], desc="tokenising")
+
+    def judged_by_teacher(self, features: Dataset) -> bool:
+        """See Task; unless all its texts are of scored pairs."""
+        import numpy as np
+
+        return not np.isfinite(np.asarray(features[_PAIRS])).all()
 
     def compute_metrics(
         self, metric: MetricConfig, config: PretrainedConfig

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.task import Task
-from minidisc_plugin.foundation.errors import DataError
+from minidisc_plugin.foundation.errors import ConfigError, DataError
 from minidisc_plugin.tasks.classes import Classes
 from minidisc_plugin.tasks.columns import require_column, require_text, texts_alone, with_columns
 from minidisc_plugin.tasks.counting import count_pairs, flat_values
@@ -130,6 +130,11 @@ class TextClassification(Task):
 
 def _texts_of(split: Dataset, where: str, columns: DatasetConfig) -> Dataset:
     """The text columns of a split, checked."""
+    if len(columns.text) > 2:
+        raise ConfigError(
+            f"dataset.text: {columns.text} does not fit task {TextClassification.name}; list the column of the "
+            "sentence, or the two of a pair"
+        )
     for column in columns.text:
         require_column(split, where, "text", column)
     for column in columns.text:

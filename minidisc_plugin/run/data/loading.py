@@ -26,7 +26,7 @@ def load_splits(config: CompressionConfig, task: Task, tokenizer: Any, model_con
         DataError: it cannot be loaded, a split or column is missing or empty, or labels do not fit the model.
     """
     settings = config.dataset
-    raw, files = read_splits(settings)
+    raw, files = read_splits(settings, task.columns_differ)
     chosen = choose_splits(settings, list(raw), config.early_stopping_patience)
     warn_of_shared_files(chosen, files)
 

@@ -12,20 +12,25 @@ if TYPE_CHECKING:
 
 
 def with_references(prepared: Prepared) -> Prepared:
-    """The run with the teacher's predictions as `labels` of every split that a model is evaluated on."""
+    """The run with the teacher's predictions as `labels` of every split that a model is evaluated on.
+
+    Splits that are judged by something else than the teacher have zeros there, but for the selection split: a choice
+    among candidates may look at how far each is from the teacher.
+    """
     if not prepared.task.follows_teacher:
         return prepared
     splits = prepared.splits
-    validation = None if splits.validation is None else _referred(prepared, splits.validation)
-    return replace(
-        prepared,
-        splits=replace(
-            splits,
-            selection=_referred(prepared, splits.selection),
-            validation=validation,
-            report=_referred(prepared, splits.report),
-        ),
-    )
+    selection = _referred(prepared, splits.selection)
+    nothing = [0.0] * len(selection[0]["labels"])
+
+    def labelled(split: Dataset) -> Dataset:
+        if prepared.task.judged_by_teacher(split):
+            return _referred(prepared, split)
+        return split.add_column("labels", [nothing] * len(split))
+
+    validation = None if splits.validation is None else labelled(splits.validation)
+    found = replace(splits, selection=selection, validation=validation, report=labelled(splits.report))
+    return replace(prepared, splits=found)
 
 
 def _referred(prepared: Prepared, split: Dataset) -> Dataset:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from datasets import DatasetDict
+
 from minidisc_plugin.run.data.reading import read_dataset
 
 if TYPE_CHECKING:
-    from datasets import DatasetDict
-
     from minidisc_plugin.contracts.dataset import DatasetConfig
 
 _USUAL = "unlabelled"
@@ -27,16 +27,24 @@ def unlabelled_of(settings: DatasetConfig, names: Iterable[str]) -> str | None:
     return settings.unlabelled_split or usual
 
 
-def read_splits(settings: DatasetConfig) -> tuple[DatasetDict, Mapping[str, Sequence[str]]]:
-    """Load every split; see read_dataset. Files of the further texts may lack the column of the label."""
+def read_splits(settings: DatasetConfig, apart: bool = False) -> tuple[DatasetDict, Mapping[str, Sequence[str]]]:
+    """Load every split; see read_dataset. Files of the further texts may lack the column of the label.
+
+    Args:
+        settings: The section `dataset`.
+        apart: Whether each split may have columns of its own.
+    """
     given = settings.data_files
-    name = unlabelled_of(settings, given) if isinstance(given, Mapping) else None
-    if not isinstance(given, Mapping) or name not in given or len(given) == 1:
+    if not isinstance(given, Mapping) or len(given) == 1:
         return read_dataset(settings)
-    labelled = {split: files for split, files in given.items() if split != name}
-    found, files = read_dataset(settings.model_copy(update={"data_files": labelled}))
+    further = unlabelled_of(settings, given)
+    alone = [name for name in given if apart or name == further]
     # A label column that is one of text is no column more that files must have.
-    bare = settings.model_copy(update={"data_files": {name: given[name]}, "label": settings.text[0]})
-    further, further_files = read_dataset(bare)
-    found.update(further)
-    return found, {**files, **further_files}
+    parts = [({name: given[name]}, settings.text[0] if name == further else settings.label) for name in alone]
+    together = {name: files for name, files in given.items() if name not in alone}
+    found, files = DatasetDict(), dict[str, Sequence[str]]()
+    for chosen, label in [*([(together, settings.label)] if together else []), *parts]:
+        splits, read = read_dataset(settings.model_copy(update={"data_files": chosen, "label": label}))
+        found.update(splits)
+        files |= read
+    return found, files

@@ -170,6 +170,11 @@ def workbench(
     if selection_dataset is None:
         train_dataset, selection_dataset = carve(train_dataset, selection_size, args.seed)
     task = task_of_model(teacher)
+    if task.follows_teacher:
+        raise ConfigError(
+            f"teacher: a {type(teacher).__name__} has no head, so nothing says what it is for; give a model with "
+            f"one, or compress embeddings by a config with task: {task.name}"
+        )
     trained = trained_type(engine.weights if engine else None, type_of(teacher), teacher.num_parameters())
     if trained != type_of(teacher):
         logger.info("teacher: its weights are in %s, and trained in %s", type_of(teacher), trained)

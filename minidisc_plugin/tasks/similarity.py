@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 UNSCORED = (math.nan, math.nan)
 """Number and score of the pair of a text that belongs to none."""
 
-# Of pairs of a split without scores: enough for a correlation to a hundredth, few enough to be ranked often.
-_MOST = 20_000
+# Of pairs of a split without scores: what is not known is which texts there are, and the draws rank them often.
+_MOST = 5_000
 _SAME = 1 - 1e-6
 
 

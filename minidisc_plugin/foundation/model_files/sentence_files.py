@@ -16,7 +16,9 @@ from minidisc_plugin.foundation.model_files.broken_file import read_json, read_j
 MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 """Ways of pooling, in the order in which several are put after one another."""
 
-_MODULES = "modules.json"
+MODULES = "modules.json"
+"""The file that says that there are any."""
+
 _SETTINGS = ("sentence_bert_config.json", "config_sentence_transformers.json")
 # Switches of releases before 6.
 _OLDER = {
@@ -55,24 +57,24 @@ def read_sentence_files(model: str, where: str) -> SentenceFiles:
     Raises:
         ConfigError: a file is broken, or asks for more than pooling and a length of 1.
     """
-    path = _file(model, _MODULES)
+    path = _file(model, MODULES)
     if path is None:
         return SentenceFiles({})
     modules = read_json_list(path, where)
-    texts = {_MODULES: _text(path)}
+    texts = {MODULES: _text(path)}
     pooling, normalize = SentenceFiles.pooling, False
     for place, module in enumerate(modules):
         name, folder = _name_and_folder(module, where)
         if (name == "Transformer") != (place == 0) or (place == 0 and folder):
             raise ConfigError(
-                f"{where}: {_MODULES} does not begin with the one transformer, in the folder itself; save the model "
+                f"{where}: {MODULES} does not begin with the one transformer, in the folder itself; save the model "
                 "again with SentenceTransformer.save_pretrained"
             )
         if name == "Pooling":
             file = f"{folder}/config.json" if folder else "config.json"
             found = _file(model, file)
             if found is None:
-                raise ConfigError(f"{where}: {_MODULES} names {file}, which is not there; give the whole model")
+                raise ConfigError(f"{where}: {MODULES} names {file}, which is not there; give the whole model")
             pooling = _modes(read_json(found, where), f"{where}: {file}")
             texts[file] = _text(found)
         normalize = normalize or name == "Normalize"
@@ -89,12 +91,12 @@ def _name_and_folder(module: Any, where: str) -> tuple[str, str]:
     name = str(kind).rpartition(".")[2]
     if not str(kind).startswith("sentence_transformers.") or name not in _KNOWN:
         raise ConfigError(
-            f"{where}: {_MODULES} names a module {kind!r}, and a student's embeddings are made by {', '.join(_KNOWN)} "
+            f"{where}: {MODULES} names a module {kind!r}, and a student's embeddings are made by {', '.join(_KNOWN)} "
             "of sentence_transformers alone; give a model without it"
         )
     folder = str(module.get("path") or "")
     if Path(folder).is_absolute() or ".." in Path(folder).parts:
-        raise ConfigError(f"{where}: {_MODULES} names the folder {folder!r}, which is not in the model's; correct it")
+        raise ConfigError(f"{where}: {MODULES} names the folder {folder!r}, which is not in the model's; correct it")
     return name, folder
 
 

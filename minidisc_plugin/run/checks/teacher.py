@@ -50,10 +50,12 @@ def check_teacher(prepared: Prepared) -> None:
 
 
 def _sample(features: Dataset) -> Dataset:
-    """Features from all over a split."""
+    """Features from all over a split, each with its neighbour: they may be the texts of one pair."""
     import numpy as np
 
-    return features.select(np.unique(np.linspace(0, len(features) - 1, min(_SAMPLED, len(features))).astype(int)))
+    firsts = np.unique(np.linspace(0, (len(features) - 1) // 2, min(_SAMPLED, len(features)) // 2 + 1).astype(int)) * 2
+    rows = np.unique(np.concatenate([firsts, firsts + 1]))
+    return features.select(rows[rows < len(features)])
 
 
 def problem_of(prepared: Prepared, features: Dataset, said: str) -> str | None:

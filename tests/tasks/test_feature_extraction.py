@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,9 @@ def test_embeddings_are_those_of_sentence_transformers(modes: tuple[str, ...], n
         found = model(**batch).logits
     theirs = sentence_transformer(tmp_path)
     assert torch.allclose(found, theirs.encode(SENTENCES, convert_to_tensor=True), atol=1e-5)
-    states, padded = torch.randn(2, 4, 32), torch.tensor([[0, 0, 1, 1], [0, 1, 1, 1]])  # on the left
+    if "weightedmean" in modes and version("sentence_transformers").startswith("5"):
+        return  # where padding on the left counts as places
+    states, padded = torch.randn(2, 4, 32), torch.tensor([[0, 0, 1, 1], [0, 1, 1, 1]])
     wanted = theirs[1]({"token_embeddings": states, "attention_mask": padded})["sentence_embedding"]
     assert torch.allclose(Pooling(modes)(states, padded), wanted, atol=1e-5)
 
@@ -107,13 +110,19 @@ def test_the_student_learns_and_loads_as_its_teacher_does(tmp_path: Path) -> Non
     assert "SentenceTransformer(" in card and "pipeline_tag: feature-extraction" in card
 
 
-@pytest.mark.skipif(not SCHEMES, reason="no host exports or quantizes")
-def test_exports_and_eight_bits_keep_the_metric(tmp_path: Path) -> None:
-    formats = [name for name in ("openvino", "onnx") if available(name)]
-    steps = {"steps": ["export", "quantization"], "export": {"formats": formats}, "quantization": {"schemes": SCHEMES}}
+@pytest.mark.skipif(not available("openvino_bits"), reason="no host exports to OpenVINO")
+@pytest.mark.parametrize(
+    ("formats", "schemes"),
+    [
+        (["openvino"], ["openvino_int8"]),
+        pytest.param(["openvino", "onnx"], SCHEMES, marks=pytest.mark.slow),
+    ],
+)
+def test_exports_and_eight_bits_keep_the_metric(formats: list[str], schemes: list[str], tmp_path: Path) -> None:
+    steps = {"steps": ["export", "quantization"], "export": {"formats": formats}, "quantization": {"schemes": schemes}}
     result = compress(config_of(tmp_path, scheduler="direct", scheduler_config={}, **steps))
     rows = [row for row in result.results.rows if row.role == "student"]
-    assert len(rows) == 1 + len(formats) + len(SCHEMES)
+    assert len(rows) == 1 + len(formats) + len(schemes)
     for row in rows:
         assert row.metric == pytest.approx(rows[0].metric, abs=0.02), row.runtime
     for folder in (tmp_path / "out").glob("student-*"):

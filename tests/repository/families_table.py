@@ -112,15 +112,20 @@ def _row(family: Family) -> list[str]:
 
 
 def _tasks(family: Family) -> list[str]:
+    from transformers import CONFIG_MAPPING
     from transformers.models.auto import modeling_auto
 
     # Encoders, and the decoders of encoder-decoders, are not taken on their own as language models.
     not_causal = len(family.layouts[0].heads) > 1 or "is_decoder" in dict(family.refuses)
+    known = family.model_type in CONFIG_MAPPING
+    config = CONFIG_MAPPING[family.model_type]() if known else None
+    not_embedded = config is None or config.is_encoder_decoder or not hasattr(config, "vocab_size")
     return [
         name
         for name, task in TASKS.items()
         if family.model_type in getattr(modeling_auto, task.auto_class)._model_mapping._model_mapping
         and not (name == "text-generation" and not_causal)
+        and not (name == "feature-extraction" and not_embedded)
     ]
 
 

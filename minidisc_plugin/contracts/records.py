@@ -133,6 +133,7 @@ class ModelRow(_Record):
     role: str = Field(description='"teacher", "assistant" (numbered where there are several) or "student"')
     scale: Share
     metric: Measured = Field(default=None, description="on the reported split, as the metric reports it")
+    perplexity: Measured = Field(default=None, description="of a language model: e to the mean loss of a token")
     parameters: Count | None = None
     encoder_parameters: Count | None = None
     macs: Count | None = Field(default=None, description="multiply-accumulates of one example")

@@ -6,7 +6,7 @@ without any code in the scheduler.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -223,6 +223,9 @@ class Workbench(Protocol):
 
     def metric_in_runtime(self, model: Any, dataset: Dataset) -> float:
         """The metric, in this process alone, of whatever takes a batch by name and returns its outputs by name."""
+
+    def scores_in_runtime(self, model: Any, dataset: Dataset) -> Mapping[str, float]:
+        """The same, and what else is computed with it, such as `perplexity` of a language model, by name."""
 
     def rehearse(self) -> None:
         """Make a Trainer of each kind, and throw it away; the checks before a run use it, no scheduler needs to.

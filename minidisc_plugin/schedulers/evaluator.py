@@ -49,7 +49,7 @@ class Evaluator:
         self.score = score
         self.args = args
         self._trainer_arguments = trainer_arguments
-        self._of_teacher: tuple[Any, float] | None = None  # a dataset, and the teacher's metric on it
+        self._of_teacher: tuple[Any, Mapping[str, float]] | None = None  # a dataset, and what the teacher reaches on it
 
     def metric_of(self, model: PreTrainedModel, stage: str, dataset: Dataset | None = None) -> float:
         """The metric of a model, on the selection split or on `dataset`, as the metric reports it."""
@@ -126,8 +126,8 @@ class Evaluator:
         except MetricError:  # of what was drawn, such as a single class
             return math.nan
 
-    def metric_in_runtime(self, model: Any, dataset: Dataset) -> float:
-        """The metric, in this process alone, of whatever takes a batch by name and returns its outputs by name."""
+    def scores_in_runtime(self, model: Any, dataset: Dataset) -> Mapping[str, float]:
+        """All that is computed, in this process alone, of whatever takes a batch by name and gives outputs by name."""
         from minidisc_plugin.training.predictions import predict
 
         is_teacher = model is self.teacher
@@ -135,7 +135,7 @@ class Evaluator:
             return self._of_teacher[1]  # it is in the report of each student
         batches = self.batches(dataset, self.args.per_device_eval_batch_size)
         predictions = predict(model, batches, self.task, self.teacher, self.score.reduce)
-        found = float(self.score.compute(predictions)[self.score.metric])
+        found = self.score.compute(predictions)
         if is_teacher:
             self._of_teacher = dataset, found
         return found

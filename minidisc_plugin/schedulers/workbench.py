@@ -216,7 +216,11 @@ class Workbench:
 
     def metric_in_runtime(self, model: Any, dataset: Dataset) -> float:
         """The metric, in this process alone, of whatever takes a batch by name and returns its outputs by name."""
-        return self._evaluator.metric_in_runtime(model, dataset)
+        return self.scores_in_runtime(model, dataset)[self.metric]
+
+    def scores_in_runtime(self, model: Any, dataset: Dataset) -> Mapping[str, float]:
+        """The same, and what else is computed with it, by name."""
+        return self._evaluator.scores_in_runtime(model, dataset)
 
     def evaluator(self, model: PreTrainedModel, stage: str, dataset: Dataset | None = None) -> Trainer:
         """A plain Trainer that evaluates `model`, on the selection split unless told."""

@@ -77,7 +77,8 @@ class _LanguageModelling(Task):
                 return {loaded.key: float("nan")}
             if loaded.key == "bits_saved":
                 return loaded(likely[counted], labels[counted], vocabulary=int(config.vocab_size))
-            return loaded(found[counted], labels[counted])
+            perplexity = float(np.exp(-likely[counted].astype(np.float64).mean()))
+            return {"perplexity": perplexity, **loaded(found[counted], labels[counted])}
 
         return compute
 

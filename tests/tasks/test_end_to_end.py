@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,11 @@ def test_the_student_is_above_chance(task: str, kind: str, metric: str, chance: 
     assert student.metric > chance, (teacher.metric, student.metric)
     assert student.macs is not None and student.latency_ms_batch1 is not None
     assert result.results.examples == 64
+    assert (student.perplexity is not None) is (task.startswith("text"))
+    if student.perplexity is not None and metric == "bits_saved":
+        vocabulary = result.student.config.vocab_size
+        assert student.metric == pytest.approx(1 - math.log(student.perplexity) / math.log(vocabulary), abs=1e-6)
+    assert ("perplexity" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")) is task.startswith("text")
 
 
 @pytest.mark.parametrize(

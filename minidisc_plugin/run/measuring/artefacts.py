@@ -105,7 +105,7 @@ def metric_of(run: Run, loaded: Loaded, expected: Shapes) -> float:
     check = _Check(loaded, run.prepared.task, expected)
     handle = loaded.register_forward_hook(check, with_kwargs=True)
     try:
-        metric = run.bench.metric_in_runtime(loaded, run.prepared.splits.report)
+        scores = run.bench.scores_in_runtime(loaded, run.prepared.splits.report)
     finally:
         handle.remove()
     if check.not_numbers:
@@ -114,7 +114,7 @@ def metric_of(run: Run, loaded: Loaded, expected: Shapes) -> float:
             "%sartefact %r: its logits are NaN in %d of %d batches, so its metric says nothing",
             *(owner, loaded.made.label, check.not_numbers, check.batches),
         )
-    return metric
+    return scores[run.bench.metric]
 
 
 class _Check:

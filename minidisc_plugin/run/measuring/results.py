@@ -49,12 +49,13 @@ def measure(run: Run) -> ResultsRecord:
     rows = []
     for role, (scale, model, folder) in models.items():
         with noted_shapes(model, prepared.task) as shapes:  # in the end the student's
-            metric = run.bench.metric_in_runtime(model, prepared.splits.report)
+            scores = run.bench.scores_in_runtime(model, prepared.splits.report)
         rows.append(
             ModelRow(
                 role=role,
                 scale=scale,
-                metric=metric,
+                metric=scores[run.bench.metric],
+                perplexity=scores.get("perplexity"),
                 parameters=count_parameters(model),
                 encoder_parameters=encoder_parameters(model, prepared.family),
                 macs=macs(model, single),

@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertConfig, BertModel, EvalPrediction
 
 from minidisc_plugin import CompressionConfig, MiniDisc, NestedModel, compress
@@ -271,6 +272,29 @@ def test_another_pooling_is_another_run(tmp_path: Path) -> None:
     write_sentence_files(tmp_path / "teacher", SHAPE["hidden_size"], pooling_mode_cls_token=True)
     with pytest.raises(Exception, match="files beside the model"):
         compress(config, resume=True)
+
+
+def test_an_encoder_without_the_pooler_s_weights_is_an_embedder(tmp_path: Path) -> None:
+    config = config_of(tmp_path, scheduler="direct", scheduler_config={})
+    (tmp_path / "teacher" / "model.safetensors").unlink()
+    BertModel(BertConfig(**BERT), add_pooling_layer=False).save_pretrained(tmp_path / "teacher")
+    student = compress(config).student
+    assert student.pooler is None
+    names = set(load_file(tmp_path / "out" / "student" / "model.safetensors"))
+    assert names and not any("pooler" in name for name in names)
+    assert sentence_transformer(tmp_path / "out" / "student").encode(SENTENCES).shape == (3, 32)
+
+
+def test_further_texts_and_altered_copies_are_trained_on(tmp_path: Path) -> None:
+    config = config_of(tmp_path, scheduler="direct", scheduler_config={}, distillation={"augment": 1})
+    further = tmp_path / "further.jsonl"
+    further.write_text("\n".join(json.dumps({"other": f"word{row % 9} word1"}) for row in range(20)), encoding="utf-8")
+    dataset = config.dataset.model_dump(exclude_none=True)
+    dataset["data_files"] = {**dataset["data_files"], "unlabelled": str(further)}
+    result = compress(rewritten(config, {}, dataset=dataset))
+    assert result.results.drawn_from == {"labelled": 432, "unlabelled": 20, "altered": 432}
+    student = result.results.row("student")
+    assert student is not None and student.metric is not None and student.metric > 0.8
 
 
 @pytest.mark.slow

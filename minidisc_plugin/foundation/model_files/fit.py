@@ -95,6 +95,25 @@ def check_fit(folder: ModelFolder, model: PreTrainedModel) -> None:
         )
 
 
+def drop_unsaved_pooler(model: PreTrainedModel, info: Mapping[str, Any]) -> None:
+    """Leave out the pooler of a bare encoder whose files hold none, as of one that was trained with another head.
+
+    Its hidden states do without; transformers would fill it by chance.
+
+    Args:
+        model: As it was loaded; changed in place.
+        info: What transformers says about the loading; likewise.
+    """
+    missing = set(info["missing_keys"])
+    pooler: Any = getattr(model, "pooler", None)
+    if model.base_model is not model or pooler is None:
+        return
+    own = {f"pooler.{name}" for name in pooler.state_dict()}
+    if own and missing == own:
+        model.pooler = None
+        info["missing_keys"].clear()
+
+
 def check_names(
     where: str, model: PreTrainedModel, info: Mapping[str, Any], held: Collection[str] | None, task: str | None
 ) -> list[str]:

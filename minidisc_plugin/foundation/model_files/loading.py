@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.foundation.errors import ConfigError, MinidiscError
 from minidisc_plugin.foundation.model_files.explain import not_loaded
-from minidisc_plugin.foundation.model_files.fit import check_fit, check_names, check_values, describe
+from minidisc_plugin.foundation.model_files.fit import (
+    check_fit,
+    check_names,
+    check_values,
+    describe,
+    drop_unsaved_pooler,
+)
 from minidisc_plugin.foundation.model_files.folder import ModelFolder, cached_folder
 from minidisc_plugin.foundation.model_files.quiet import quiet
 
@@ -113,6 +119,7 @@ def load_model(
             f"{where} is an adapter, not a whole model; merge it first with peft's merge_and_unload(), save the result "
             "with save_pretrained, and give that folder"
         )
+    drop_unsaved_pooler(model, info)
     stray = check_names(where, model, info, None if folder is None else folder.weights, task)
     if stray:
         logger.warning("%s: %s and %d more of its weights are not used", where, stray[0], len(stray) - 1)

@@ -162,28 +162,20 @@ class Task(ABC):
         """(labels, predictions) how often a class was predicted where another is the label; None without classes."""
         return None
 
-    def beside(self, model: str) -> Mapping[str, str]:
-        """What files of a model belong beside whatever is made of it, by their path in its folder.
-
-        Args:
-            model: A folder or a Hub name.
-
-        Raises:
-            ConfigError: one is broken, or says what this task cannot do.
-        """
-        return {}
-
-    def equip(self, teacher: PreTrainedModel, model: str) -> None:
+    def equip(self, teacher: PreTrainedModel, model: str) -> Mapping[str, str]:
         """Give a teacher that was just loaded what the task needs of it, in place.
 
         Args:
             teacher: The model.
-            model: Where it was loaded from.
+            model: Where it was loaded from: a folder or a Hub name.
+
+        Returns:
+            What files of it belong beside whatever is made of it, by their path in its folder.
 
         Raises:
-            ConfigError: it cannot do the task.
+            ConfigError: it cannot do the task, or such a file is broken.
         """
-        return None
+        return {}
 
     def collator(self, tokenizer: Any) -> Callable[[list[Any]], Any] | None:
         """Makes a batch of features; None is `Trainer`'s own."""

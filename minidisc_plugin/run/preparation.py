@@ -122,8 +122,7 @@ def _loaded(resolved: Resolved, checkpoints: Path, held_budget: Budget | None) -
     if saved != type_of(teacher):
         logger.info("model: its weights are saved in %s, and trained in %s", saved, type_of(teacher))
     check_own_code(config, teacher)
-    beside = resolved.task.beside(config.model)
-    resolved.task.equip(teacher, config.model)
+    beside = resolved.task.equip(teacher, config.model)
     family = family_for(teacher, known)
     resolved, budget = settled_at_once(resolved, teacher, family, saved, held_budget)
     config = resolved.config

@@ -71,12 +71,8 @@ class FeatureExtraction(Task):
         """See Task; embeddings are compared number by number."""
         return True
 
-    def beside(self, model: str) -> Mapping[str, str]:
-        """See Task; sentence-transformers' files."""
-        return read_sentence_files(model, f"model: {model!r}").texts
-
-    def equip(self, teacher: PreTrainedModel, model: str) -> None:
-        """See Task; its config says how embeddings are made, so that every copy knows."""
+    def equip(self, teacher: PreTrainedModel, model: str) -> Mapping[str, str]:
+        """See Task; the config says how embeddings are made, so that copies know. Files of sentence-transformers."""
         where = f"model: {model!r}"
         if teacher.config.is_encoder_decoder:
             raise ConfigError(f"{where} is an encoder-decoder, and {self.said} takes one stack of layers; give another")
@@ -84,6 +80,7 @@ class FeatureExtraction(Task):
         if files.texts or getattr(teacher.config, KEY, None) is None:
             setattr(teacher.config, KEY, Pooling(files.pooling, files.normalize).plain())
         add_head(teacher, Pooling.of(teacher.config))
+        return files.texts
 
     def check(self, split: Dataset, where: str, columns: DatasetConfig, config: PretrainedConfig) -> Dataset:
         """See Task; a split that has the label's column holds scored pairs."""

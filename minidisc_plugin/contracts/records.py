@@ -164,6 +164,9 @@ class ResultsRecord(_Record):
     metric: str = Field(description="name of the reported metric")
     split: str = Field(description="name of the reported split")
     examples: Count = Field(description="size of that split")
+    judged_by_teacher: bool = Field(
+        default=False, description="whether the metric compares models with the teacher, as that split has no scores"
+    )
     sequence_length: Annotated[int, Field(gt=0)] = Field(description="tokens of each timed example")
     rows: list[ModelRow]
     seconds: Seconds = Field(default_factory=dict, description="wall-clock time of each step")

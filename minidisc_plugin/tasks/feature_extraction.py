@@ -10,7 +10,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from minidisc_plugin.contracts.task import Outputs, Task
 from minidisc_plugin.foundation.errors import ConfigError, DataError
@@ -18,7 +18,7 @@ from minidisc_plugin.foundation.model_files.sentence_files import read_sentence_
 from minidisc_plugin.tasks.columns import require_column, require_text, with_columns
 from minidisc_plugin.tasks.embedding_head import add_head
 from minidisc_plugin.tasks.labels import real_numbers
-from minidisc_plugin.tasks.pooling import KEY, Pooling
+from minidisc_plugin.tasks.pooling import KEY, Pooling, Reading
 from minidisc_plugin.tasks.similarity import UNSCORED, by_chance, redrawn, similarities
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_TEXT, _PAIRS = "text", "pairs"
+_TEXTS, _PAIRS = "texts", "pairs"
 _DIRECTIONS = 64
 
 
@@ -45,6 +45,7 @@ class FeatureExtraction(Task):
 
     Args:
         pooling: How embeddings are made.
+        reading: How texts are read.
     """
 
     name = "feature-extraction"
@@ -57,15 +58,21 @@ class FeatureExtraction(Task):
     label_names = ("labels", _PAIRS)
     own_labels = frozenset({_PAIRS})
     metric_example = "spearmanr"
-    judged_as = "text"
+    judged_as = "three texts that differ, nor two scored pairs"
     pads_with_end = True
     whole_columns = frozenset({"labels", _PAIRS})
     follows_teacher = True
     columns_differ = True
     labels_train = False
 
-    def __init__(self, pooling: Pooling | None = None) -> None:
+    def __init__(self, pooling: Pooling | None = None, reading: Reading | None = None) -> None:
         self.pooling = pooling or Pooling()
+        self.reading = reading or Reading()
+
+    @classmethod
+    def of(cls, config: PretrainedConfig) -> Self:
+        """The task as a model of this config does it."""
+        return cls(Pooling.of(config), Reading.of(config))
 
     def regression(self, config: PretrainedConfig) -> bool:
         """See Task; embeddings are compared number by number."""
@@ -78,7 +85,8 @@ class FeatureExtraction(Task):
             raise ConfigError(f"{where} is an encoder-decoder, and {self.said} takes one stack of layers; give another")
         files = read_sentence_files(model, where)
         if files.texts or getattr(teacher.config, KEY, None) is None:
-            setattr(teacher.config, KEY, Pooling(files.pooling, files.normalize).plain())
+            said = {"prompt": files.prompt, "lower_case": files.lower_case, "max_tokens": files.max_tokens}
+            setattr(teacher.config, KEY, {**Pooling(files.pooling, files.normalize).plain(), **said})
         add_head(teacher, Pooling.of(teacher.config))
         return files.texts
 
@@ -86,7 +94,7 @@ class FeatureExtraction(Task):
         """See Task; a split that has the label's column holds scored pairs."""
         texts = self._texts(split, where, columns)
         if columns.label not in split.column_names:
-            return _examples([text for row in zip(*texts, strict=True) for text in row])
+            return _examples([[text] for row in zip(*texts, strict=True) for text in row])
         if len(texts) != 2:
             raise ConfigError(
                 f"dataset.text: split {where!r} has the scores {columns.label!r} and {len(texts)} of the columns "
@@ -99,13 +107,14 @@ class FeatureExtraction(Task):
                 f"dataset.label: every pair of split {where!r} is scored {scores[0]:g}, so no order of pairs is right "
                 "or wrong; give scores that differ, or leave the column out to compare students with the teacher"
             )
-        pairs = [[float(number), score] for number, score in enumerate(scores) for _ in texts]
-        return _examples([text for row in zip(*texts, strict=True) for text in row], pairs)
+        return _examples(
+            list(map(list, zip(*texts, strict=True))), [[float(row), score] for row, score in enumerate(scores)]
+        )
 
     def unlabelled(self, split: Dataset, where: str, columns: DatasetConfig, config: PretrainedConfig) -> Dataset:
         """See Task."""
         texts = self._texts(split, where, columns)
-        return _examples([text for row in zip(*texts, strict=True) for text in row])
+        return _examples([[text] for row in zip(*texts, strict=True) for text in row])
 
     def _texts(self, split: Dataset, where: str, columns: DatasetConfig) -> list[list[str]]:
         """Of the columns that a config lists those that a split has; one at least."""
@@ -119,15 +128,34 @@ class FeatureExtraction(Task):
 
     def altered(self, examples: Dataset, alter: Callable[[Any], Any]) -> Dataset:
         """See Task."""
-        return with_columns(examples, {_TEXT: list(map(alter, examples[_TEXT]))})
+        texts = [[alter(text) for text in each] for each in examples[_TEXTS]]
+        return with_columns(examples, {_TEXTS: texts})
 
     def features(self, examples: Dataset, tokenizer: Any, max_length: int) -> Dataset:
         """See Task; `labels` come later, from the teacher."""
+        most = min(max_length, self.reading.max_tokens or max_length)
+        if most < max_length:
+            logger.info(
+                "max_length: the teacher's sentence_bert_config.json cuts texts at %d tokens, and so does this", most
+            )
 
         def tokenise(batch: dict[str, list[Any]]) -> dict[str, Any]:
-            return {**tokenizer(batch[_TEXT], truncation=True, max_length=max_length), _PAIRS: batch[_PAIRS]}
+            texts = [self.reading(text) for each in batch[_TEXTS] for text in each]
+            pairs = [pair for pair, each in zip(batch[_PAIRS], batch[_TEXTS], strict=True) for _ in each]
+            return {**tokenizer(texts, truncation=True, max_length=most), _PAIRS: pairs}
 
-        return examples.map(tokenise, batched=True, remove_columns=[_TEXT], desc="tokenising")
+        return examples.map(tokenise, batched=True, remove_columns=[_TEXTS], desc="tokenising")
+
+    def count_examples(self, features: Dataset) -> int:
+        """See Task; pairs, where they are scored."""
+        return len(features) if self.judged_by_teacher(features) else len(features) // 2
+
+    def judged_by(self, features: Dataset) -> int:
+        """See Task; pairs, of which a correlation needs several."""
+        if not self.judged_by_teacher(features):
+            return len(features) // 2 if len(features) > 2 else 0
+        texts = {tuple(ids) for ids in features["input_ids"]}
+        return math.comb(len(texts), 2) if len(texts) > 2 else 0
 
     def judged_by_teacher(self, features: Dataset) -> bool:
         """See Task; unless all its texts are of scored pairs."""
@@ -204,11 +232,13 @@ class FeatureExtraction(Task):
         )
 
 
-def _examples(texts: Sequence[str], pairs: Sequence[Sequence[float]] | None = None) -> Dataset:
-    from datasets import Dataset, Features, Sequence, Value
+def _examples(texts: Sequence[Sequence[str]], pairs: Sequence[Sequence[float]] | None = None) -> Dataset:
+    """Examples of one text, or of the two of a pair, which so stay together."""
+    from datasets import Dataset, Features, Value
+    from datasets import Sequence as ListOf
 
-    kinds = Features({_TEXT: Value("string"), _PAIRS: Sequence(Value("float32"))})
-    return Dataset.from_dict({_TEXT: list(texts), _PAIRS: pairs or [UNSCORED] * len(texts)}, features=kinds)
+    kinds = Features({_TEXTS: ListOf(Value("string")), _PAIRS: ListOf(Value("float32"))})
+    return Dataset.from_dict({_TEXTS: list(texts), _PAIRS: pairs or [UNSCORED] * len(texts)}, features=kinds)
 
 
 def _long(embeddings: Tensor) -> Tensor:

@@ -53,6 +53,32 @@ class Pooling:
         return functional.normalize(found, dim=-1) if self.normalize else found
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How texts are read before a model embeds them.
+
+    Attributes:
+        prompt: What every text begins with.
+        lower_case: Whether it is read in small letters.
+        max_tokens: Where it is cut at the latest; None where nothing says.
+    """
+
+    prompt: str = ""
+    lower_case: bool = False
+    max_tokens: int | None = None
+
+    @classmethod
+    def of(cls, config: PretrainedConfig) -> Self:
+        """What a model's config says."""
+        said: Mapping[str, Any] = getattr(config, KEY, None) or {}
+        return cls(**{name: said[name] for name in ("prompt", "lower_case", "max_tokens") if name in said})
+
+    def __call__(self, text: str) -> str:
+        """A text as it is tokenised."""
+        whole = self.prompt + text
+        return whole.lower() if self.lower_case else whole
+
+
 def _pooled(states: Tensor, real: Tensor, mode: str) -> Tensor:
     """(batch, width) by one mode; `real` (batch, tokens) is 1 for real tokens."""
     import torch

@@ -9,7 +9,6 @@ from minidisc_plugin.contracts.task import Task
 from minidisc_plugin.tasks.feature_extraction import FeatureExtraction
 from minidisc_plugin.tasks.language import TextGeneration, TextToText
 from minidisc_plugin.tasks.multi_label import PROBLEM, MultiLabelClassification
-from minidisc_plugin.tasks.pooling import Pooling
 from minidisc_plugin.tasks.question_answering import QuestionAnswering
 from minidisc_plugin.tasks.text_classification import TextClassification
 from minidisc_plugin.tasks.token_classification import TokenClassification
@@ -48,7 +47,7 @@ def task_of_model(model: nn.Module) -> Task:
 def variant(task: Task, config: PretrainedConfig) -> Task:
     """The task as a model of this config does it: its config may say that it does more than one thing at once."""
     if isinstance(task, FeatureExtraction):
-        return FeatureExtraction(Pooling.of(config))
+        return FeatureExtraction.of(config)
     several = isinstance(task, TextClassification) and config.problem_type == PROBLEM
     return MultiLabelClassification() if several else task
 

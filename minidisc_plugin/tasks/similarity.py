@@ -18,6 +18,7 @@ UNSCORED = (math.nan, math.nan)
 # Of pairs of a split without scores: what is not known is which texts there are, and the draws rank them often.
 _MOST = 5_000
 _SAME = 1 - 1e-6
+_DIGITS = 6
 
 
 def similarities(prediction: EvalPrediction) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -93,5 +94,7 @@ def _some(texts: int) -> tuple[NDArray[Any], NDArray[Any]]:
 def _cosines(embeddings: NDArray[Any], first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
     lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
     unit = embeddings / np.where(lengths > 0, lengths, 1)
-    found: NDArray[Any] = np.einsum("ij,ij->i", unit[first], unit[second])
+    found: NDArray[Any] = np.einsum("ij,ij->i", unit[first], unit[second]).round(
+        _DIGITS
+    )  # else noise ranks what is alike
     return found

@@ -19,7 +19,7 @@ MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoke
 MODULES = "modules.json"
 """The file that says that there are any."""
 
-_SETTINGS = ("sentence_bert_config.json", "config_sentence_transformers.json")
+_READING, _PROMPTS = "sentence_bert_config.json", "config_sentence_transformers.json"
 # Switches of releases before 6.
 _OLDER = {
     "pooling_mode_cls_token": "cls",
@@ -40,11 +40,17 @@ class SentenceFiles:
         texts: Content of each file, by its path in the model's folder.
         pooling: Some of `MODES`.
         normalize: Whether embeddings are brought to length 1.
+        prompt: What every text begins with, unless its user says otherwise.
+        lower_case: Whether texts are read in small letters.
+        max_tokens: Where texts are cut; None where the tokenizer says.
     """
 
     texts: Mapping[str, str]
     pooling: tuple[str, ...] = ("mean",)
     normalize: bool = False
+    prompt: str = ""
+    lower_case: bool = False
+    max_tokens: int | None = None
 
 
 def read_sentence_files(model: str, where: str) -> SentenceFiles:
@@ -60,29 +66,59 @@ def read_sentence_files(model: str, where: str) -> SentenceFiles:
     path = _file(model, MODULES)
     if path is None:
         return SentenceFiles({})
-    modules = read_json_list(path, where)
     texts = {MODULES: _text(path)}
-    pooling, normalize = SentenceFiles.pooling, False
-    for place, module in enumerate(modules):
-        name, folder = _name_and_folder(module, where)
-        if (name == "Transformer") != (place == 0) or (place == 0 and folder):
-            raise ConfigError(
-                f"{where}: {MODULES} does not begin with the one transformer, in the folder itself; save the model "
-                "again with SentenceTransformer.save_pretrained"
-            )
-        if name == "Pooling":
-            file = f"{folder}/config.json" if folder else "config.json"
-            found = _file(model, file)
-            if found is None:
-                raise ConfigError(f"{where}: {MODULES} names {file}, which is not there; give the whole model")
-            pooling = _modes(read_json(found, where), f"{where}: {file}")
-            texts[file] = _text(found)
-        normalize = normalize or name == "Normalize"
-    for file in _SETTINGS:
-        found = _file(model, file)
-        if found is not None:
-            texts[file] = _text(found)
-    return SentenceFiles(texts, pooling, normalize)
+    named = [_name_and_folder(module, where) for module in read_json_list(path, where)]
+    if not named or named[0] != ("Transformer", "") or [name for name, _ in named].count("Transformer") != 1:
+        raise ConfigError(
+            f"{where}: {MODULES} does not begin with the one transformer, in the folder itself; save the model again "
+            "with SentenceTransformer.save_pretrained"
+        )
+    places = [folder for name, folder in named if name == "Pooling"]
+    if len(places) != 1:
+        raise ConfigError(
+            f"{where}: {MODULES} names {len(places)} modules Pooling, and one makes an embedding of a text's tokens; "
+            "save the model again with SentenceTransformer.save_pretrained"
+        )
+    file = f"{places[0]}/config.json" if places[0] else "config.json"
+    settings = _settings(model, file, where, texts)
+    if not settings:
+        raise ConfigError(f"{where}: {MODULES} names {file}, which is not there; give the whole model")
+    reading, prompts = (_settings(model, name, where, texts) for name in (_READING, _PROMPTS))
+    prompt = _prompt(prompts, where)
+    if prompt and settings.get("include_prompt") is False:
+        raise ConfigError(
+            f"{where}: {file} leaves the prompt of {_PROMPTS} out of embeddings, which is not done here; remove "
+            "default_prompt_name there, and begin the texts with it or not"
+        )
+    most = reading.get("max_seq_length")
+    return SentenceFiles(
+        texts,
+        _modes(settings, f"{where}: {file}"),
+        any(name == "Normalize" for name, _ in named),
+        prompt,
+        reading.get("do_lower_case") is True,
+        most if isinstance(most, int) and most > 0 else None,
+    )
+
+
+def _settings(model: str, name: str, where: str, texts: dict[str, str]) -> dict[str, Any]:
+    """What a file holds, whose content is added to `texts`; nothing where there is none."""
+    path = _file(model, name)
+    if path is None:
+        return {}
+    texts[name] = _text(path)
+    return read_json(path, where)
+
+
+def _prompt(settings: Mapping[str, Any], where: str) -> str:
+    name, known = settings.get("default_prompt_name"), settings.get("prompts")
+    if name is None:
+        return ""
+    if not isinstance(known, Mapping) or not isinstance(known.get(name), str):
+        raise ConfigError(
+            f"{where}: {_PROMPTS} says default_prompt_name: {name!r}, which is none of its prompts; correct it"
+        )
+    return str(known[name])
 
 
 def _name_and_folder(module: Any, where: str) -> tuple[str, str]:
@@ -94,7 +130,9 @@ def _name_and_folder(module: Any, where: str) -> tuple[str, str]:
             f"{where}: {MODULES} names a module {kind!r}, and a student's embeddings are made by {', '.join(_KNOWN)} "
             "of sentence_transformers alone; give a model without it"
         )
-    folder = str(module.get("path") or "")
+    folder = module.get("path")
+    if not isinstance(folder, str):
+        raise ConfigError(f"{where}: {MODULES} gives {name} no path; save the model again with sentence-transformers")
     if Path(folder).is_absolute() or ".." in Path(folder).parts:
         raise ConfigError(f"{where}: {MODULES} names the folder {folder!r}, which is not in the model's; correct it")
     return name, folder

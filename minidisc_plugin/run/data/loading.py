@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.run import Splits
+from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.run.data.altering import altered_copies
 from minidisc_plugin.run.data.domains import Domains, with_domain, without_domain
 from minidisc_plugin.run.data.splits import carve, choose_splits, warn_of_shared_files
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PretrainedConfig
 
+    from minidisc_plugin.contracts.dataset import DatasetConfig
     from minidisc_plugin.contracts.task import Task
 
 
@@ -27,6 +30,8 @@ def load_splits(config: CompressionConfig, task: Task, tokenizer: Any, model_con
     """
     settings = config.dataset
     raw, files = read_splits(settings, task.columns_differ)
+    if task.columns_differ:
+        _refuse_stray_label(settings, raw)
     chosen = choose_splits(settings, list(raw), config.early_stopping_patience)
     warn_of_shared_files(chosen, files)
 
@@ -65,3 +70,18 @@ def load_splits(config: CompressionConfig, task: Task, tokenizer: Any, model_con
         unlabelled=None if unlabelled is None else features(unlabelled),
         altered=None if altered is None else features(altered),
     )
+
+
+def _refuse_stray_label(settings: DatasetConfig, raw: Mapping[str, Dataset]) -> None:
+    """Refuse a label that was named, and that no split has: where it may be missing, a slip would go unseen.
+
+    Raises:
+        DataError: names it.
+    """
+    usual = type(settings).model_fields["label"].default
+    if settings.label != usual and not any(settings.label in split.column_names for split in raw.values()):
+        there = ", ".join(dict.fromkeys(name for split in raw.values() for name in split.column_names))
+        raise DataError(
+            f"dataset.label: column {settings.label!r} is in no split; columns: {there}; correct it, or leave it out "
+            "to compare students with the teacher"
+        )

@@ -81,6 +81,7 @@ def measure(run: Run) -> ResultsRecord:
         metric=run.bench.metric,
         split=prepared.splits.report_name,
         examples=prepared.task.count_examples(prepared.splits.report),
+        judged_by_teacher=prepared.task.judged_by_teacher(prepared.splits.report),
         sequence_length=batch["input_ids"].shape[1],
         rows=rows,
         half_precision=precision_of(run.bench.journal),

@@ -81,6 +81,14 @@ def drawn_from(rows: Mapping[str, int]) -> str:
     return f"Each epoch of training draws {rows['labelled']:,} of {sum(rows.values()):,} examples: {parts}"
 
 
+def judged_by_teacher(record: ResultsRecord) -> str:
+    """That a metric says how well the teacher was copied, and not how good a model is."""
+    return (
+        f"The {record.split} split has no scores: its {plain(record.metric)} is the agreement with the teacher's own "
+        "similarities"
+    )
+
+
 def derived(model_type: str) -> str:
     """That nobody declared the family of a model."""
     return (
@@ -195,6 +203,7 @@ def _notes(results: Sequence[ResultsRecord], labels: Sequence[str]) -> tuple[str
     for label, record in zip(labels, results, strict=True):
         told = [
             *_losses(record),
+            *([judged_by_teacher(record)] if record.judged_by_teacher else []),
             *([drawn_from(record.drawn_from)] if record.drawn_from else []),
             *([derived(record.derived_family)] if record.derived_family else []),
         ]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from minidisc_plugin.contracts.artefact import Artefact
-    from minidisc_plugin.contracts.run import Run
+    from minidisc_plugin.contracts.run import Prepared, Run
 
 logger = logging.getLogger(__name__)
 
@@ -79,9 +79,7 @@ def measure(run: Run) -> ResultsRecord:
         scheduler=schedule.record.scheduler,
         task=prepared.task.name,
         metric=run.bench.metric,
-        split=prepared.splits.report_name,
-        examples=prepared.task.count_examples(prepared.splits.report),
-        judged_by_teacher=prepared.task.judged_by_teacher(prepared.splits.report),
+        **_of_split(prepared),
         sequence_length=batch["input_ids"].shape[1],
         rows=rows,
         half_precision=precision_of(run.bench.journal),
@@ -93,6 +91,16 @@ def measure(run: Run) -> ResultsRecord:
         device=_name_of(run.bench.args.device),
         threads=torch.get_num_threads(),
     )
+
+
+def _of_split(prepared: Prepared) -> dict[str, Any]:
+    """Of a record: what was reported on."""
+    split = prepared.splits.report
+    return {
+        "split": prepared.splits.report_name,
+        "examples": prepared.task.count_examples(split),
+        "judged_by_teacher": prepared.task.judged_by_teacher(split),
+    }
 
 
 def _name_of(device: torch.device) -> str:

@@ -10,15 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from rich.console import Console
 
 from benchmarks import gpu_check, speed
 from benchmarks.cells import Cell, Failed, Record, Source, Store
+from benchmarks.embeddings import Pairs, interval, spearman
 from benchmarks.speed_cells import make_cells
 from benchmarks.speed_tables import tables
-from benchmarks.tasks import SPLITS, Movies, Mrpc
+from benchmarks.tasks import SPLITS, Movies, Mrpc, read_csv, write_csv
 from minidisc_plugin.plugins.schedulers import make_scheduler
 from minidisc_plugin.run.config.file import read_config
 from tests.repository.apart import measured_apart
@@ -208,6 +210,35 @@ def test_mrpc_is_split_without_overlap(tmp_path: Path) -> None:
     assert {split: len(rows) for split, rows in found.items()} == {"train": 9, "validation": 3, "test": 3}
     assert ('Said " dev 1', "Says, 1", "1") in found["test"]
     assert not set(found["train"]) & set(found["validation"])
+
+
+def test_validation_and_test_are_drawn_anew_for_each_seed(tmp_path: Path) -> None:
+    task = Mrpc(tmp_path, 4, 1, make_glue(tmp_path / "glue"), draws=(0, 1))
+    task.data("train").parent.mkdir(parents=True)
+    task.fill(task.data("train").parent)
+    drawn = {}
+    for seed in task.draws:
+        task._draw(seed)
+        drawn[seed] = [[tuple(row) for row in read_csv(task.drawn(split, seed))[1:]] for split in SPLITS[1:]]
+    both = {tuple(row) for split in SPLITS[1:] for row in read_csv(task.data(split))[1:]}
+    for validation, test in drawn.values():
+        assert len(validation) == len(test) == 3 and {*validation, *test} == both
+    assert drawn[0] != drawn[1]
+
+
+def test_pairs_of_few_texts_are_drawn_by_their_texts(tmp_path: Path) -> None:
+    def pairs_of(rows: list[list[Any]]) -> Pairs:
+        write_csv(tmp_path / "pairs.csv", [["one", "other", "score"], *rows])
+        return Pairs(tmp_path / "pairs.csv")
+
+    every = pairs_of([[f"text {one}", f"text {two}", one + two] for one in range(9) for two in range(one)])
+    drawn = every.draw(np.random.default_rng(0))
+    left = {int(place) for row in drawn for place in (every.first[row], every.second[row])}
+    assert len(every.texts) == 9 and len(left) < 9  # with a text all its pairs are gone
+    apart = pairs_of([[f"text {row}", f"other {row}", row] for row in range(9)])
+    assert len(apart.draw(np.random.default_rng(0))) == 9
+    low, high = interval(lambda rows: spearman(apart.scores[rows], apart.scores[rows]), apart)
+    assert (low, high) == pytest.approx((1.0, 1.0))
 
 
 def test_configs_of_all_cells_can_be_read(tmp_path: Path) -> None:

@@ -135,7 +135,8 @@ class Evaluator:
             return self._of_teacher[1]  # it is in the report of each student
         batches = self.batches(dataset, self.args.per_device_eval_batch_size)
         predictions = predict(model, batches, self.task, self.teacher, self.score.reduce)
-        found = self.score.compute(predictions)
+        computed = self.score.compute(predictions)
+        found = {**computed, self.score.metric: float(computed[self.score.metric])}
         if is_teacher:
             self._of_teacher = dataset, found
         return found

@@ -19,7 +19,6 @@ from minidisc_plugin.tasks.columns import require_column, require_text, with_col
 from minidisc_plugin.tasks.embedding_head import add_head
 from minidisc_plugin.tasks.labels import real_numbers
 from minidisc_plugin.tasks.pooling import KEY, Pooling, Reading
-from minidisc_plugin.tasks.similarity import UNSCORED, by_chance, redrawn, similarities
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _TEXTS, _PAIRS = "texts", "pairs"
+_UNSCORED = (math.nan, math.nan)  # number and score of the pair of a text that belongs to none
 _DIRECTIONS = 64
 
 
@@ -170,6 +170,7 @@ class FeatureExtraction(Task):
         from transformers import EvalPrediction
 
         from minidisc_plugin.metrics import build_compute_metrics
+        from minidisc_plugin.tasks.similarity import similarities
 
         compared = build_compute_metrics(metric.name, True, metric.options)
 
@@ -189,10 +190,14 @@ class FeatureExtraction(Task):
 
     def by_chance(self, prediction: EvalPrediction, config: PretrainedConfig, chance: Generator) -> EvalPrediction:
         """See Task."""
+        from minidisc_plugin.tasks.similarity import by_chance
+
         return by_chance(prediction, chance)
 
     def redrawn(self, prediction: EvalPrediction, rows: NDArray[Any]) -> EvalPrediction | None:
         """See Task; of pairs whole ones."""
+        from minidisc_plugin.tasks.similarity import redrawn
+
         return redrawn(prediction, rows)
 
     def logits(self, output: Any, inputs: Mapping[str, Any]) -> Any:
@@ -238,7 +243,7 @@ def _examples(texts: Sequence[Sequence[str]], pairs: Sequence[Sequence[float]] |
     from datasets import Sequence as ListOf
 
     kinds = Features({_TEXTS: ListOf(Value("string")), _PAIRS: ListOf(Value("float32"))})
-    return Dataset.from_dict({_TEXTS: list(texts), _PAIRS: pairs or [UNSCORED] * len(texts)}, features=kinds)
+    return Dataset.from_dict({_TEXTS: list(texts), _PAIRS: pairs or [_UNSCORED] * len(texts)}, features=kinds)
 
 
 def _long(embeddings: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +10,6 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
     from transformers import EvalPrediction
-
-UNSCORED = (math.nan, math.nan)
-"""Number and score of the pair of a text that belongs to none."""
 
 # Of pairs of a split without scores: what is not known is which texts there are, and the draws rank them often.
 _MOST = 5_000

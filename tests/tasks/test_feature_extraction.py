@@ -229,6 +229,7 @@ def test_what_cannot_be_used_is_refused_before_training(
     ("file", "content", "message"),
     [
         ("modules.json", "{", r"modules.json: not valid JSON"),
+        ("sentence_bert_config.json", "\udcff", r"sentence_bert_config.json: not valid JSON"),
         ("modules.json", "{}", r"a list \[\.\.\.\] is needed"),
         ("modules.json", '[{"path": "", "type": "my.Transformer"}]', r"names a module 'my.Transformer'"),
         (
@@ -269,7 +270,7 @@ def test_what_cannot_be_used_is_refused_before_training(
 )
 def test_files_that_ask_for_something_else_are_refused(file: str, content: str, message: str, tmp_path: Path) -> None:
     config = config_of(tmp_path)
-    (tmp_path / "teacher" / file).write_text(content, encoding="utf-8")
+    (tmp_path / "teacher" / file).write_text(content, encoding="utf-8", errors="surrogateescape")
     with pytest.raises(ConfigError, match=message):
         compress(config)
     assert not (tmp_path / "out").exists()

@@ -66,8 +66,8 @@ def read_sentence_files(model: str, where: str) -> SentenceFiles:
     path = _file(model, MODULES)
     if path is None:
         return SentenceFiles({})
-    texts = {MODULES: _text(path)}
     named = [_name_and_folder(module, where) for module in read_json_list(path, where)]
+    texts = {MODULES: _text(path)}
     if not named or named[0] != ("Transformer", "") or [name for name, _ in named].count("Transformer") != 1:
         raise ConfigError(
             f"{where}: {MODULES} does not begin with the one transformer, in the folder itself; save the model again "
@@ -106,8 +106,9 @@ def _settings(model: str, name: str, where: str, texts: dict[str, str]) -> dict[
     path = _file(model, name)
     if path is None:
         return {}
+    found = read_json(path, where)
     texts[name] = _text(path)
-    return read_json(path, where)
+    return found
 
 
 def _prompt(settings: Mapping[str, Any], where: str) -> str:

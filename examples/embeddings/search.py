@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import logging
 import time
 from pathlib import Path
 
@@ -15,6 +16,8 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the demo was run")
     parser.add_argument("--nearest", type=int, default=3, metavar="N", help="how many to print")
     args = parser.parse_args()
+    for talker in ("torchao", "torch.utils._pytree"):  # of kernels and types that no CPU has a use for
+        logging.getLogger(talker).setLevel(logging.ERROR)
     with (args.runs / "embeddings-data" / "sentences.csv").open(encoding="utf-8", newline="") as stream:
         sentences = [row["text"] for row in csv.DictReader(stream)]
     for name in ("embeddings-teacher", "embeddings/student"):

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from benchmarks.evidence_tables import lines
 from benchmarks.machine import machine, versions
 from minidisc_plugin.run.measuring.measure import bytes_on_disk
+from minidisc_plugin.tasks.similarity import cosines
 
 EPILOG = """
 The first folder is the teacher. Intervals are of 95%, from 1,000 draws: of pairs; of texts where these stand in many
@@ -65,13 +66,6 @@ def spearman(found: NDArray[Any], wanted: NDArray[Any]) -> float:
     from scipy.stats import spearmanr
 
     return float(spearmanr(found, wanted).statistic)
-
-
-def cosines(embeddings: NDArray[Any], first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
-    """(pairs,) of embeddings (texts, width)."""
-    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-    found: NDArray[Any] = np.einsum("ij,ij->i", unit[first], unit[second])
-    return found
 
 
 def interval(measure: Callable[[NDArray[Any]], float], pairs: Pairs) -> list[float]:

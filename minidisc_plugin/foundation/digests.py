@@ -43,6 +43,11 @@ def damage_of(file: Path, digest: str) -> str | None:
     return None if sha256_of(file) == digest else "damaged"
 
 
+def digest_of_plain(value: Any) -> str:
+    """SHA-256 of mappings, lists, texts and numbers; the order of keys makes no difference."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
 def digest_of_model(model: PreTrainedModel) -> str:
     """Of a model's weights, its class and its config; not of the folder that it came from."""
     digest = _weights_of(model)
@@ -121,4 +126,4 @@ def digest_of_tokenizer_before(tokenizer: Any) -> str:
     if isinstance(known, dict):  # how the last call cut and padded; each call says anew
         known |= {"truncation": None, "padding": None}
     says = [type(tokenizer).__name__, known, tokenizer.special_tokens_map, tokenizer.padding_side]
-    return hashlib.sha256(json.dumps(says, sort_keys=True, default=str).encode()).hexdigest()
+    return digest_of_plain(says)

@@ -60,11 +60,6 @@ def add_head(model: PreTrainedModel, pooling: Pooling) -> None:
         parameter.requires_grad_(False)
 
 
-def has_head(model: Any) -> bool:
-    """Whether a model gives embeddings."""
-    return any(_is_of_head(hook) for hook in model._forward_hooks.values())
-
-
 def drop_head(model: Any) -> None:
     """Take the hooks away from a model, but not from those that it shares its modules with."""
     hooks = [*model._forward_pre_hooks.items(), *model._forward_hooks.items()]

@@ -26,11 +26,11 @@ def similarities(prediction: EvalPrediction) -> tuple[NDArray[Any], NDArray[Any]
     embeddings, teacher, pairs = _parts(prediction)
     first, second = _scored(pairs)
     if len(first):
-        return _cosines(embeddings, first, second), pairs[first, 1]
+        return cosines(embeddings, first, second), pairs[first, 1]
     first, second = _some(len(embeddings))
-    wanted = _cosines(teacher, first, second)
+    wanted = cosines(teacher, first, second)
     other = wanted < _SAME  # texts that were drawn twice, or are there twice, say nothing
-    return _cosines(embeddings, first, second)[other], wanted[other]
+    return cosines(embeddings, first, second)[other], wanted[other]
 
 
 def redrawn(prediction: EvalPrediction, rows: NDArray[Any]) -> EvalPrediction:
@@ -87,7 +87,8 @@ def _some(texts: int) -> tuple[NDArray[Any], NDArray[Any]]:
     return first, (first + np.tile(steps, texts)) % texts
 
 
-def _cosines(embeddings: NDArray[Any], first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
+def cosines(embeddings: NDArray[Any], first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
+    """(pairs,) of embeddings (texts, width) at the places `first` and `second`, rounded."""
     lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
     unit = embeddings / np.where(lengths > 0, lengths, 1)
     found: NDArray[Any] = np.einsum("ij,ij->i", unit[first], unit[second]).round(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 import logging
 import os
 import sys
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from minidisc_plugin.foundation.digests import digest_of_dataset, digest_of_model
+from minidisc_plugin.foundation.digests import digest_of_dataset, digest_of_model, digest_of_plain
 from minidisc_plugin.foundation.errors import DataError, StorageError
 from minidisc_plugin.foundation.processes import all_or_none, gathered, is_writer, process_count, process_index
 from minidisc_plugin.foundation.storage import require_room, storage_errors
@@ -195,7 +194,7 @@ class TeacherStore:
             "versions": {name: version(name) for name in ("torch", "transformers")},
             **asked.says(examples.dataset, examples.task.label_names),
         }
-        return hashlib.sha256(json.dumps(says, sort_keys=True, default=str).encode()).hexdigest()[:32]
+        return digest_of_plain(says)[:32]
 
     @staticmethod
     def _digest_of_batch(teacher: PreTrainedModel, examples: Examples, layout: Layout) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from minidisc_plugin.foundation.digests import (
     digest_of_dataset,
     digest_of_model,
+    digest_of_plain,
     digest_of_tokenizer,
     digest_of_tokenizer_before,
     sha256_of,
@@ -52,5 +51,5 @@ def checksums(
     if splits.altered is not None:  # made of texts, of which tokens do not tell all
         found[ALTERED] = digest_of_dataset(splits.altered)
     if beside:
-        found["files beside the model"] = hashlib.sha256(json.dumps(beside, sort_keys=True).encode()).hexdigest()
+        found["files beside the model"] = digest_of_plain(beside)
     return found

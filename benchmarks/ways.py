@@ -10,7 +10,7 @@ from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any, get_args
 
 from benchmarks.judge import Judge
-from minidisc_plugin.contracts.config import PruningConfig
+from minidisc_plugin.contracts.pruning import PruningConfig
 from minidisc_plugin.contracts.rules import Rule
 from minidisc_plugin.plugins.schedulers import decide_each
 from minidisc_plugin.run.config.file import read_config

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.contracts.config import PruningConfig
 from minidisc_plugin.contracts.family import Family
+from minidisc_plugin.contracts.pruning import PruningConfig
 from minidisc_plugin.contracts.validation import validate
 from minidisc_plugin.contracts.workbench import Allocation
 from minidisc_plugin.foundation.errors import ConfigError

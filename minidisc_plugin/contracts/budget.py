@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from minidisc_plugin.contracts.amounts import bytes_in, macs_in, parameters_in, share_in
-from minidisc_plugin.contracts.config import BATCH_SIZE, CONFIDENCE, PruningConfig
+from minidisc_plugin.contracts.pruning import BATCH_SIZE, CONFIDENCE, PruningConfig
 
 _AMOUNTS: Mapping[str, Callable[[Any], float]] = {
     "max_parameters": parameters_in,

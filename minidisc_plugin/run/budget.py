@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.amounts import bytes_in, parameters_in
-from minidisc_plugin.contracts.config import PruningConfig
 from minidisc_plugin.contracts.family import Family
+from minidisc_plugin.contracts.pruning import PruningConfig
 from minidisc_plugin.contracts.workbench import Allocation
 from minidisc_plugin.foundation.disks import in_bytes
 from minidisc_plugin.foundation.errors import ConfigError

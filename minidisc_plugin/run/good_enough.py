@@ -23,7 +23,7 @@ from minidisc_plugin.selection.metric_range import MetricRange
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from minidisc_plugin.contracts.config import PruningConfig
+    from minidisc_plugin.contracts.pruning import PruningConfig
     from minidisc_plugin.contracts.workbench import Workbench
 
 logger = logging.getLogger(__name__)

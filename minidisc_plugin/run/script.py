@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from minidisc_plugin.contracts.config import EngineConfig, PruningConfig
+from minidisc_plugin.contracts.config import EngineConfig
 from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.objective import Objective
 from minidisc_plugin.contracts.presets import FAST_ENGINE, engine_of
+from minidisc_plugin.contracts.pruning import PruningConfig
 from minidisc_plugin.contracts.scheduler import Schedule, Scheduler, ScriptInputs
 from minidisc_plugin.contracts.validation import validate
 from minidisc_plugin.contracts.values import check_apart

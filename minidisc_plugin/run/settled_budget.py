@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from minidisc_plugin.contracts.amounts import macs_in
 from minidisc_plugin.contracts.budget import Budget
-from minidisc_plugin.contracts.config import CompressionConfig, PruningConfig
+from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.presets import with_protocol
+from minidisc_plugin.contracts.pruning import PruningConfig
 from minidisc_plugin.contracts.run import Prepared
 from minidisc_plugin.contracts.scheduler import Scheduler
 from minidisc_plugin.foundation.errors import ConfigError

@@ -53,7 +53,7 @@ def fine_tune(config_file: str, overrides: Sequence[str]) -> None:
         model=prepared.teacher,
         args=prepared.args,
         train_dataset=prepared.splits.train,
-        processing_class=prepared.tokenizer,
+        processing_class=prepared.processor,
     ).train()
 
 

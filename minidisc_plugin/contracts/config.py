@@ -21,6 +21,10 @@ from minidisc_plugin.contracts.values import (
 )
 
 Protocol = Literal["fast", "published"]
+IMAGE_TASKS = frozenset({"image-classification"})
+"""Those that read `dataset.image` in place of `dataset.text`."""
+IMAGE_COLUMN = "image"
+"""What it is called where nothing is said, as `imagefolder` of datasets calls it."""
 
 
 class MetricConfig(Settings):
@@ -131,7 +135,9 @@ class CompressionConfig(Settings):
     """A whole run: teacher, data, compression, scheduler, training, output."""
 
     model: PathText = Field(description="The fine-tuned teacher: a folder or a Hub name.")
-    tokenizer: PathText | None = Field(None, description="Its tokenizer, where it is not beside the model.")
+    tokenizer: PathText | None = Field(
+        None, description="Its tokenizer, or image processor, where it is not beside the model."
+    )
     task: Literal[
         "text-classification",
         "token-classification",
@@ -139,10 +145,11 @@ class CompressionConfig(Settings):
         "text-generation",
         "text2text-generation",
         "feature-extraction",
+        "image-classification",
     ] = Field(
         "text-classification",
-        description="What the teacher was fine-tuned for; text classification is a regression where the model has a "
-        "single label.",
+        description="What the teacher was fine-tuned for; classification is a regression where the model has a single "
+        "label.",
     )
     dataset: DatasetConfig = Field(description="The data.")
     metric: MetricConfig = Field(description="The metric that selects and reports.")
@@ -182,7 +189,7 @@ class CompressionConfig(Settings):
         lt=1,
         description="Share of train set apart, by seed, for importance and for the choice of the assistant.",
     )
-    max_length: int = Field(128, ge=2, description="Tokens kept of each example.")
+    max_length: int = Field(128, ge=2, description="Tokens kept of each text.")
     steps: Annotated[list[str], Distinct] = Field(
         default_factory=list,
         description="Further pipeline steps, between the student's distillation and the report: `export`, "
@@ -212,6 +219,21 @@ class CompressionConfig(Settings):
             if data.get("scheduler", "") is None:
                 data.pop("scheduler")
         return data
+
+    @model_validator(mode="after")
+    def _inputs(self) -> CompressionConfig:
+        given, images = self.dataset, self.task in IMAGE_TASKS
+        if images and given.text:
+            raise ValueError(f"dataset.text: {given.text} is for texts, and task {self.task} reads images; remove it")
+        if images and given.image is None:
+            self.dataset = given.model_copy(update={"image": IMAGE_COLUMN})
+        if not images and given.image is not None:
+            raise ValueError(
+                f"dataset.image: {given.image!r} is for images, and task {self.task} reads texts; remove it"
+            )
+        if not images and not given.text:
+            raise ValueError("dataset.text: missing; add it")
+        return self
 
     @property
     def seed(self) -> int:

@@ -38,11 +38,15 @@ class DatasetConfig(Settings):
         "it are drawn from anew in each epoch. Default: `unlabelled`, where the dataset has it.",
     )
     text: Annotated[list[str], Distinct] = Field(
-        min_length=1,
+        default_factory=list,
         max_length=3,
-        description="Columns of the sentence or the pair, of the words, of question and context, of the text, of "
-        "the source, or of texts to embed, by task; of these a split has some: two, and the label, where pairs are "
-        "scored.",
+        description="Of tasks on texts: columns of the sentence or the pair, of the words, of question and context, of "
+        "the text, of the source, or of texts to embed, by task; of these a split has some: two, and the label, where "
+        "pairs are scored.",
+    )
+    image: str | None = Field(
+        None,
+        description="Of tasks on images: the column of the image, or of the path of its file. Default: `image`.",
     )
     label: str = Field(
         "label",
@@ -56,6 +60,11 @@ class DatasetConfig(Settings):
         description="Column of the domain of each text, of an objective that weighs domains; the splits that are "
         "trained on have it.",
     )
+
+    @property
+    def inputs(self) -> list[str]:
+        """Columns that a model's inputs are made of."""
+        return self.text if self.image is None else [self.image]
 
     @model_validator(mode="before")
     @classmethod

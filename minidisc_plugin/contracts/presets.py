@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from minidisc_plugin.contracts.config import CompressionConfig, EngineConfig, Protocol
+from minidisc_plugin.contracts.config import IMAGE_TASKS, CompressionConfig, EngineConfig, Protocol
 
 # The published protocol (section 4.1 and its code): every candidate in every step, random batches padded to one length,
 # the teacher run in each step, evaluations every 10 steps.
@@ -47,9 +47,10 @@ def engine_of(engine: EngineConfig, protocol: Protocol) -> EngineConfig:
 def with_protocol(config: CompressionConfig) -> CompressionConfig:
     """The config with what its protocol sets and the user did not."""
     preset = PRESETS[config.protocol]
+    of_one_size = {"group_by_length": False} if config.task in IMAGE_TASKS else {}
     training = {
         name: value
-        for name, value in preset["training"].items()
+        for name, value in {**preset["training"], **of_one_size}.items()
         if name not in config.training and _OTHER_NAMES.get(name) not in config.training
     }
     if "eval_strategy" not in training:

@@ -167,7 +167,10 @@ class ResultsRecord(_Record):
     judged_by_teacher: bool = Field(
         default=False, description="whether the metric compares models with the teacher, as that split has no scores"
     )
-    sequence_length: Annotated[int, Field(gt=0)] = Field(description="tokens of each timed example")
+    sequence_length: Annotated[int | None, Field(gt=0)] = Field(
+        default=None, description="tokens of each timed example; null where it is none of tokens"
+    )
+    image_size: tuple[int, int] | None = Field(default=None, description="height and width of each timed image, pixels")
     rows: list[ModelRow]
     seconds: Seconds = Field(default_factory=dict, description="wall-clock time of each step")
     half_precision: dict[str, float] = Field(

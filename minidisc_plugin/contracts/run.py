@@ -86,7 +86,7 @@ class Prepared:
         task: What the teacher does.
         teacher: The fine-tuned model.
         family: Where its heads and neurons live.
-        tokenizer: Its tokenizer.
+        processor: What makes its inputs of examples: its tokenizer, or image processor.
         splits: The tokenised dataset.
         args: Of every training stage.
         inputs: Checksum of each thing that the run is made from, by what it is called in messages.
@@ -102,7 +102,7 @@ class Prepared:
     task: Task
     teacher: PreTrainedModel
     family: Family
-    tokenizer: Any
+    processor: Any
     splits: Splits
     args: TrainingArguments
     inputs: Mapping[str, str]
@@ -181,7 +181,7 @@ class Run:
     """What steps hand on to each other; of several students each has one.
 
     Attributes:
-        prepared: Config, teacher, tokenizer, data and scheduler, all checked.
+        prepared: Config, teacher, processor, data and scheduler, all checked.
         bench: Training, distillation and evaluation.
         directory: Where results go; of one of several students, its own part of the output directory.
         decide: Makes the schedule; once.

@@ -54,7 +54,9 @@ class Task(ABC):
         name: What the key `task` may hold.
         auto_class: The Auto class of transformers that loads its models.
         runtime_classes: Its class in "openvino" and "onnx"; empty where the student is not exported.
-        text_columns: What `dataset.text` lists, one name per column.
+        reader: What makes a model's inputs of examples: "tokenizer", or "image processor".
+        text_columns: What `dataset.text` lists, one name per column; of other inputs than texts empty.
+        sequences: Columns whose lists are as long as an example is; empty where all examples are of one size.
         label_names: Labels in a batch, in the order in which a metric is given them.
         own_labels: Those that a model does not take.
         options: What its models are told in training and evaluation.
@@ -71,7 +73,9 @@ class Task(ABC):
     name: ClassVar[str]
     auto_class: ClassVar[str]
     runtime_classes: ClassVar[Mapping[str, str]] = {}
-    text_columns: ClassVar[tuple[str, ...]]
+    reader: ClassVar[str] = "tokenizer"
+    text_columns: ClassVar[tuple[str, ...]] = ()
+    sequences: ClassVar[tuple[str, ...]] = ("input_ids",)
     label_names: ClassVar[tuple[str, ...]] = ("labels",)
     own_labels: ClassVar[frozenset[str]] = frozenset()
     options: ClassVar[Mapping[str, Any]] = {}
@@ -109,18 +113,31 @@ class Task(ABC):
             "of them; leave the split out, and set distillation.augment for more examples"
         )
 
-    @abstractmethod
     def altered(self, examples: Dataset, alter: Callable[[Any], Any]) -> Dataset:
         """Copies of checked examples with other texts; labels that fit nothing any more are placeholders.
 
         Args:
             examples: As `check` gives them.
             alter: Makes another text of a text, and another list of words of such a list.
+
+        Raises:
+            ConfigError: the task is not one on texts.
         """
+        raise ConfigError(f"distillation.augment: it alters texts, and {self.said} reads none; remove it")
 
     @abstractmethod
-    def features(self, examples: Dataset, tokenizer: Any, max_length: int) -> Dataset:
-        """Features of checked examples: what the model takes, and the columns of `label_names`."""
+    def features(self, examples: Dataset, processor: Any, max_length: int) -> Dataset:
+        """Features of checked examples: what the model takes, and the columns of `label_names`.
+
+        Args:
+            examples: As `check` gives them.
+            processor: The tokenizer, or what else reads inputs.
+            max_length: Tokens kept of a text.
+        """
+
+    def numbers(self, features: Dataset, processor: Any) -> Dataset:
+        """Features as hosts read them that know no collator of ours: numbers only."""
+        return features
 
     @abstractmethod
     def compute_metrics(
@@ -177,7 +194,7 @@ class Task(ABC):
         """
         return {}
 
-    def collator(self, tokenizer: Any) -> Callable[[list[Any]], Any] | None:
+    def collator(self, processor: Any) -> Callable[[list[Any]], Any] | None:
         """Makes a batch of features; None is `Trainer`'s own."""
         return None
 

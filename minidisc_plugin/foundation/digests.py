@@ -1,4 +1,4 @@
-"""Checksums of files, models, datasets and tokenizers: how a run knows that what it goes on with is what it was."""
+"""Checksums of files, models, datasets and processors: how a run knows that what it goes on with is what it was."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minidisc_plugin.foundation.model_files.processor_saving import save_processor
 from minidisc_plugin.foundation.model_files.quiet import quiet
-from minidisc_plugin.foundation.model_files.tokenizer_saving import save_tokenizer
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -74,13 +74,15 @@ def _weights_of(model: PreTrainedModel) -> hashlib._Hash:
 def digest_of_dataset(*datasets: Dataset | None) -> str:
     """Of the columns and rows of datasets, in order; not of the files that they came from."""
     import pyarrow
+    from datasets.table import embed_table_storage
 
     digest = hashlib.sha256()
     for dataset in datasets:
         if dataset is None:
             continue
         for table in dataset.with_format("arrow").iter(batch_size=1000):
-            plain = table.combine_chunks().replace_schema_metadata(None)
+            # Of an image that lies in a file, the file.
+            plain = embed_table_storage(table).combine_chunks().replace_schema_metadata(None)
             sink = pyarrow.BufferOutputStream()
             with pyarrow.ipc.new_stream(sink, plain.schema) as stream:
                 stream.write_table(plain)
@@ -88,18 +90,18 @@ def digest_of_dataset(*datasets: Dataset | None) -> str:
     return digest.hexdigest()
 
 
-def digest_of_tokenizer(tokenizer: Any) -> str:
-    """Of all that is saved beside a student, and of the class and its settings that decide how a text is cut.
+def digest_of_processor(processor: Any) -> str:
+    """Of a tokenizer, or another processor: all that is saved, its class, and settings that decide how a text is cut.
 
     Raises:
         OSError: there is no room for a copy in the folder of temporary files.
     """
     digest = hashlib.sha256()
-    settings = {name: getattr(tokenizer, name, None) for name in _SETTINGS}
-    digest.update(json.dumps([type(tokenizer).__name__, settings], sort_keys=True, default=str).encode())
+    settings = {name: getattr(processor, name, None) for name in _SETTINGS}
+    digest.update(json.dumps([type(processor).__name__, settings], sort_keys=True, default=str).encode())
     with tempfile.TemporaryDirectory() as scratch:
         with quiet():
-            save_tokenizer(tokenizer, Path(scratch))
+            save_processor(processor, Path(scratch))
         for file in sorted(path for path in Path(scratch).rglob("*") if path.is_file()):
             digest.update(json.dumps([file.relative_to(scratch).as_posix(), _content(file)], sort_keys=True).encode())
     return digest.hexdigest()
@@ -120,7 +122,7 @@ def _content(file: Path) -> Any:
 
 
 def digest_of_tokenizer_before(tokenizer: Any) -> str:
-    """As run.json had it before `digest_of_tokenizer` told of all that is saved; runs begun then are resumed by it."""
+    """As run.json had it before `digest_of_processor` told of all that is saved; runs begun then are resumed by it."""
     core = getattr(tokenizer, "backend_tokenizer", None)
     known = json.loads(core.to_str()) if core is not None else sorted(tokenizer.get_vocab().items())
     if isinstance(known, dict):  # how the last call cut and padded; each call says anew

@@ -94,7 +94,7 @@ def _in_precision(prepared: Prepared, checkpoints: Path, begun_in_bf16: bool | N
 
 
 def _loaded(resolved: Resolved, checkpoints: Path, held_budget: Budget | None) -> Prepared:
-    """Teacher, tokenizer and data of a resolved config, checked against each other."""
+    """Teacher, processor and data of a resolved config, checked against each other."""
     from minidisc_plugin.foundation.model_files.types import student_type, type_of
     from minidisc_plugin.metrics import load_metric
     from minidisc_plugin.nested.deriving.derive import family_for
@@ -110,8 +110,8 @@ def _loaded(resolved: Resolved, checkpoints: Path, held_budget: Budget | None) -
     from minidisc_plugin.run.data.loading import load_splits
     from minidisc_plugin.run.directory.inputs import checksums
     from minidisc_plugin.run.trainer_choice import choose_trainer
+    from minidisc_plugin.tasks.processor import load_processor
     from minidisc_plugin.tasks.registry import variant
-    from minidisc_plugin.tasks.tokenizer import load_tokenizer
 
     config, known = resolved.config, families()
     args = _arguments(config, config.training, checkpoints, resolved.task)
@@ -128,14 +128,14 @@ def _loaded(resolved: Resolved, checkpoints: Path, held_budget: Budget | None) -
     config = resolved.config
     task = variant(resolved.task, teacher.config)  # which may leave fewer trainers
     trainer = choose_trainer(config, task)
-    tokenizer = load_tokenizer(config.tokenizer or config.model, teacher, config.trust_remote_code, task)
-    splits = load_splits(config, task, tokenizer, teacher.config)
+    processor = load_processor(config.tokenizer or config.model, teacher, config.trust_remote_code, task)
+    splits = load_splits(config, task, processor, teacher.config)
     check_further(config, splits, task, teacher.config)
     check_domains(config, splits, args.train_batch_size * args.world_size)
     check_judged(splits, task, teacher.config)
-    check_lengths(config, splits, teacher)
+    check_lengths(config, splits, teacher, task)
     rehearse_metric(config, task, teacher.config, splits)
-    try_saving(config, tokenizer, teacher)
+    try_saving(config, processor, teacher)
     return Prepared(
         config=_whole(resolved, trainer, teacher, args),
         students=resolved.students,
@@ -143,10 +143,10 @@ def _loaded(resolved: Resolved, checkpoints: Path, held_budget: Budget | None) -
         task=task,
         teacher=teacher,
         family=family,
-        tokenizer=tokenizer,
+        processor=processor,
         splits=splits,
         args=args,
-        inputs=checksums(teacher, tokenizer, splits, metric, beside),
+        inputs=checksums(teacher, processor, splits, metric, beside),
         saved_type=student_type(saved),
         budget=budget,
         beside=beside,

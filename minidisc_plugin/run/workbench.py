@@ -38,7 +38,7 @@ def workbench_of(prepared: Prepared, resume: bool = False, callbacks: Sequence[A
             splits.selection,
             splits.validation,
             collator_of(prepared),
-            prepared.tokenizer,
+            prepared.processor,
             splits.further,
         ),
         Score(

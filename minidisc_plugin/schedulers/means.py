@@ -29,7 +29,7 @@ class Data:
         selection: Labelled examples for importance and selection.
         validation: For early stopping, where there are any.
         collator: As `Trainer` takes it.
-        tokenizer: Likewise.
+        processor: Its `processing_class`.
         further: See Pool.
     """
 
@@ -37,7 +37,7 @@ class Data:
     selection: Dataset
     validation: Dataset | None = None
     collator: Any = None
-    tokenizer: Any = None
+    processor: Any = None
     further: Dataset | None = None
 
     def __post_init__(self) -> None:
@@ -90,7 +90,7 @@ class Training:
 
 
 def trainer_arguments(data: Data, score: Score, args: TrainingArguments) -> dict[str, Any]:
-    """Data, metric and tokenizer, as every Trainer of a run takes them."""
+    """Data, metric and processor, as every Trainer of a run takes them."""
     validation = data.validation
     if validation is None and evaluates(args):
         validation = data.selection
@@ -98,7 +98,7 @@ def trainer_arguments(data: Data, score: Score, args: TrainingArguments) -> dict
         "train_dataset": data.pool.examples,
         "eval_dataset": validation,
         "compute_metrics": score.compute,
-        tokenizer_argument(): data.tokenizer,
+        tokenizer_argument(): data.processor,
         "data_collator": data.collator,
         "preprocess_logits_for_metrics": score.reduce,
     }

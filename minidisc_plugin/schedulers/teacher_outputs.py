@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from minidisc_plugin.schedulers.means import Training
     from minidisc_plugin.training.observing import Asked
     from minidisc_plugin.training.teacher_cache import TeacherCache
-    from minidisc_plugin.training.teacher_store import Examples, TeacherStore
+    from minidisc_plugin.training.teacher_examples import Examples
+    from minidisc_plugin.training.teacher_store import TeacherStore
 
 
 class TeacherOutputs:
@@ -77,7 +78,8 @@ class TeacherOutputs:
 
     def _examples(self, teacher: PreTrainedModel, stage: str) -> Examples | None:
         """The training set as a teacher is given it, where its outputs are to be kept."""
-        from minidisc_plugin.training.teacher_store import Examples, reads_cache
+        from minidisc_plugin.training.teacher_examples import Examples
+        from minidisc_plugin.training.teacher_store import reads_cache
 
         data = self._evaluator.data
         if self._objective.needs_attentions:

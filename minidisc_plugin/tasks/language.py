@@ -160,6 +160,7 @@ class TextToText(_LanguageModelling):
     name = "text2text-generation"
     auto_class = "AutoModelForSeq2SeqLM"
     text_columns = ("the source",)
+    sequences = ("input_ids", "labels")
 
     def check(self, split: Dataset, where: str, columns: DatasetConfig, config: PretrainedConfig) -> Dataset:
         """See Task."""

@@ -1,4 +1,4 @@
-"""Classification of texts that may have several labels, or none: a yes or no for each label."""
+"""Classification of what may have several labels, or none: a yes or no for each label."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from minidisc_plugin.contracts.task import Outputs
 from minidisc_plugin.foundation.errors import MetricError
 from minidisc_plugin.tasks.classes import Classes
+from minidisc_plugin.tasks.classification import Classification
+from minidisc_plugin.tasks.image_classification import ImageClassification
 from minidisc_plugin.tasks.label_sets import label_vectors
 from minidisc_plugin.tasks.text_classification import TextClassification
 
@@ -26,8 +28,8 @@ PROBLEM = "multi_label_classification"
 _CONFIGURATION = "multilabel"
 
 
-class MultiLabelClassification(TextClassification):
-    """The task text-classification of a teacher whose config says `problem_type: multi_label_classification`.
+class _SeveralLabels(Classification):
+    """Classification by a teacher whose config says `problem_type: multi_label_classification`.
 
     A label is a class of its own, present where its logit is above 0. Objectives are given one term for each example
     and label, with the two logits 0 and z: their softmax at a temperature T is the sigmoid of z / T, so that soft
@@ -50,11 +52,11 @@ class MultiLabelClassification(TextClassification):
     def read_labels(
         self, labels: list[Any], config: PretrainedConfig, where: str, names: Sequence[str] | None
     ) -> list[Any]:
-        """See TextClassification."""
+        """See Classification."""
         return label_vectors(labels, config, where, names)
 
     def placeholder(self, config: PretrainedConfig) -> Any:
-        """See TextClassification."""
+        """See Classification."""
         return [0.0] * int(config.num_labels)
 
     def sole_label(self, features: Dataset, config: PretrainedConfig) -> str | None:
@@ -123,6 +125,14 @@ class MultiLabelClassification(TextClassification):
         """See Task."""
         labels = {"labels": batch["labels"].flatten().long()} if "labels" in batch else {}
         return _each_label(student), _each_label(teacher), {**batch, **labels}
+
+
+class MultiLabelClassification(_SeveralLabels, TextClassification):
+    """The task text-classification with several labels a text."""
+
+
+class MultiLabelImages(_SeveralLabels, ImageClassification):
+    """The task image-classification with several labels an image."""
 
 
 def _each_label(output: Any) -> Outputs:

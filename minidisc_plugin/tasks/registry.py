@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from minidisc_plugin.contracts.task import Task
 from minidisc_plugin.tasks.feature_extraction import FeatureExtraction
+from minidisc_plugin.tasks.image_classification import ImageClassification
 from minidisc_plugin.tasks.language import TextGeneration, TextToText
-from minidisc_plugin.tasks.multi_label import PROBLEM, MultiLabelClassification
+from minidisc_plugin.tasks.multi_label import PROBLEM, MultiLabelClassification, MultiLabelImages
 from minidisc_plugin.tasks.question_answering import QuestionAnswering
 from minidisc_plugin.tasks.text_classification import TextClassification
 from minidisc_plugin.tasks.token_classification import TokenClassification
@@ -25,6 +26,7 @@ TASKS: dict[str, type[Task]] = {
         QuestionAnswering,
         TextGeneration,
         TextToText,
+        ImageClassification,
         FeatureExtraction,  # a model without a head: last, for classes with one are found first
     )
 }
@@ -48,8 +50,10 @@ def variant(task: Task, config: PretrainedConfig) -> Task:
     """The task as a model of this config does it: its config may say that it does more than one thing at once."""
     if isinstance(task, FeatureExtraction):
         return FeatureExtraction.of(config)
-    several = isinstance(task, TextClassification) and config.problem_type == PROBLEM
-    return MultiLabelClassification() if several else task
+    several = config.problem_type == PROBLEM
+    if isinstance(task, ImageClassification):
+        return (MultiLabelImages if several else ImageClassification).of(config)
+    return MultiLabelClassification() if several and isinstance(task, TextClassification) else task
 
 
 @cache

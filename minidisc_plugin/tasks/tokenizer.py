@@ -29,9 +29,9 @@ def load_tokenizer(name: str, model: PreTrainedModel, trust_remote_code: bool, t
     from transformers import AutoTokenizer
 
     from minidisc_plugin.foundation.model_files.explain import not_loaded
+    from minidisc_plugin.foundation.model_files.processor_saving import remember_state
     from minidisc_plugin.foundation.model_files.quiet import quiet
     from minidisc_plugin.foundation.model_files.tokenizer_files import check_tokenizer_files
-    from minidisc_plugin.foundation.model_files.tokenizer_saving import remember_state
 
     where = f"tokenizer: {name!r}"
     options = task.tokenizer_options(model.config) if task else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, cycle, islice
@@ -15,6 +15,9 @@ from torch.utils.data import Sampler
 
 from minidisc_plugin.training.domain_batches import domain_batches
 
+_TOKENS = "input_ids"
+# Inputs that are of one size in all examples.
+_WHOLE = ("pixel_values",)
 # Batches of a group are made of examples of similar length; between groups chance decides.
 _BATCHES_OF_A_GROUP = 50
 
@@ -246,13 +249,18 @@ def batches_of(
 
 
 def has_lengths(dataset: Any) -> bool:
-    """Whether it is a `datasets.Dataset` of tokenised examples."""
-    return isinstance(dataset, Dataset) and "input_ids" in dataset.column_names
+    """Whether it is a `datasets.Dataset` of tokenised examples, or of examples that are all of one size."""
+    return isinstance(dataset, Dataset) and bool({_TOKENS, *_WHOLE}.intersection(dataset.column_names))
 
 
 def example_lengths(dataset: Any) -> list[int]:
-    """Tokens of each example."""
-    return [len(ids) for ids in dataset["input_ids"]]
+    """Tokens of each example; 1 of each where all are of one size."""
+    return [len(ids) for ids in dataset[_TOKENS]] if _TOKENS in dataset.column_names else [1] * len(dataset)
+
+
+def length_in(batch: Mapping[str, Any]) -> int:
+    """Tokens of each example of a batch, padding included; 1 where all examples are of one size."""
+    return int(batch[_TOKENS].shape[1]) if _TOKENS in batch else 1
 
 
 def is_grouped(args: Any) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from minidisc_plugin.training.batches import length_in
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
@@ -108,6 +110,6 @@ def training_memory(
         optimizer=None if optimizer is None else optimizer // devices,
         activations=examples * activation_bytes(network, single),
         examples=examples,
-        tokens=int(single["input_ids"].shape[1]),
+        tokens=length_in(single),
         devices=devices,
     )

@@ -155,7 +155,9 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         passes: RecordedPasses | None = None,
     ) -> Any:
         if cache is not None:
-            return cache.read(inputs[ROW], inputs["attention_mask"])
+            mask = inputs.get("attention_mask")
+            rows = inputs[ROW]
+            return cache.read(rows, rows.new_ones(len(rows), cache.tokens) if mask is None else mask)
         if self.objective.observes and frozen is self.teacher:
             batch = {name: value for name, value in inputs.items() if name != ROW}
             return observed(self.objective, frozen, self._features(inputs), self.task.options, batch)

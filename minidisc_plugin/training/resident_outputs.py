@@ -30,11 +30,15 @@ class ResidentOutputs:
     Args:
         cache: The files.
         device: Of the stage.
+
+    Attributes:
+        tokens: See TeacherCache.
     """
 
     def __init__(self, cache: TeacherCache, device: torch.device) -> None:
         layout = cache.layout
         ends = np.cumsum(layout.lengths)
+        self.tokens = cache.tokens
         self._lengths = torch.tensor(layout.lengths, device=device)
         self._starts = torch.from_numpy(ends).to(device) - self._lengths
         self._arrays = [(array, _moved(cache, array, device)) for array in layout.arrays]

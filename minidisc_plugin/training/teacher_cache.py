@@ -118,6 +118,11 @@ class TeacherCache:
         """Examples."""
         return len(self.layout.lengths)
 
+    @property
+    def tokens(self) -> int:
+        """Of each example, where all are of one size."""
+        return self.layout.lengths[0]
+
     def close(self) -> None:
         """Let go of the files."""
         self._stack.close()

@@ -7,15 +7,13 @@ import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from minidisc_plugin.foundation.digests import digest_of_dataset, digest_of_model, digest_of_plain
 from minidisc_plugin.foundation.errors import DataError, StorageError
@@ -27,13 +25,12 @@ from minidisc_plugin.training.cache_folders import CacheFolders
 from minidisc_plugin.training.observing import Asked
 from minidisc_plugin.training.teacher_arrays import Layout, arrays_of
 from minidisc_plugin.training.teacher_cache import CacheWriter, TeacherCache
+from minidisc_plugin.training.teacher_examples import MASK, Examples, mask_of, refuse_changing
 from minidisc_plugin.training.teacher_index import FORMAT, INDEX, damage, write_index
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from transformers import PreTrainedModel, TrainingArguments
 
-    from minidisc_plugin.contracts.task import Task
 
 logger = logging.getLogger(__name__)
 
@@ -49,29 +46,6 @@ def reads_cache(wanted: bool | str | None, args: TrainingArguments, an_epoch: in
     steps_an_epoch = an_epoch / (args.train_batch_size * args.world_size * args.gradient_accumulation_steps)
     epochs = args.max_steps / steps_an_epoch if args.max_steps > 0 else args.num_train_epochs
     return bool(epochs > in_all / an_epoch)
-
-
-@dataclass(frozen=True)
-class Examples:
-    """A training set as a teacher is given it.
-
-    Attributes:
-        dataset: Columns of the model's inputs, and of labels.
-        collate: Makes a batch of rows.
-        batch_size: Examples of a batch, without gradients.
-        task: What the teacher does.
-    """
-
-    dataset: Dataset
-    collate: Callable[[list[Any]], Any]
-    batch_size: int
-    task: Task
-
-    def batches(self, rows: Sequence[int]) -> Iterable[tuple[list[int], dict[str, Tensor]]]:
-        """Rows and batches; what is given first comes first."""
-        for start in range(0, len(rows), self.batch_size):
-            part = list(rows[start : start + self.batch_size])
-            yield part, dict(self.collate([self.dataset[row] for row in part]))
 
 
 class TeacherStore:
@@ -171,12 +145,16 @@ class TeacherStore:
         """What the files will hold, from the outputs of one example."""
         if teacher.config.is_encoder_decoder:
             raise DataError("engine.teacher_cache: an encoder-decoder's outputs are not kept; set it to false")
-        if "attention_mask" not in getattr(examples.dataset, "column_names", ()):
+        columns = getattr(examples.dataset, "column_names", ())
+        if examples.task.sequences and MASK not in columns:
             raise DataError("engine.teacher_cache: examples have no attention_mask; add it, or set it to false")
         _, batch = next(iter(examples.batches([0])))
         outputs = asked.answers(teacher, examples.task, batch)
-        arrays = arrays_of(outputs, batch["attention_mask"].bool(), asked.compared)
-        return Layout(arrays, [sum(mask) for mask in examples.dataset["attention_mask"]])
+        mask = mask_of(batch, outputs)
+        if MASK in columns:
+            return Layout(arrays_of(outputs, mask, asked.compared), [sum(row) for row in examples.dataset[MASK]])
+        refuse_changing(examples)
+        return Layout(arrays_of(outputs, mask, asked.compared), [mask.shape[1]] * len(examples.dataset))
 
     def _key(self, teacher: PreTrainedModel, examples: Examples, layout: Layout, asked: Asked) -> str:
         """Of everything that decides what is kept: the teacher and its code, the examples' inputs, how it is run."""
@@ -243,7 +221,7 @@ class TeacherStore:
         ):
             for rows, batch in examples.batches(mine):
                 outputs = asked.answers(teacher, examples.task, batch)
-                writer.write(rows, outputs, batch["attention_mask"].bool())
+                writer.write(rows, outputs, mask_of(batch, outputs))
                 bar.update(len(rows))
 
 

@@ -152,7 +152,7 @@ def test_the_plan_has_the_sizes_and_steps_of_the_run(finished: Finished) -> None
     student, teacher = results.row("student"), results.row("teacher")
     assert student is not None and (student.parameters, student.macs) == (plan.students[0].parameters, plan.macs[0.2])
     assert teacher is not None and (teacher.parameters, teacher.macs) == (plan.teacher.parameters, plan.macs[1.0])
-    assert plan.sequence_length == results.sequence_length
+    assert plan.timed_on.sequence_length == results.sequence_length
 
 
 @pytest.mark.parametrize("scheduler", ["minidisc", "direct"])

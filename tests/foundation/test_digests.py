@@ -16,8 +16,8 @@ import torch
 from datasets import Dataset
 from transformers import AutoTokenizer
 
-from minidisc_plugin.foundation.digests import digest_of_dataset, digest_of_model, digest_of_tokenizer, sha256_of
-from minidisc_plugin.foundation.model_files.tokenizer_saving import remember_state
+from minidisc_plugin.foundation.digests import digest_of_dataset, digest_of_model, digest_of_processor, sha256_of
+from minidisc_plugin.foundation.model_files.processor_saving import remember_state
 from tests.builders.tiny import make_bert, make_tokenizer
 
 ROWS = {"input_ids": [[1, 2, 3], [4], [5, 6]], "labels": [0, 1, 0]}
@@ -65,11 +65,11 @@ def test_a_dataset_is_the_same_however_it_is_kept(tmp_path: Path) -> None:
 
 def test_a_tokenizer_is_known_by_its_vocabulary_and_not_by_its_last_call(tmp_path: Path) -> None:
     tokenizer = make_tokenizer(tmp_path)
-    before = digest_of_tokenizer(tokenizer)
+    before = digest_of_processor(tokenizer)
     tokenizer(["good bad", "good"], truncation=True, max_length=3, padding=True)
-    assert digest_of_tokenizer(tokenizer) == before
+    assert digest_of_processor(tokenizer) == before
     tokenizer.add_tokens(["another"])
-    assert digest_of_tokenizer(tokenizer) != before
+    assert digest_of_processor(tokenizer) != before
 
 
 def setting(**settings: Any) -> Callable[[Path], None]:
@@ -94,7 +94,7 @@ def cutting(folder: Path) -> None:
 
 
 def of_folder(folder: Path) -> str:
-    return digest_of_tokenizer(AutoTokenizer.from_pretrained(str(folder)))
+    return digest_of_processor(AutoTokenizer.from_pretrained(str(folder)))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_tokenizer_is_known_by_all_that_is_saved_of_it(change: Callable[[Path]
     change(tmp_path)
     changed = AutoTokenizer.from_pretrained(str(tmp_path))
     remember_state(changed)
-    assert digest_of_tokenizer(changed) != before
+    assert digest_of_processor(changed) != before
 
 
 def test_a_tokenizer_is_the_same_in_another_folder_and_process(tmp_path: Path) -> None:

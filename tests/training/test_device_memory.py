@@ -60,4 +60,4 @@ def test_the_plan_tells_the_memory_of_the_largest_candidate(run_files: Path) -> 
     assert plan.memory.teacher == 4 * plan.teacher.parameters
     assert plan.memory.network == 4 * plan.candidates[0].parameters
     assert plan.memory.activations > 0 and plan.memory.examples == 24
-    assert plan.memory.tokens == plan.sequence_length
+    assert plan.memory.tokens == plan.timed_on.sequence_length

@@ -72,7 +72,7 @@ def bench_of(
         make_bert(labels=2, seed=7),
         NestedModel,
         TextClassification(),
-        Data(dataset.select(range(LABELLED)), dataset.select(range(36, 48)), tokenizer=tokenizer, **data),
+        Data(dataset.select(range(LABELLED)), dataset.select(range(36, 48)), processor=tokenizer, **data),
         Score("accuracy", build_compute_metrics("accuracy", regression=False)),
         Training(args, OBJECTIVE, engine, [Steps()], distiller),
     )

@@ -16,7 +16,8 @@ from minidisc_plugin.objectives.terms import compared_layers
 from minidisc_plugin.tasks.registry import task_of_model
 from minidisc_plugin.training.observing import Asked
 from minidisc_plugin.training.teacher_cache import ROW, CacheWriter, TeacherCache
-from minidisc_plugin.training.teacher_store import Examples, TeacherStore
+from minidisc_plugin.training.teacher_examples import Examples
+from minidisc_plugin.training.teacher_store import TeacherStore
 from tests.builders.tiny import make_bert
 from tests.training.making import PLAIN_STEP, STILL, Bench, make_nested, make_teacher, weights
 

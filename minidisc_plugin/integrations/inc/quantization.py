@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from neural_compressor.config import PostTrainingQuantConfig
 from neural_compressor.utils import pytorch
 from optimum.intel import INCQuantizer
-from transformers import AutoConfig, DataCollatorWithPadding
+from transformers import AutoConfig
 from transformers.utils import WEIGHTS_NAME
 
 from minidisc_plugin.foundation.atomic import atomic_folder
@@ -18,13 +18,16 @@ from minidisc_plugin.integrations.workspace import workspace
 from minidisc_plugin.nested.checkpoint import as_stock, class_for
 from minidisc_plugin.plugins import families
 
+# Models of images ask their first convolution for its type, and cast their inputs to it: 8 bits are none to cast to.
+_LEFT = {"Conv2d": {"weight": {"dtype": ["fp32"]}, "activation": {"dtype": ["fp32"]}}}
+
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel
 
 
 def quantize(
-    model: PreTrainedModel, folder: Path, examples: Dataset | None, tokenizer: Any, task: str = "text-classification"
+    model: PreTrainedModel, folder: Path, examples: Dataset | None, collator: Any, task: str = "text-classification"
 ) -> None:
     """Quantize linear layers to 8 bits and save as Optimum Intel does.
 
@@ -33,17 +36,17 @@ def quantize(
         folder: Where to write.
         examples: Calibration data with the model's inputs only: activations are quantised by its ranges (static).
             None: by the ranges of each batch (dynamic).
-        tokenizer: Pads the calibration's batches.
+        collator: Makes the calibration's batches.
         task: Optimum's name of what the model does.
     """
     approach = "dynamic" if examples is None else "static"
     quantizer = INCQuantizer.from_pretrained(as_stock(copy.deepcopy(model).cpu()), task=task)
     with atomic_folder(folder) as temporary, workspace(temporary):
         quantizer.quantize(
-            quantization_config=PostTrainingQuantConfig(approach=approach),
+            quantization_config=PostTrainingQuantConfig(approach=approach, op_type_dict=_LEFT),
             save_directory=temporary,
             calibration_dataset=examples,
-            data_collator=DataCollatorWithPadding(tokenizer),
+            data_collator=collator,
         )
 
 

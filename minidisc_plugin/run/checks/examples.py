@@ -15,38 +15,35 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from minidisc_plugin.contracts.run import Splits
+    from minidisc_plugin.contracts.task import Task
 
 
-def check_lengths(config: CompressionConfig, splits: Splits, teacher: PreTrainedModel) -> None:
+def check_lengths(config: CompressionConfig, splits: Splits, teacher: PreTrainedModel, task: Task) -> None:
     """Refuse examples that are longer than what the model has positions for.
 
     Args:
         config: Says how long examples may be, and how they are padded.
         splits: Tokenised.
         teacher: The model.
+        task: Of the run; one whose examples are all of one size has nothing to refuse here.
 
     Raises:
         ConfigError: names the longest, and what to set.
     """
     limit = _positions(teacher)
-    if not 0 < limit < config.max_length:
+    if not task.sequences or not 0 < limit < config.max_length:
         return
     if config.engine.padding == "max_length":
         raise ConfigError(
             f"max_length: batches would be padded to {config.max_length} tokens, and the model has {limit} positions; "
             f"set max_length: {limit}, or engine.padding: longest"
         )
-    longest = max(int(lengths(split, name).max(initial=0)) for split in splits.all for name in sequences(config))
+    longest = max(int(lengths(split, name).max(initial=0)) for split in splits.all for name in task.sequences)
     if longest > limit:
         raise ConfigError(
             f"max_length: {config.max_length} lets through examples of up to {longest} tokens, "
             f"and the model has {limit} positions; set max_length: {limit}"
         )
-
-
-def sequences(config: CompressionConfig) -> list[str]:
-    """Columns whose lists become sequences that the model computes: its inputs, and targets of a decoder."""
-    return ["input_ids", *(["labels"] if config.task == "text2text-generation" else [])]
 
 
 def lengths(split: Dataset, name: str) -> NDArray[Any]:

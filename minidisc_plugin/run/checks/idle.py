@@ -20,6 +20,7 @@ from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.printable import shown
 from minidisc_plugin.integrations.schemes import WAYS
 from minidisc_plugin.run.checks.idle_dataset import refused_of_dataset, said_of_dataset
+from minidisc_plugin.run.checks.idle_inputs import refused_of_inputs
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +108,7 @@ def _refused(config: CompressionConfig, training: Mapping[str, Any], settled: Ma
         for name in _without_step(config):
             yield f"{name}: its settings do nothing without the step; add {name} to steps, or remove them"
     yield from refused_of_dataset(config.dataset)
+    yield from refused_of_inputs(config)
     strategies = _strategies(config, training, settled)
     if config.early_stopping_patience and strategies["eval_strategy"] in _NO:
         yield "early_stopping_patience: nothing is evaluated with training.eval_strategy: no; remove one of them"

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from minidisc_plugin.contracts.objective import DOMAIN, EXAMPLE, PROGRESS
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.model_files.explain import one_line
+from minidisc_plugin.foundation.model_files.processor_saving import save_processor
 from minidisc_plugin.foundation.model_files.quiet import quiet
-from minidisc_plugin.foundation.model_files.tokenizer_saving import save_tokenizer
 from minidisc_plugin.plugins.guarded import GuardedObjective
-from minidisc_plugin.run.checks.examples import lengths, sequences
+from minidisc_plugin.run.checks.examples import lengths
 from minidisc_plugin.run.data.collating import collator_of
 from minidisc_plugin.run.objective_choice import check_lessons, objective_of
 
@@ -41,10 +41,13 @@ def try_teacher(prepared: Prepared) -> None:
     """
     _find_slices(prepared)
     prepared.teacher.to(prepared.args.device).eval()
-    remedy = "correct its config.json, or give the config and the tokenizer that it was trained with"
+    reader, sequences = prepared.task.reader, prepared.task.sequences
+    remedy = f"correct its config.json, or give the config and the {reader} that it was trained with"
     _try_rows(prepared, _first(prepared), "the first examples of the data", remedy)
+    if not sequences:
+        return
     rows = _longest(prepared)
-    tokens = max(len(row[name]) for row in rows for name in sequences(prepared.config))
+    tokens = max(len(row[name]) for row in rows for name in sequences)
     remedy = f"set a max_length below {prepared.config.max_length}, which the model can compute"
     _try_rows(prepared, rows, f"the longest example of the data, of {tokens} tokens", remedy)
 
@@ -158,12 +161,12 @@ def check_attention(objective: Objective, model: PreTrainedModel, given: Mapping
         )
 
 
-def try_saving(config: CompressionConfig, tokenizer: Any, teacher: PreTrainedModel) -> None:
+def try_saving(config: CompressionConfig, processor: Any, teacher: PreTrainedModel) -> None:
     """Save what goes beside a student's weights, in a folder that is gone at once.
 
     Args:
         config: Its keys are named.
-        tokenizer: Of the run.
+        processor: Of the run.
         teacher: Likewise.
 
     Raises:
@@ -171,7 +174,7 @@ def try_saving(config: CompressionConfig, tokenizer: Any, teacher: PreTrainedMod
     """
     kept: dict[str, Callable[[Path], None]] = {
         f"tokenizer: {config.tokenizer or config.model!r} cannot be saved beside a student": (
-            partial(save_tokenizer, tokenizer)
+            partial(save_processor, processor)
         ),
     }
     if teacher.can_generate():
@@ -208,7 +211,7 @@ def _first(prepared: Prepared) -> list[Any]:
 def _longest(prepared: Prepared) -> list[Any]:
     """Of all splits, the example with the longest input; and the one with the longest target, where that is another."""
     splits, found = prepared.splits.all, set()
-    for name in sequences(prepared.config):
+    for name in prepared.task.sequences:
         each = [lengths(split, name) for split in splits]
         place = max(range(len(splits)), key=lambda place: each[place].max(initial=0))
         found.add((place, int(each[place].argmax())))

@@ -7,6 +7,13 @@ from typing import Any
 from minidisc_plugin.contracts.run import Prepared
 
 
+def padding_of(prepared: Prepared) -> Any:
+    """Makes batches of inputs that are numbers already: padded where examples are sequences."""
+    from transformers import DataCollatorWithPadding, default_data_collator
+
+    return DataCollatorWithPadding(prepared.processor) if prepared.task.sequences else default_data_collator
+
+
 def collator_of(prepared: Prepared) -> Any:
     """Makes batches: the task's, or one that pads as the tokenizer does."""
     from transformers import DataCollatorWithPadding
@@ -14,11 +21,13 @@ def collator_of(prepared: Prepared) -> Any:
     from minidisc_plugin.training.compiling import LENGTHS, pads_for_recordings
     from minidisc_plugin.training.padding import PaddedTo
 
-    collator = prepared.task.collator(prepared.tokenizer) or DataCollatorWithPadding(prepared.tokenizer)
+    collator = prepared.task.collator(prepared.processor) or DataCollatorWithPadding(prepared.processor)
+    if not prepared.task.sequences:
+        return collator
     config = prepared.config
     multiple = None
     if config.engine.padding != "max_length":
         if not pads_for_recordings(config.engine.compile, prepared.args):
             return collator
         multiple = LENGTHS
-    return PaddedTo(collator, config.max_length, prepared.tokenizer.pad_token_id, prepared.task.whole_columns, multiple)
+    return PaddedTo(collator, config.max_length, prepared.processor.pad_token_id, prepared.task.whole_columns, multiple)

@@ -11,7 +11,7 @@ from minidisc_plugin.foundation.errors import DataError
 def wanted_columns(settings: DatasetConfig, files: Iterable[Iterable[str]]) -> list[str]:
     """Columns that a config asks for and that some file has; what none has is told where a task misses it."""
     there = {column for columns in files for column in columns}
-    return [column for column in dict.fromkeys([*settings.text, settings.label]) if column in there]
+    return [column for column in dict.fromkeys([*settings.inputs, settings.label]) if column in there]
 
 
 def common_columns(

@@ -60,9 +60,9 @@ def csv_options(
     common = common_columns(settings, headers)
     # A function keeps pandas from guessing, and no value counts as missing: not "NA", not "None", not "".
     width = max(map(len, headers.values()), default=0)
-    read: dict[Any, Any] = dict.fromkeys(common or range(width) or [*settings.text, settings.label], str)
+    read: dict[Any, Any] = dict.fromkeys(common or range(width) or [*settings.inputs, settings.label], str)
     if {"decimal", "thousands"} & options.keys():  # of numbers, so of the label
-        if settings.label not in settings.text:
+        if settings.label not in settings.inputs:
             read |= dict.fromkeys(_places(settings.label, options), number_reader(options))
         options |= {"decimal": ".", "thousands": None}  # pandas would look for them in texts, too
     if common is not None:

@@ -97,7 +97,7 @@ def _header(rows: Iterator[list[str]], options: Mapping[str, Any]) -> tuple[list
 def _check_header(shown: str, header: list[str], separator: str, settings: DatasetConfig) -> None:
     if not header:
         raise DataError(f"dataset.data_files: {shown} is empty; give rows under a line of column names")
-    wanted = [*settings.text, settings.label]
+    wanted = [*settings.inputs, settings.label]
     for name, times in Counter(header).items():
         if times > 1 and name in wanted:
             raise DataError(f"dataset.data_files: {shown} has {times} columns {name!r}; rename all but one")

@@ -21,7 +21,7 @@ def try_rows(file: DataFile, settings: DatasetConfig, options: Mapping[str, Any]
     """
     import pandas as pd
 
-    wanted = [*settings.text, settings.label]
+    wanted = [*settings.inputs, settings.label]
     arguments = {_OTHER_NAMES.get(key, key): value for key, value in options.items()}
     arguments = {"chunksize": 10_000, **arguments, "converters": dict.fromkeys(wanted, _as_is)}
     columns: list[str] = []

@@ -24,6 +24,11 @@ def folder_of(settings: DatasetConfig) -> Path | None:
     return Path(folder, settings.data_dir or "").resolve() if folder.is_dir() else None
 
 
+def public_name(settings: DatasetConfig) -> str:
+    """What a model card calls the data: a format of files is no data set of the Hub."""
+    return settings.data_dir or f"{settings.path} files" if is_format(settings.path) else settings.path
+
+
 def refuse_file(settings: DatasetConfig) -> None:
     """Refuse a file where a folder, a name or a format belongs.
 

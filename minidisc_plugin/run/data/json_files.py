@@ -46,7 +46,7 @@ def read_json(
     from datasets import Dataset, DatasetDict, Features
 
     form = (str(config.encoding or "utf-8"), config.encoding_errors, config.field)
-    wanted = (*settings.text, settings.label)
+    wanted = (*settings.inputs, settings.label)
     schemas = {split: _schema(listed, form, wanted) for split, listed in files.items()}
     found = DatasetDict()
     for split, schema in schemas.items():

@@ -1,4 +1,4 @@
-"""The dataset of a config, checked and tokenised: splits to train on, to select by, to stop by and to report."""
+"""The dataset of a config, checked, as features: splits to train on, to select by, to stop by and to report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from minidisc_plugin.contracts.run import Splits
 from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.run.data.altering import altered_copies
 from minidisc_plugin.run.data.domains import Domains, with_domain, without_domain
-from minidisc_plugin.run.data.splits import carve, choose_splits, warn_of_shared_files
+from minidisc_plugin.run.data.shared_files import warn_of_shared_files
+from minidisc_plugin.run.data.splits import carve, choose_splits
 from minidisc_plugin.run.data.unlabelled import read_splits
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from minidisc_plugin.contracts.task import Task
 
 
-def load_splits(config: CompressionConfig, task: Task, tokenizer: Any, model_config: PretrainedConfig) -> Splits:
-    """Load, check and tokenise the dataset.
+def load_splits(config: CompressionConfig, task: Task, processor: Any, model_config: PretrainedConfig) -> Splits:
+    """Load and check the dataset, and make features of it.
 
     Raises:
         ConfigError: a key of the section `dataset` cannot be used.
@@ -40,7 +41,7 @@ def load_splits(config: CompressionConfig, task: Task, tokenizer: Any, model_con
 
     def features(examples: Dataset) -> Dataset:
         plain, domains = without_domain(examples)
-        found = task.features(plain, tokenizer, config.max_length)
+        found = task.features(plain, processor, config.max_length)
         return found if domains is None else with_domain(found, domains)
 
     domains = None

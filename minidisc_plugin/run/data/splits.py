@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import filecmp
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, combinations
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from minidisc_plugin.foundation.errors import DataError
@@ -16,11 +12,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from minidisc_plugin.contracts.dataset import DatasetConfig
-
-logger = logging.getLogger(__name__)
-
-_TOO_GOOD = "the metric will look better than it is"
-_SELECTING = "what is set apart of it to choose the assistant by is trained on"
 
 
 class Chosen(NamedTuple):
@@ -80,61 +71,6 @@ def choose_splits(settings: DatasetConfig, names: Sequence[str], patience: int |
             "early_stopping_patience: there is no validation split besides the reported one; add one, or remove the key"
         )
     return Chosen(train, validation, report, unlabelled)
-
-
-def warn_of_shared_files(chosen: Chosen, files: Mapping[str, Sequence[str]]) -> None:
-    """Say so where splits that should have nothing in common share a file or copies of one, and where one has copies.
-
-    Args:
-        chosen: Which split does what.
-        files: Of each split.
-    """
-    uses = [
-        (chosen.train, "is trained on"),
-        (chosen.unlabelled, "is trained on"),
-        (chosen.validation, "stops training"),
-        (chosen.report, "is reported"),
-    ]
-    for place, (first, use) in enumerate(uses):
-        for file, other in _copies(files.get(first or "", ())):
-            logger.warning(
-                "dataset.data_files: %s and its copy %s are both of split %r, which %s: each example counts twice%s",
-                *(file, other, first, use, f", and {_SELECTING}" if first == chosen.train else ""),
-            )
-        for second, other_use in uses[place + 1 :]:
-            for file in files.get(first or "", ()):
-                for other in files.get(second or "", ()):
-                    if _same(str(file), str(other)):
-                        logger.warning(
-                            "dataset.data_files: %s %s as split %r, and %s as split %r: %s",
-                            *(
-                                file,
-                                use,
-                                first,
-                                other_use if file == other else f"a copy, {other}, {other_use}",
-                                second,
-                                _SELECTING if second == chosen.unlabelled else _TOO_GOOD,
-                            ),
-                        )
-
-
-def _copies(files: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Pairs of equal files; those of other sizes are not compared, for there may be thousands."""
-    sizes: dict[int, list[str]] = {}
-    for file in map(str, files):
-        if Path(file).is_file():
-            sizes.setdefault(Path(file).stat().st_size, []).append(file)
-    pairs = chain.from_iterable(combinations(alike, 2) for alike in sizes.values())
-    return (pair for pair in pairs if _same(*pair))
-
-
-def _same(first: str, second: str) -> bool:
-    if first == second:
-        return True
-    paths = Path(first), Path(second)
-    if not all(path.is_file() for path in paths) or len({path.stat().st_size for path in paths}) > 1:
-        return False
-    return paths[0].samefile(paths[1]) or filecmp.cmp(*paths, shallow=False)
 
 
 def carve(train: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:

@@ -69,7 +69,7 @@ def _held(schema: pa.Schema, file: str, needed: Sequence[str], settings: Dataset
         try:
             Features.from_arrow_schema(pa.schema([field]))
         except (ValueError, TypeError, NotImplementedError) as error:
-            if field.name in (*needed, *settings.text, settings.label):
+            if field.name in (*needed, *settings.inputs, settings.label):
                 raise DataError(
                     f"dataset.data_files: {file} has {field.type} in column {field.name!r}, which `datasets` cannot "
                     "hold; write it in another form, or leave the column out"

@@ -40,7 +40,7 @@ def read_splits(settings: DatasetConfig, apart: bool = False) -> tuple[DatasetDi
     further = unlabelled_of(settings, given)
     alone = [name for name in given if apart or name == further]
     # A label column that is one of text is no column more that files must have.
-    parts = [({name: given[name]}, settings.text[0] if name == further else settings.label) for name in alone]
+    parts = [({name: given[name]}, settings.inputs[0] if name == further else settings.label) for name in alone]
     together = {name: files for name, files in given.items() if name not in alone}
     found, files = DatasetDict(), dict[str, Sequence[str]]()
     for chosen, label in [*([(together, settings.label)] if together else []), *parts]:

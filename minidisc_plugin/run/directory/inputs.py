@@ -11,7 +11,7 @@ from minidisc_plugin.foundation.digests import (
     digest_of_dataset,
     digest_of_model,
     digest_of_plain,
-    digest_of_tokenizer,
+    digest_of_processor,
     digest_of_tokenizer_before,
     sha256_of,
 )
@@ -25,21 +25,20 @@ if TYPE_CHECKING:
 
 
 def checksums(
-    teacher: PreTrainedModel, tokenizer: Any, splits: Splits, metric: Any, beside: Mapping[str, str]
+    teacher: PreTrainedModel, processor: Any, splits: Splits, metric: Any, beside: Mapping[str, str]
 ) -> dict[str, str]:
     """Checksums by what messages call each input; the number of processes is one, for batches depend on it.
 
     Args:
         teacher: As loaded.
-        tokenizer: Its tokenizer.
-        splits: The tokenised dataset.
+        processor: Its tokenizer, or image processor.
+        splits: Of the dataset, as features.
         metric: The module that `evaluate` loaded.
         beside: Files of the teacher that are copied beside what is made of it, by name.
     """
     found = {
         "model": digest_of_model(teacher),
-        "tokenizer": digest_of_tokenizer_before(tokenizer),
-        SAVED_TOKENIZER: digest_of_tokenizer(tokenizer),
+        **_of_processor(processor),
         "dataset (split to train on)": digest_of_dataset(splits.train, splits.selection),
         "dataset (validation split)": digest_of_dataset(splits.validation),
         "dataset (reported split)": digest_of_dataset(splits.report),
@@ -53,3 +52,10 @@ def checksums(
     if beside:
         found["files beside the model"] = digest_of_plain(beside)
     return found
+
+
+def _of_processor(processor: Any) -> dict[str, str]:
+    digest = digest_of_processor(processor)
+    if not hasattr(processor, "get_vocab"):
+        return {"image processor": digest}
+    return {"tokenizer": digest_of_tokenizer_before(processor), SAVED_TOKENIZER: digest}

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from minidisc_plugin.contracts.input_shape import InputShape
 from minidisc_plugin.contracts.run import Prepared
+from minidisc_plugin.tasks.images import PIXELS
+from minidisc_plugin.training.batches import example_lengths
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +22,14 @@ def typical_batch(prepared: Prepared) -> Mapping[str, torch.Tensor]:
     start = max(0, len(by_length) // 2 - BATCH // 2)
     middle = by_length[start : start + BATCH]
     return _inputs(prepared, [middle[index % len(middle)] for index in range(BATCH)])
+
+
+def shape_of(batch: Mapping[str, torch.Tensor]) -> InputShape:
+    """Of what size its examples are."""
+    if "input_ids" in batch:
+        return InputShape(sequence_length=batch["input_ids"].shape[1])
+    height, width = batch[PIXELS].shape[-2:]
+    return InputShape(image_size=(height, width))
 
 
 def resized(batch: Mapping[str, torch.Tensor], examples: int) -> dict[str, torch.Tensor]:
@@ -43,7 +54,7 @@ def uneven_batch(prepared: Prepared) -> Mapping[str, torch.Tensor]:
 
 def _by_length(prepared: Prepared) -> list[int]:
     """Places of the reported split's examples, the shortest first."""
-    lengths = [len(ids) for ids in prepared.splits.report["input_ids"]]
+    lengths = example_lengths(prepared.splits.report)
     return sorted(range(len(lengths)), key=lengths.__getitem__)
 
 
@@ -51,5 +62,5 @@ def _inputs(prepared: Prepared, places: Sequence[int]) -> Mapping[str, torch.Ten
     from transformers import DataCollatorWithPadding
 
     rows = [prepared.splits.report[place] for place in places]
-    collate = prepared.task.collator(prepared.tokenizer) or DataCollatorWithPadding(prepared.tokenizer)
+    collate = prepared.task.collator(prepared.processor) or DataCollatorWithPadding(prepared.processor)
     return prepared.task.inputs(collate(rows), prepared.teacher)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from minidisc_plugin.foundation.model_files.types import in_type
-from minidisc_plugin.run.measuring.batch import resized, typical_batch
+from minidisc_plugin.run.measuring.batch import resized, shape_of, typical_batch
 from minidisc_plugin.run.measuring.measure import macs, pass_ms
 
 if TYPE_CHECKING:
-    import torch
-
     from minidisc_plugin.contracts.run import Prepared
     from minidisc_plugin.contracts.workbench import NestedNetwork
 
@@ -37,7 +35,7 @@ def milliseconds(prepared: Prepared, nested: NestedNetwork, examples: int) -> Ca
     def cost(scale: float) -> float:
         model = in_type(nested.extract(scale), prepared.saved_type).to(device)
         found = pass_ms(model, batch, _SECONDS)
-        logger.info("pruning: a slice of scale %g takes %.3g ms for %d x %d tokens", scale, found, *_shape(batch))
+        logger.info("pruning: a slice of scale %g takes %.3g ms for %d x %s", scale, found, examples, shape_of(batch))
         return found
 
     return cost
@@ -57,13 +55,8 @@ def multiply_accumulates(prepared: Prepared, nested: NestedNetwork) -> Callable[
         units = tuple(map(tuple, nested.sizes(scale)))
         if units not in known:
             known[units] = macs(nested.extract(scale), single)
-            told = (scale, known[units], *_shape(single))
-            logger.info("pruning: a slice of scale %g takes %d multiply-accumulates for %d x %d tokens", *told)
+            told = (scale, known[units], shape_of(single))
+            logger.info("pruning: a slice of scale %g takes %d multiply-accumulates for %s", *told)
         return known[units]
 
     return cost
-
-
-def _shape(batch: Mapping[str, torch.Tensor]) -> tuple[int, int]:
-    examples, tokens = batch["input_ids"].shape
-    return examples, tokens

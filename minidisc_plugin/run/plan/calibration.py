@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from minidisc_plugin.training.batches import length_in
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -91,7 +93,7 @@ def calibrate(
     update = _update(model)
     model.zero_grad(set_to_none=True)
     model.train(was_training)
-    return Calibration(both, forward, update, *inputs["input_ids"].shape)
+    return Calibration(both, forward, update, len(next(iter(inputs.values()))), length_in(inputs))
 
 
 def _tensors(values: Iterable[Any]) -> Iterable[Tensor]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import TrainingArguments
 
+    from minidisc_plugin.contracts.input_shape import InputShape
     from minidisc_plugin.nested.model import NestedModel
     from minidisc_plugin.run.measuring.saturation import Serving
     from minidisc_plugin.run.plan.calibration import Calibration
@@ -51,8 +52,8 @@ class Plan:
         candidates: With sizes per layer; none has a metric.
         students: The sizes of each student, from the largest to the smallest.
         teacher: The teacher's sizes.
-        macs: Multiply-accumulates of one example by scale, at `sequence_length` tokens.
-        sequence_length: The median length of the reported split.
+        macs: Multiply-accumulates of one example by scale, of the size `timed_on`.
+        timed_on: The size of an example; of texts the median length of the reported split.
         memory: Of each device while the stage with the largest network trains.
         space: On disk while the run lasts.
         calibration: What passes take on this machine; None where it was not asked for.
@@ -71,7 +72,7 @@ class Plan:
     students: list[Candidate]
     teacher: Candidate
     macs: dict[float, int]
-    sequence_length: int
+    timed_on: InputShape
     memory: Memory
     space: Space
     calibration: Calibration | None
@@ -96,7 +97,7 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
     Raises:
         MinidiscError: something in the config cannot be used.
     """
-    from minidisc_plugin.run.measuring.batch import typical_batch
+    from minidisc_plugin.run.measuring.batch import shape_of, typical_batch
     from minidisc_plugin.run.workbench import workbench_of
 
     with storage_errors(hugging_face_home()), tempfile.TemporaryDirectory() as scratch:
@@ -122,7 +123,7 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
         students=students,
         teacher=teacher,
         macs=macs,
-        sequence_length=batch["input_ids"].shape[1],
+        timed_on=shape_of(batch),
         memory=_memory(prepared, nested, batch),
         space=space,
         calibration=calibration,

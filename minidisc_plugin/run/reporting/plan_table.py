@@ -50,7 +50,8 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
         )
     console.print(sizes)
     told = f" {sentence(derived(plan.derived_family))}" if plan.derived_family else ""
-    console.print(text(f"MACs of one example of {plan.sequence_length} tokens, the median length.{told}\n"))
+    median = ", the median length" if plan.timed_on.sequence_length else ""
+    console.print(text(f"MACs of one example of {plan.timed_on}{median}.{told}\n"))
 
     costs = Table(title="stages", title_justify="left", box=box.SIMPLE_HEAD)
     costs.add_column("stage")
@@ -179,6 +180,6 @@ def _print_serving(plan: Plan, console: Console) -> None:
         table.add_row(name, *cells, NOTHING if latency is None else f"{latency:.2f}")
     console.print(table)
     console.print(
-        f"Examples of {plan.sequence_length} tokens, in the type of the teacher's weights; the batch is doubled until "
+        f"Examples of {plan.timed_on}, in the type of the teacher's weights; the batch is doubled until "
         "that gains less than a tenth.\n"
     )

@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from minidisc_plugin.contracts.input_shape import InputShape
 from minidisc_plugin.contracts.records import ModelRow, ResultsRecord
 
 NOTHING = "-"
 MARK = " (!)"
 _TIMES = 5
+# Tasks whose accuracy is that of examples.
+_OF_EXAMPLES = ("text-classification", "image-classification")
 
 
 @dataclass(frozen=True)
@@ -228,13 +231,14 @@ def measured(record: ResultsRecord) -> str:
     """How the models of a run were measured."""
     student = record.row("student")
     noise = ""
-    by_example = record.metric == "accuracy" and record.task == "text-classification"
+    timed_on = InputShape(record.sequence_length, record.image_size)
+    by_example = record.metric == "accuracy" and record.task in _OF_EXAMPLES
     if by_example and student and student.metric is not None and record.examples:
         error = math.sqrt(max(student.metric * (1 - student.metric), 0.0) / record.examples)
         noise = f" (standard error of the student's accuracy: {error:.2g})"
     return (
-        f"{record.examples:,} {record.split} examples{noise}; MACs and timings at {record.sequence_length} "
-        f"tokens on {record.device}, {record.threads} CPU threads; seed {record.seed}"
+        f"{record.examples:,} {record.split} examples{noise}; MACs and timings at {timed_on} "
+        f"on {record.device}, {record.threads} CPU threads; seed {record.seed}"
     )
 
 

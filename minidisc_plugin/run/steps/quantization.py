@@ -13,6 +13,7 @@ from minidisc_plugin.foundation.elsewhere import Elsewhere
 from minidisc_plugin.integrations.export.route import route_for
 from minidisc_plugin.integrations.hosts import available, require
 from minidisc_plugin.integrations.schemes import WAYS
+from minidisc_plugin.run.data.collating import padding_of
 from minidisc_plugin.run.measuring.batch import sample_batch
 from minidisc_plugin.run.steps.export import kept_folder
 from minidisc_plugin.run.steps.exporting import check_elsewhere, exported, in_single, make_once, refuse_task
@@ -97,15 +98,17 @@ def _of_torch(run: Run, scheme: str) -> _Made:
     def make(staged: Path) -> None:
         examples = calibration(run) if scheme == "inc_static" else None
         quantization.quantize(
-            in_single(run, "student"), staged, examples, run.prepared.tokenizer, run.prepared.task.name
+            in_single(run, "student"), staged, examples, padding_of(run.prepared), run.prepared.task.name
         )
 
     return _Made(make, quantization.load)
 
 
 def calibration(run: Run) -> Dataset:
-    """Examples of train, by seed, with the model's inputs only."""
-    config, train = run.prepared.config, run.prepared.splits.train
-    names: list[Any] = [name for name in train.column_names if name in run.prepared.tokenizer.model_input_names]
+    """Examples of train, by seed, with the model's inputs only, as numbers."""
+    config, train, processor = run.prepared.config, run.prepared.splits.train, run.prepared.processor
+    names: list[Any] = [name for name in train.column_names if name in processor.model_input_names]
     count = min(config.quantization.calibration_examples, len(train))
-    return train.shuffle(seed=config.seed).select(range(count)).select_columns(names)
+    return run.prepared.task.numbers(
+        train.shuffle(seed=config.seed).select(range(count)).select_columns(names), processor
+    )

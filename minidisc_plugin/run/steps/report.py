@@ -14,6 +14,7 @@ class Report(Step):
 
     def run(self, run: Run) -> None:
         """See Step."""
+        from minidisc_plugin.run.data.folders import public_name
         from minidisc_plugin.run.measuring.results import measure
         from minidisc_plugin.run.reporting.card import CARD_FILE, write_model_card
         from minidisc_plugin.run.reporting.frontier import frontier_of
@@ -38,7 +39,7 @@ class Report(Step):
                 results,
                 base_model=config.model,
                 task=config.task,
-                dataset=config.dataset.path,
+                dataset=public_name(config.dataset),
                 name=run.directory.place.resolve().name,
                 file=file,
             )

@@ -83,7 +83,7 @@ def test_generation_settings_that_cannot_be_saved_are_refused(tmp_path: Path) ->
 
 def test_a_tokenizer_that_cannot_be_saved_is_refused(run_files: Path, tmp_path: Path) -> None:
     prepared = prepare(CompressionConfig.model_validate(make_config(run_files)), tmp_path)
-    broken = copy.deepcopy(prepared.tokenizer)
+    broken = copy.deepcopy(prepared.processor)
     broken.init_kwargs["of no use"] = object()  # what no JSON can hold
     with pytest.raises(ConfigError, match=r"tokenizer: .* cannot be saved beside a student"):
         try_saving(prepared.config, broken, prepared.teacher)

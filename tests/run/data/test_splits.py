@@ -10,7 +10,8 @@ import pytest
 
 from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.foundation.errors import DataError
-from minidisc_plugin.run.data.splits import Chosen, choose_splits, warn_of_shared_files
+from minidisc_plugin.run.data.shared_files import warn_of_shared_files
+from minidisc_plugin.run.data.splits import Chosen, choose_splits
 
 
 def choose(names: list[str], patience: int | None = None, **keys: Any) -> tuple[str, str | None, str]:

@@ -14,7 +14,8 @@ from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.contracts.run import Prepared
 from minidisc_plugin.foundation.errors import ConfigError, DataError, MinidiscError
-from minidisc_plugin.run.data.splits import Chosen, choose_splits, warn_of_shared_files
+from minidisc_plugin.run.data.shared_files import warn_of_shared_files
+from minidisc_plugin.run.data.splits import Chosen, choose_splits
 from minidisc_plugin.run.data.unlabelled import read_splits
 from minidisc_plugin.run.preparation import prepare
 from tests.builders.tiny import make_config, make_rows, write_csv

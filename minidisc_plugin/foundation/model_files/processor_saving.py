@@ -1,4 +1,4 @@
-"""Tokenizers saved as they were loaded: a fast one keeps how the last call cut and padded, and would save that."""
+"""Processors saved as they were loaded: a fast tokenizer keeps how it last cut and padded, and would save that."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def remember_state(tokenizer: Any) -> None:
         setattr(tokenizer, _AS_LOADED, (core.truncation, core.padding))
 
 
-def save_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """Save a tokenizer in the state that was remembered; one of which none was neither cuts nor pads by itself."""
-    core = getattr(tokenizer, "backend_tokenizer", None)
+def save_processor(processor: Any, folder: Path) -> None:
+    """Save what reads inputs; a tokenizer of which no state was remembered neither cuts nor pads by itself."""
+    core = getattr(processor, "backend_tokenizer", None)
     if core is not None:
-        truncation, padding = getattr(tokenizer, _AS_LOADED, (None, None))
+        truncation, padding = getattr(processor, _AS_LOADED, (None, None))
         core.enable_truncation(**truncation) if truncation else core.no_truncation()
         core.enable_padding(**padding) if padding else core.no_padding()
-    tokenizer.save_pretrained(str(folder))
+    processor.save_pretrained(str(folder))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from minidisc_plugin.foundation.model_files.tokenizer_saving import save_tokenizer
+from minidisc_plugin.foundation.model_files.processor_saving import save_processor
 from minidisc_plugin.tasks.tokenizer import load_tokenizer
 from tests.builders.tiny import make_bert, make_tokenizer
 
@@ -39,6 +39,6 @@ def test_a_call_leaves_no_mark(call: dict[str, Any], own: dict[str, Any], tmp_pa
     file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | own), encoding="utf-8")
     tokenizer = load_tokenizer(str(tmp_path / "own"), make_bert(), False)
     tokenizer(["good bad", "good"], **call)
-    save_tokenizer(tokenizer, tmp_path / "saved")
+    save_processor(tokenizer, tmp_path / "saved")
     saved = json.loads((tmp_path / "saved" / "tokenizer.json").read_text(encoding="utf-8"))
     assert {name: saved[name] for name in own} == own

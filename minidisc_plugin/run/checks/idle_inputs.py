@@ -1,0 +1,25 @@
+"""Keys about texts, which do nothing where examples are something else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from minidisc_plugin.contracts.config import IMAGE_TASKS, CompressionConfig
+
+_GROUPED = {"group_by_length": True, "train_sampling_strategy": "group_by_length"}
+
+
+def refused_of_inputs(config: CompressionConfig) -> Iterator[str]:
+    """Keys that ask for what a task without texts cannot do."""
+    if config.task not in IMAGE_TASKS:
+        return
+    why = f"is for texts, and task {config.task} reads images, which are all of one size; remove it"
+    if config.max_length != CompressionConfig.model_fields["max_length"].default:
+        yield f"max_length: {config.max_length} {why}"
+    if config.engine.tokens_per_batch is not None:
+        yield f"engine.tokens_per_batch: {config.engine.tokens_per_batch} {why}"
+    for key, value in _GROUPED.items():
+        if config.training.get(key) == value:
+            yield f"training.{key}: {value} {why}"
+    if copies := config.distillation.augment:
+        yield f"distillation.augment: {copies} alters texts, and task {config.task} reads none; remove it"

@@ -38,16 +38,17 @@ FAST_ENGINE = EngineConfig(**_FAST["engine"])
 _OTHER_NAMES = {"group_by_length": "train_sampling_strategy", "eval_strategy": "evaluation_strategy"}
 
 
-def engine_of(engine: EngineConfig, protocol: Protocol) -> EngineConfig:
-    """The section `engine` with what the protocol sets and the user did not."""
-    preset = PRESETS[protocol]["engine"]
+def engine_of(engine: EngineConfig, protocol: Protocol, without: frozenset[str] = frozenset()) -> EngineConfig:
+    """The section `engine` with what the protocol sets and the user did not, but for some keys."""
+    preset = {name: value for name, value in PRESETS[protocol]["engine"].items() if name not in without}
     return engine.model_copy(update={name: value for name, value in preset.items() if getattr(engine, name) is None})
 
 
 def with_protocol(config: CompressionConfig) -> CompressionConfig:
     """The config with what its protocol sets and the user did not."""
     preset = PRESETS[config.protocol]
-    of_one_size = {"group_by_length": False} if config.task in IMAGE_TASKS else {}
+    images = config.task in IMAGE_TASKS
+    of_one_size = {"group_by_length": False} if images else {}
     training = {
         name: value
         for name, value in {**preset["training"], **of_one_size}.items()
@@ -57,7 +58,7 @@ def with_protocol(config: CompressionConfig) -> CompressionConfig:
         training.pop("eval_steps", None)
     return config.model_copy(
         update={
-            "engine": engine_of(config.engine, config.protocol),
+            "engine": engine_of(config.engine, config.protocol, frozenset({"padding"} if images else ())),
             "training": {**config.training, **training},
             "scheduler_config": {**preset["scheduler_config"], **config.scheduler_config},
         }

@@ -80,7 +80,9 @@ def layout_of(model: PreTrainedModel, family: Family) -> Layout:
     """
     found = [layout for layout in family.layouts if find(model.base_model, layout.places[0].at)]
     for layout in found:
-        if find(model.base_model, f"{layout.places[0].at}.{layout.places[0].output}"):
+        # An encoder alone lacks the layers of a decoder.
+        there = [place for place in layout.places if find(model.base_model, place.at)]
+        if all(find(model.base_model, f"{place.at}.{place.output}") for place in there):
             return layout
     if found:  # whose modules will be missed by name
         return found[0]

@@ -64,7 +64,7 @@ def narrow(model: Any, layouts: Sequence[Mapping[str, Any]], heads: Sequence[int
     declaration. The first layout that fits the model is used.
     """
     base = model.base_model
-    layout = next(layout for layout in layouts if find(base, "{at}.{output}".format(**layout["heads"][0])))
+    layout = next(layout for layout in layouts if _fits(base, layout))
     left = iter(heads)
     for declared in layout["heads"]:
         layers = find(base, declared["at"])
@@ -79,6 +79,13 @@ def narrow(model: Any, layouts: Sequence[Mapping[str, Any]], heads: Sequence[int
             output = layer.get_submodule(declared["output"])
             if not isinstance(output, Constant):
                 _narrow_units(layer, declared, count, 1, shown=0)
+
+
+def _fits(base: Any, layout: Mapping[str, Any]) -> bool:
+    """Whether the first attentions are there, and whatever layers there are have the outputs that are declared."""
+    places = [*layout["heads"], *layout["neurons"]]
+    held = [bool(find(base, "{at}.{output}".format(**place))) or not find(base, place["at"]) for place in places]
+    return all(held) and bool(find(base, places[0]["at"]))
 
 
 def axes(projection: Any) -> tuple[int, int]:

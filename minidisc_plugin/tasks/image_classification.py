@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.tasks.classification import LABELS, Classification
-from minidisc_plugin.tasks.images import PIXELS, ImageCollator, images_of
+from minidisc_plugin.tasks.images import PIXELS, SIZE, ImageCollator, check_sizes, images_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -42,7 +42,7 @@ class ImageClassification(Classification):
     @classmethod
     def of(cls, config: PretrainedConfig) -> Self:
         """The task as a model of this config does it."""
-        return cls(int(getattr(config, "num_channels", 3)))
+        return cls(int(getattr(getattr(config, "vision_config", config), "num_channels", 3)))
 
     def check(self, split: Dataset, where: str, columns: DatasetConfig, config: PretrainedConfig) -> Dataset:
         """See Task."""
@@ -53,8 +53,14 @@ class ImageClassification(Classification):
         return self.with_placeholders(images_of(split, where, columns), config)
 
     def features(self, examples: Dataset, processor: Any, max_length: int) -> Dataset:
-        """See Task; nothing is read yet."""
-        return examples.rename_column(LABELS, "labels")
+        """See Task; images are read batch by batch, and here no more than some of each size.
+
+        Raises:
+            ConfigError: the image processor cannot read them.
+            DataError: it makes them of several sizes.
+        """
+        check_sizes(examples, self.collator(processor))
+        return examples.remove_columns([SIZE]).rename_column(LABELS, "labels")
 
     def numbers(self, features: Dataset, processor: Any) -> Dataset:
         """See Task."""

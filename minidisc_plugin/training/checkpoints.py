@@ -10,7 +10,8 @@ import json
 import logging
 import re
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from pydantic import BaseModel, ValidationError
 from minidisc_plugin.foundation.atomic import flush, write_text
 from minidisc_plugin.foundation.digests import sha256_of
 from minidisc_plugin.foundation.errors import RunDirectoryError
+from minidisc_plugin.foundation.printable import shortened
 from minidisc_plugin.foundation.processes import is_writer, wait_for_all
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 SEAL = "seal.json"
 _STATE = "trainer_state.json"
+# Of a model of transformers 5: how its weights are called in files.
+_CONVERSIONS = "_weight_conversions"
+_ABSENT = object()
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
@@ -129,13 +134,43 @@ class Checkpoint:
         if not weights:  # INCTrainer's own format
             for file in sorted(self.folder.glob("pytorch_model*.bin")):
                 weights |= torch.load(file, map_location="cpu", weights_only=True)
-        missing = model.load_state_dict(weights, strict=False).missing_keys
-        held = model.state_dict()
-        loaded = {held[name].data_ptr() for name in weights if name in held}
-        # Of weights that layers share, a file holds one.
-        unset = [name for name in missing if held[name].data_ptr() not in loaded]
-        if unset:
-            raise RunDirectoryError(f"{self.folder}: it does not hold {', '.join(unset)}; start the run again")
+        refuse_unset(model, model.load_state_dict(weights, strict=False).missing_keys, str(self.folder))
+
+
+def refuse_unset(model: nn.Module, missing: Sequence[str], where: str) -> None:
+    """Refuse to go on with a model that was given a part of its weights only.
+
+    Args:
+        model: As it is afterwards.
+        missing: Names of what the file does not hold.
+        where: The checkpoint, as a message begins.
+
+    Raises:
+        RunDirectoryError: names what is missing.
+    """
+    held = model.state_dict()
+    loaded = {held[name].data_ptr() for name in held.keys() - set(missing)}
+    # Of weights that layers share, a file holds one.
+    unset = [name for name in missing if name in held and held[name].data_ptr() not in loaded]
+    if unset:
+        raise RunDirectoryError(f"{where}: it does not hold {shortened(', '.join(unset))}; start the run again")
+
+
+@contextmanager
+def names_as_held(model: nn.Module) -> Iterator[None]:
+    """Inside, a model is saved under the names that it has: transformers 5 saves some under those of earlier releases.
+
+    Its Trainer goes on from a checkpoint by the names of now, and says no more than a warning of what it does not find.
+    """
+    before = vars(model).get(_CONVERSIONS, _ABSENT)
+    setattr(model, _CONVERSIONS, [])
+    try:
+        yield
+    finally:
+        if before is _ABSENT:
+            delattr(model, _CONVERSIONS)
+        else:
+            setattr(model, _CONVERSIONS, before)
 
 
 def checkpoints_in(folder: Path, *, sealed: bool = False) -> list[Checkpoint]:

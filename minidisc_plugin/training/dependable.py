@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from minidisc_plugin.foundation.errors import NonFiniteLossError
 from minidisc_plugin.training.batches import has_lengths, train_loader
+from minidisc_plugin.training.checkpoints import names_as_held, refuse_unset
 from minidisc_plugin.training.numbered_cpus import load_to_numbered_cpus
 
 
@@ -34,8 +35,23 @@ class DependableTraining:
     drawn: int | None = None
     domains: Sequence[int] | None = None
     args: Any
+    model: Any
+    accelerator: Any
     state: Any
     train_dataset: Any
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """As Trainer; what it goes on from is found under the names that it looks for."""
+        with names_as_held(self.accelerator.unwrap_model(self.model)):
+            super()._save(output_dir, state_dict)  # type: ignore[misc]
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """In place of Trainer's warning: a model that was given a part of its weights would be another one.
+
+        Raises:
+            RunDirectoryError: a checkpoint does not hold all of them.
+        """
+        refuse_unset(self.model, load_result.missing_keys, f"a checkpoint in {self.args.output_dir}")
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """As Trainer; several processes on CPUs can do it, too."""

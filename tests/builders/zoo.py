@@ -119,7 +119,15 @@ ZOO: dict[str, tuple[str, Callable[[], PretrainedConfig]]] = {
     "gptj": ("GPTJForCausalLM", encoder("GPTJConfig", n_embd=32, n_layer=2, n_head=4, n_inner=48, rotary_dim=4)),
     "deit": ("DeiTForImageClassification", other("DeiTConfig", **IMAGE)),
     "dinov2": ("Dinov2ForImageClassification", other("Dinov2Config", mlp_ratio=2, **IMAGE)),
+    "dinov2/gated": ("Dinov2ForImageClassification", other("Dinov2Config", use_swiglu_ffn=True, mlp_ratio=3, **IMAGE)),
     "vit_msn": ("ViTMSNForImageClassification", other("ViTMSNConfig", **IMAGE)),
+    "beit": ("BeitForImageClassification", other("BeitConfig", vocab_size=8, **IMAGE)),
+    "data2vec-vision": ("Data2VecVisionForImageClassification", other("Data2VecVisionConfig", vocab_size=8, **IMAGE)),
+    "dinov2_with_registers": (
+        "Dinov2WithRegistersForImageClassification",
+        other("Dinov2WithRegistersConfig", mlp_ratio=2, **IMAGE),
+    ),
+    "ijepa": ("IJepaForImageClassification", other("IJepaConfig", **IMAGE)),
     "vit": (
         "ViTForImageClassification",
         other("ViTConfig", **IMAGE),
@@ -137,7 +145,8 @@ SINCE = {name: "4.45" if name in _FIRST else "4.57" for name in _NAMES} | _OTHER
 # In which runtimes slices were compared with torch by tests/integrations/test_family_exports.py, and where.
 _LATEST = ("4.57", "5.24")
 _LATER = {name: "OpenVINO, ONNX (transformers 5)" for name in _NAMES if SINCE[name] in _LATEST}
-_UNTRIED = dict.fromkeys(("marian", "pegasus", "deit", "dinov2", "vit_msn"), "not tried")
+
+_UNTRIED = dict.fromkeys(("marian", "pegasus"), "not tried")
 EXPORTED = dict.fromkeys(_NAMES, "OpenVINO, ONNX") | _LATER | _UNTRIED
 
 # How classes end that need inputs of their decoder.

@@ -120,6 +120,7 @@ def _tasks(family: Family) -> list[str]:
     known = family.model_type in CONFIG_MAPPING
     config = CONFIG_MAPPING[family.model_type]() if known else None
     not_embedded = config is None or config.is_encoder_decoder or not hasattr(config, "vocab_size")
+    not_embedded = not_embedded or hasattr(config, "patch_size")  # pictures, whose parts have a vocabulary in BEiT
     return [
         name
         for name, task in TASKS.items()

@@ -14,10 +14,16 @@ import torch
 from datasets import Dataset
 from datasets import Image as ImageFeature
 from PIL import Image
-from transformers import AutoModelForImageClassification, pipeline
+from transformers import (
+    AutoModelForImageClassification,
+    DeiTConfig,
+    DeiTForImageClassificationWithTeacher,
+    pipeline,
+)
 
 from minidisc_plugin import CompressionConfig, MiniDisc, compress
 from minidisc_plugin.cli import main
+from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.output import RESOLVED_CONFIG
 from minidisc_plugin.contracts.validation import validate
@@ -29,6 +35,8 @@ from minidisc_plugin.objectives import MiniDiscObjective
 from minidisc_plugin.run.preparation import prepare
 from minidisc_plugin.run.steps.report import Report
 from minidisc_plugin.tasks.images import PIXELS, ImageCollator
+from minidisc_plugin.training.checkpoints import checkpoints_in
+from minidisc_plugin.training.dependable import DependableTraining
 from minidisc_plugin.training.observing import Asked
 from minidisc_plugin.training.teacher_examples import Examples
 from minidisc_plugin.training.teacher_store import TeacherStore
@@ -139,6 +147,19 @@ def test_a_killed_run_goes_on_to_the_same_end(
     assert difference(outcome(whole.output_dir), outcome(result.output_dir)) is None
 
 
+def test_a_stage_that_was_killed_goes_on_from_its_checkpoint(
+    made: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of transformers 5 a checkpoint holds weights under names that its Trainer does not look for."""
+    training = {**made["training"], "max_steps": 6, "save_strategy": "steps", "save_steps": 2}
+    config = config_of(made, tmp_path, training=training)
+    killed_at(monkeypatch, DependableTraining, "training_step", config, time=9)
+    assert [found.step for found in checkpoints_in(tmp_path / "out" / "checkpoints" / "sandwich", sealed=True)]
+    result = compress(config, resume=True)
+    whole = compress(config_of(made, tmp_path, training=training, output_dir=str(tmp_path / "whole")))
+    assert difference(outcome(whole.output_dir), outcome(result.output_dir)) is None
+
+
 def test_other_images_are_another_run(made: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = of_a_copy(made, tmp_path, lambda images: None)
     killed_at(monkeypatch, Report, "run", config)
@@ -214,6 +235,52 @@ def test_an_image_may_have_several_labels(made: dict[str, Any], tmp_path: Path) 
     assert student is not None and student.metric is not None
 
 
+def write_deep(folder: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 65_535, (20, 20), dtype=np.uint16)
+    Image.fromarray(pixels).save(folder / "train" / "red" / "0.png")
+
+
+def test_an_image_that_would_become_white_is_refused(made: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"^dataset.image: row .* has more than 8 bits a channel \(mode I;16\)"):
+        prepare(of_a_copy(made, tmp_path, write_deep), tmp_path)
+
+
+def test_images_of_several_sizes_are_refused_where_the_processor_leaves_them_so(
+    made: dict[str, Any], tmp_path: Path
+) -> None:
+    config = of_a_teacher(made, tmp_path, changed(do_resize=False))
+    odd = {"train": "becomes 31 x 31: a batch holds one size", "test": "cannot compute an example of the data"}
+    for split, message in odd.items():
+        images = tmp_path / split
+        for number in range(30):
+            file = images / ("test" if number % 3 else "train") / COLOURS[number % 2] / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            make_image("red", number, 16).save(file)
+        for file in [*(images / split).rglob("*.png")][: 1 if split == "train" else None]:
+            make_image("red", 1, 31).save(file)
+        data = {**made["dataset"], "data_dir": str(images)}
+        with pytest.raises(MinidiscError, match=message):
+            prepare(
+                config.model_copy(update={"dataset": DatasetConfig.model_validate({**data, "image": "image"})}),
+                tmp_path,
+            )
+
+
+def test_a_model_without_a_loss_is_refused(made: dict[str, Any], tmp_path: Path) -> None:
+    teacher = tmp_path / "teacher"
+    settings = {
+        name: getattr(make_vit().config, name) for name in ("hidden_size", "image_size", "patch_size", "id2label")
+    }
+    DeiTForImageClassificationWithTeacher(
+        DeiTConfig(num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, **settings)
+    ).save_pretrained(teacher)
+    make_processor().save_pretrained(teacher)
+    with pytest.raises(
+        ConfigError, match=r"^model: .* is a DeiTForImageClassificationWithTeacher, which gives no loss"
+    ):
+        prepare(config_of(made, tmp_path, model=str(teacher)), tmp_path)
+
+
 def write_nothing(folder: Path) -> None:
     (folder / "train" / "red" / "0.png").write_bytes(b"")
 
@@ -264,6 +331,7 @@ def test_a_column_without_images_is_refused(
         ({"task": "text-classification", "dataset": {"path": "csv"}}, "dataset.text: missing; add it"),
         ({"max_length": 64}, "max_length: 64 is for texts"),
         ({"engine": {"tokens_per_batch": 99}}, "engine.tokens_per_batch: 99 is for texts"),
+        ({"engine": {"padding": "max_length"}}, "engine.padding: max_length is for texts"),
         ({"distillation": {"augment": 1}}, "distillation.augment: 1 alters texts"),
         ({"training": {"group_by_length": True}}, "training.group_by_length: True is for texts"),
         (

@@ -6,15 +6,18 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_model
+from safetensors.torch import load_file, save_model
 
 from minidisc_plugin.foundation.errors import RunDirectoryError
-from minidisc_plugin.training.checkpoints import SEAL, Checkpoint, checkpoints_in, rotate, take_up
+from minidisc_plugin.training.checkpoints import SEAL, Checkpoint, checkpoints_in, names_as_held, rotate, take_up
 from tests.builders.tiny import make_bert
+from tests.builders.zoo import here
+from tests.builders.zoo import make_model as make_zoo_model
 
 
 def write(folder: Path, step: int, best: str | None = None, sealed: bool = True, **state: object) -> Checkpoint:
@@ -191,6 +194,27 @@ def test_weights_of_a_checkpoint(form: str, tmp_path: Path) -> None:
         assert len(list(tmp_path.glob("model-*.safetensors"))) > 1
     Checkpoint(tmp_path).load_weights(model)
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in trained.state_dict().items())
+
+
+@pytest.mark.parametrize("case", ["vit", "nomic_bert", "gpt_neox"])
+def test_a_model_is_saved_under_the_names_that_it_has(case: str, tmp_path: Path) -> None:
+    """As Trainer looks for them; outside of training models are saved as earlier releases call their weights."""
+    if case not in here():
+        pytest.skip("this release does not have it")
+    model = make_zoo_model(case)
+    model.save_pretrained(tmp_path / "before")
+    with names_as_held(model):
+        model.save_pretrained(tmp_path / "held")
+    model.save_pretrained(tmp_path / "after")
+    before, held, after = (
+        set(load_file(tmp_path / name / "model.safetensors")) for name in ("before", "held", "after")
+    )
+    assert before == after
+    assert not model.load_state_dict(load_file(tmp_path / "held" / "model.safetensors"), strict=False).missing_keys
+    if version("transformers").startswith("5"):
+        assert held != before
+        with pytest.raises(RunDirectoryError, match="it does not hold"):
+            Checkpoint(tmp_path / "before").load_weights(model)
 
 
 def test_weights_that_layers_share_are_held_once(tmp_path: Path) -> None:

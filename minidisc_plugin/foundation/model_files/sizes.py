@@ -78,6 +78,8 @@ def check_sizes(config: Mapping[str, Any], where: str, *, numbers: int | None = 
         if key not in config or (config[key] is None and key in _NULLABLE):
             continue
         value = config[key]
+        if isinstance(value, list) and value and key in (*_HEADS, *_LAYERS):  # of each stage
+            continue
         least = 0 if key in _MAYBE_NONE else 1
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise ConfigError(

@@ -14,7 +14,8 @@ from minidisc_plugin.foundation.errors import UnsupportedModelError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_TOKENS, _SAMPLES = 16, 4000
+# Pixels of a model that takes images of any size.
+_TOKENS, _SAMPLES, _PIXELS = 16, 4000, 64
 
 
 def probe_inputs(model: PreTrainedModel) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def _shape_of(name: str, config: Any) -> tuple[int, ...]:
     """Of one picture, of a sound as samples, or of a sound as a spectrogram, in the layout of the model's kind."""
     if name == "pixel_values":
         config = getattr(config, "vision_config", config)
-        size = config.image_size
+        size = getattr(config, "image_size", _PIXELS)
         height, width = size if isinstance(size, list | tuple) else (size, size)
         return getattr(config, "num_channels", 3), height, width
     bands = getattr(config, "num_mel_bins", None)

@@ -50,6 +50,6 @@ def check_further(config: CompressionConfig, splits: Splits, task: Task, model_c
         )
     if reads_labels:
         raise ConfigError(
-            f"{key} gives texts without labels, and the objective {name!r} compares students with labels; {remedy}set "
-            "distillation.objective: minidisc, or remove the key"
+            f"{key} gives examples without labels, and the objective {name!r} compares students with labels; {remedy}"
+            "set distillation.objective: minidisc, or remove the key"
         )

@@ -16,8 +16,9 @@ def refused_of_inputs(config: CompressionConfig) -> Iterator[str]:
     why = f"is for texts, and task {config.task} reads images, which are all of one size; remove it"
     if config.max_length != CompressionConfig.model_fields["max_length"].default:
         yield f"max_length: {config.max_length} {why}"
-    if config.engine.tokens_per_batch is not None:
-        yield f"engine.tokens_per_batch: {config.engine.tokens_per_batch} {why}"
+    for key in ("padding", "tokens_per_batch"):
+        if (given := getattr(config.engine, key)) is not None:
+            yield f"engine.{key}: {given} {why}"
     for key, value in _GROUPED.items():
         if config.training.get(key) == value:
             yield f"training.{key}: {value} {why}"

@@ -45,6 +45,8 @@ def try_teacher(prepared: Prepared) -> None:
     remedy = f"correct its config.json, or give the config and the {reader} that it was trained with"
     _try_rows(prepared, _first(prepared), "the first examples of the data", remedy)
     if not sequences:
+        for split in prepared.splits.all:  # of which one may hold examples of another size
+            _try_rows(prepared, _rows(prepared, split, [0]), "an example of the data", remedy)
         return
     rows = _longest(prepared)
     tokens = max(len(row[name]) for row in rows for name in sequences)
@@ -74,7 +76,12 @@ def _try_rows(prepared: Prepared, rows: list[Any], said: str, remedy: str) -> No
             found = _tensors(task.logits(output, batch))
     except Exception as error:  # of any layer of the model
         raise ConfigError(f"{where} cannot compute {said}: {one_line(error)}; {remedy}") from error
-    if task.terms(batch) and output.get("loss") is not None:
+    if task.terms(batch):
+        if output.get("loss") is None:
+            raise ConfigError(
+                f"{where} is a {type(teacher).__name__}, which gives no loss that its units could be ranked by; save "
+                "it as a class that takes labels"
+            )
         found.append(output["loss"])
     if not all(torch.isfinite(value).all() for value in found):
         raise ConfigError(

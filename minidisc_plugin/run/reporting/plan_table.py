@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from minidisc_plugin.training.device_memory import Memory
-
 
 _OF_A_SEARCH = (
     "The students are those that are made where none is good enough; where one is, smaller ones are made, and at most "
@@ -77,7 +75,7 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
     console.print(costs)
     console.print(_priced(plan) + "\n")
     _print_short_stages(plan.stages, console)
-    _print_memory(plan.memory, console)
+    _print_memory(plan, console)
     _print_space(plan, console)
     _print_serving(plan, console)
     _print_writes(plan, console)
@@ -121,17 +119,20 @@ def _priced(plan: Plan) -> str:
 def _calibrated(plan: Plan) -> str:
     if plan.calibration is None:
         return ""
-    found = plan.calibration
-    return (
-        f"Time as measured here just now, on {found.examples} x {found.tokens} tokens: loading, importance, evaluation "
-        "and export come on top."
-    )
+    batch = _batch(plan, plan.calibration.examples, plan.calibration.tokens)
+    return f"Time as measured here just now, on {batch}: loading, importance, evaluation and export come on top."
 
 
-def _print_memory(memory: Memory, console: Console) -> None:
+def _batch(plan: Plan, examples: int, tokens: int) -> str:
+    """A batch in words."""
+    return f"{examples} x {tokens} tokens" if plan.timed_on.image_size is None else f"{examples} x {plan.timed_on}"
+
+
+def _print_memory(plan: Plan, console: Console) -> None:
     from rich import box
     from rich.table import Table
 
+    memory = plan.memory
     table = Table(title="memory of each device, largest stage", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("teacher", "network", "gradients", "optimizer", "activations"):
         table.add_column(name, justify="right")
@@ -139,9 +140,10 @@ def _print_memory(memory: Memory, console: Console) -> None:
     table.add_row(*map(size, kept), size(memory.activations))
     console.print(table)
     shared = f", divided over {memory.devices} by FSDP" if memory.devices > 1 else ""
+    batch = _batch(plan, memory.examples, memory.tokens)
     console.print(
         f"Weights, gradients and optimizer states in the types of the weights{shared}. Activations: of the largest "
-        f"scale, {memory.examples} x {memory.tokens} tokens, without gradient checkpointing; they grow with both. The "
+        f"scale, {batch}, without gradient checkpointing; they grow with both. The "
         "teacher's passing ones, and what libraries take, come on top.\n"
     )
 

@@ -218,6 +218,8 @@ class CompressionConfig(Settings):
                 data["metric"] = {"name": data["metric"]}
             if data.get("scheduler", "") is None:
                 data.pop("scheduler")
+            if data.get("task") in IMAGE_TASKS and isinstance(data.get("dataset"), dict):
+                data["dataset"] = {"text": [], **data["dataset"]}
         return data
 
     @model_validator(mode="after")

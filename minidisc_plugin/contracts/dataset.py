@@ -38,11 +38,10 @@ class DatasetConfig(Settings):
         "it are drawn from anew in each epoch. Default: `unlabelled`, where the dataset has it.",
     )
     text: Annotated[list[str], Distinct] = Field(
-        default_factory=list,
         max_length=3,
-        description="Of tasks on texts: columns of the sentence or the pair, of the words, of question and context, of "
-        "the text, of the source, or of texts to embed, by task; of these a split has some: two, and the label, where "
-        "pairs are scored.",
+        description="Of tasks on texts, left out on images: columns of the sentence or the pair, of the words, of "
+        "question and context, of the text, of the source, or of texts to embed, by task; of these a split has some: "
+        "two, and the label, where pairs are scored.",
     )
     image: str | None = Field(
         None,

@@ -23,7 +23,6 @@ from transformers import (
 
 from minidisc_plugin import CompressionConfig, MiniDisc, compress
 from minidisc_plugin.cli import main
-from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.output import RESOLVED_CONFIG
 from minidisc_plugin.contracts.validation import validate
@@ -261,7 +260,7 @@ def test_images_of_several_sizes_are_refused_where_the_processor_leaves_them_so(
         data = {**made["dataset"], "data_dir": str(images)}
         with pytest.raises(MinidiscError, match=message):
             prepare(
-                config.model_copy(update={"dataset": DatasetConfig.model_validate({**data, "image": "image"})}),
+                validate(CompressionConfig, {**config.model_dump(exclude_none=True), "dataset": data}),
                 tmp_path,
             )
 
@@ -325,7 +324,7 @@ def test_a_column_without_images_is_refused(
     [
         ({"dataset": {"path": "imagefolder", "text": "image"}}, "dataset.text: .* reads images; remove it"),
         (
-            {"dataset": {"path": "imagefolder", "image": "x"}, "task": "text-classification"},
+            {"dataset": {"path": "csv", "text": "a", "image": "x"}, "task": "text-classification"},
             "dataset.image: 'x' is for",
         ),
         ({"task": "text-classification", "dataset": {"path": "csv"}}, "dataset.text: missing; add it"),

@@ -155,7 +155,7 @@ class Setting:
                 examples,
                 dataset.select(range(24, 48)),
                 dataset.select(range(36, 48)),
-                tokenizer=tokenizer,
+                processor=tokenizer,
                 further=dataset.select(range(24, 48)) if self.further else None,
             ),
             Score("accuracy", build_compute_metrics("accuracy", regression=False)),

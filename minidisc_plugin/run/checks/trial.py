@@ -76,7 +76,8 @@ def _try_rows(prepared: Prepared, rows: list[Any], said: str, remedy: str) -> No
             found = _tensors(task.logits(output, batch))
     except Exception as error:  # of any layer of the model
         raise ConfigError(f"{where} cannot compute {said}: {one_line(error)}; {remedy}") from error
-    if task.terms(batch):
+    labelled = batch.get(task.label_names[0]) is not None
+    if labelled and task.terms(batch):
         if output.get("loss") is None:
             raise ConfigError(
                 f"{where} is a {type(teacher).__name__}, which gives no loss that its units could be ranked by; save "

@@ -130,7 +130,7 @@ def test_the_protocol_plan_and_a_second_look(
     data = {**data, "scheduler_config": {}, "training": {**made["training"], "max_steps": 2}}
     file = write_config(tmp_path, data)
     assert main(["plan", str(file)]) == 0
-    assert "16 x 16 pixels" in capsys.readouterr().out
+    assert "24 images of 16 x 16 pixels" in " ".join(capsys.readouterr().out.split())
     assert main(["run", str(file)]) == 0
     resolved = tmp_path / "out" / RESOLVED_CONFIG
     assert main(["run", str(resolved), "--resume"]) == 0

@@ -125,7 +125,9 @@ def _calibrated(plan: Plan) -> str:
 
 def _batch(plan: Plan, examples: int, tokens: int) -> str:
     """A batch in words."""
-    return f"{examples} x {tokens} tokens" if plan.timed_on.image_size is None else f"{examples} x {plan.timed_on}"
+    return (
+        f"{examples} x {tokens} tokens" if plan.timed_on.image_size is None else f"{examples} images of {plan.timed_on}"
+    )
 
 
 def _print_memory(plan: Plan, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""Make what the example of images needs: small photographs of digits that people wrote, and a teacher that reads them.
+"""Make what the example of images needs: small images of digits that people wrote, and a teacher that reads them.
 
 The digits come with scikit-learn, so no hub is asked for anything.
 """

@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 from transformers import PreTrainedModel, ViTConfig, ViTForImageClassification, ViTImageProcessor
 
+from tests.builders.tiny import THREE_EPOCHS
+
 COLOURS = ["red", "green", "blue"]
 SIDE = 16
 
@@ -86,13 +88,7 @@ def make_image_run(folder: Path, epochs: int = 6, **changes: Any) -> dict[str, A
         "pruning": {"target_sparsity": 0.6},
         "scheduler": "minidisc",
         "scheduler_config": {"lambda": 0.2, "candidates": [0.8, 0.6]},
-        "training": {
-            "num_train_epochs": 3,
-            "learning_rate": 3.0e-3,
-            "per_device_train_batch_size": 24,
-            "seed": 0,
-            "disable_tqdm": True,
-        },
+        "training": dict(THREE_EPOCHS),
         "output_dir": str(folder / "out"),
         **changes,
     }

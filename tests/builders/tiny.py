@@ -17,6 +17,15 @@ OTHER = [f"word{index}" for index in range(40)]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VOCABULARY = [*SPECIAL, *GOOD, *BAD, *OTHER]
 
+THREE_EPOCHS = {
+    "num_train_epochs": 3,
+    "learning_rate": 3.0e-3,
+    "per_device_train_batch_size": 24,
+    "seed": 0,
+    "disable_tqdm": True,
+}
+"""The section `training` of runs in which a tiny student learns something."""
+
 
 def make_bert(labels: int = 2, layers: int = 2, seed: int = 0, **settings: Any) -> BertForSequenceClassification:
     """A BERT classifier of 4 heads of 8 features and 64 neurons a layer, in evaluation mode."""

@@ -26,7 +26,7 @@ from transformers import (
 
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.tasks.registry import TASKS
-from tests.builders.tiny import BAD, GOOD, OTHER, VOCABULARY, make_tokenizer
+from tests.builders.tiny import BAD, GOOD, OTHER, THREE_EPOCHS, VOCABULARY, make_tokenizer
 
 TAGS = ["O", "B-GOOD", "I-GOOD", "B-BAD", "I-BAD"]
 SHAPE = {"vocab_size": len(VOCABULARY), "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -154,13 +154,7 @@ def make_task_run(folder: Path, task: str, kind: str, metric: str, epochs: int =
         "scheduler_config": {"lambda": 0.2, "candidates": [0.8, 0.6]},
         "trainer": "transformers",
         "max_length": 48,
-        "training": {
-            "num_train_epochs": 3,
-            "learning_rate": 3.0e-3,
-            "per_device_train_batch_size": 24,
-            "seed": 0,
-            "disable_tqdm": True,
-        },
+        "training": dict(THREE_EPOCHS),
         "output_dir": str(folder / "out"),
         **changes,
     }

@@ -14,6 +14,7 @@ import torch
 from datasets import Dataset
 from datasets import Image as ImageFeature
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForImageClassification,
     DeiTConfig,
@@ -23,6 +24,7 @@ from transformers import (
 
 from minidisc_plugin import CompressionConfig, MiniDisc, compress
 from minidisc_plugin.cli import main
+from minidisc_plugin.contracts.config import IMAGE_TASKS
 from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.output import RESOLVED_CONFIG
 from minidisc_plugin.contracts.validation import validate
@@ -33,7 +35,9 @@ from minidisc_plugin.integrations.schemes import WAYS
 from minidisc_plugin.objectives import MiniDiscObjective
 from minidisc_plugin.run.preparation import prepare
 from minidisc_plugin.run.steps.report import Report
+from minidisc_plugin.tasks.image_classification import ImageClassification
 from minidisc_plugin.tasks.images import PIXELS, ImageCollator
+from minidisc_plugin.tasks.registry import TASKS
 from minidisc_plugin.training.checkpoints import checkpoints_in
 from minidisc_plugin.training.dependable import DependableTraining
 from minidisc_plugin.training.observing import Asked
@@ -157,6 +161,26 @@ def test_a_stage_that_was_killed_goes_on_from_its_checkpoint(
     result = compress(config, resume=True)
     whole = compress(config_of(made, tmp_path, training=training, output_dir=str(tmp_path / "whole")))
     assert difference(outcome(whole.output_dir), outcome(result.output_dir)) is None
+
+
+def test_a_checkpoint_without_some_weights_is_refused(
+    made: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = {**made["training"], "max_steps": 6, "save_strategy": "steps", "save_steps": 2}
+    config = config_of(made, tmp_path, training=training)
+    killed_at(monkeypatch, DependableTraining, "training_step", config, time=9)
+    checkpoint = checkpoints_in(tmp_path / "out" / "checkpoints" / "sandwich", sealed=True)[-1]
+    file = checkpoint.folder / "model.safetensors"
+    weights = load_file(file)
+    del weights["classifier.weight"]
+    save_file(weights, file, {"format": "pt"})
+    checkpoint.seal()
+    with pytest.raises(RunDirectoryError, match=r"it does not hold classifier\.weight; start the run again"):
+        compress(config, resume=True)
+
+
+def test_what_configs_call_tasks_on_images_are_those_with_an_image_processor() -> None:
+    assert {name for name, task in TASKS.items() if task.reader == ImageClassification.reader} == IMAGE_TASKS
 
 
 def test_other_images_are_another_run(made: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

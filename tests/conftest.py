@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 # Before any Hugging Face import: caches of the session's own, and no way out.
@@ -63,6 +64,16 @@ def no_litter() -> Iterator[None]:
     yield
     left = sorted(present() - before)
     assert not left, f"tests left files behind: {left}"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def brief_timings() -> Iterator[None]:
+    """Time models in a few rounds: tests ask what a report says, and would spend most of their time on its figures."""
+    from minidisc_plugin.run.measuring import measure, results
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "time_models", partial(measure.time_models, warmup=1, rounds=3))
+        yield
 
 
 @pytest.fixture(autouse=True)

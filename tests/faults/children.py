@@ -14,7 +14,6 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -206,12 +205,9 @@ def _read_once() -> None:
     """What is installed, fonts, and names of weights in older files: each run reads them from its start."""
     from matplotlib.figure import Figure
 
-    from minidisc_plugin.integrations.requirements import diagnosis
-    from minidisc_plugin.run import preparation
+    from minidisc_plugin.integrations.requirements.diagnosis import installed_versions
 
-    if not hasattr(diagnosis.installed_versions, "cache_info"):
-        preparation.installed_versions = diagnosis.installed_versions = cache(diagnosis.installed_versions)
-    diagnosis.installed_versions()
+    installed_versions()
     figure = Figure(layout="constrained")
     figure.subplots(1, 2)
     figure.savefig(BytesIO(), format="png")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 
 from packaging.utils import canonicalize_name
@@ -81,8 +82,12 @@ class Diagnosis:
         raise KeyError(package)
 
 
-def installed_versions() -> dict[str, str]:
-    """List the installed distributions, name -> version, first on the path first; nameless ones left out."""
+@cache
+def installed_versions() -> Mapping[str, str]:
+    """List the installed distributions, name -> version, first on the path first; nameless ones left out.
+
+    Read once in a process: each time it takes a third of a second, and what is imported stays what it is.
+    """
     versions: dict[str, str] = {}
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"]

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.contracts.distillation import DistillationConfig
+from minidisc_plugin.contracts.inputs import NOT_TEXTS, SECONDS, SOUNDS
 from minidisc_plugin.contracts.pruning import PruningConfig
 from minidisc_plugin.contracts.values import (
     Distinct,
@@ -21,10 +22,6 @@ from minidisc_plugin.contracts.values import (
 )
 
 Protocol = Literal["fast", "published"]
-IMAGE_TASKS = frozenset({"image-classification"})
-"""Those that read `dataset.image` in place of `dataset.text`."""
-IMAGE_COLUMN = "image"
-"""What it is called where nothing is said, as `imagefolder` of datasets calls it."""
 
 
 class MetricConfig(Settings):
@@ -136,7 +133,7 @@ class CompressionConfig(Settings):
 
     model: PathText = Field(description="The fine-tuned teacher: a folder or a Hub name.")
     tokenizer: PathText | None = Field(
-        None, description="Its tokenizer, or image processor, where it is not beside the model."
+        None, description="Its tokenizer, image processor or feature extractor, where it is not beside the model."
     )
     task: Literal[
         "text-classification",
@@ -146,6 +143,7 @@ class CompressionConfig(Settings):
         "text2text-generation",
         "feature-extraction",
         "image-classification",
+        "audio-classification",
     ] = Field(
         "text-classification",
         description="What the teacher was fine-tuned for; classification is a regression where the model has a single "
@@ -218,23 +216,35 @@ class CompressionConfig(Settings):
                 data["metric"] = {"name": data["metric"]}
             if data.get("scheduler", "") is None:
                 data.pop("scheduler")
-            if data.get("task") in IMAGE_TASKS and isinstance(data.get("dataset"), dict):
+            if data.get("task") in NOT_TEXTS and isinstance(data.get("dataset"), dict):
                 data["dataset"] = {"text": [], **data["dataset"]}
         return data
 
     @model_validator(mode="after")
     def _inputs(self) -> CompressionConfig:
-        given, images = self.dataset, self.task in IMAGE_TASKS
-        if images and given.text:
-            raise ValueError(f"dataset.text: {given.text} is for texts, and task {self.task} reads images; remove it")
-        if images and given.image is None:
-            self.dataset = given.model_copy(update={"image": IMAGE_COLUMN})
-        if not images and given.image is not None:
+        given, inputs = self.dataset, NOT_TEXTS.get(self.task)
+        reads = "texts" if inputs is None else inputs.said
+        if inputs is not None and given.text:
+            raise ValueError(f"dataset.text: {given.text} is for texts, and task {self.task} reads {reads}; remove it")
+        for other in NOT_TEXTS.values():
+            if other != inputs and (column := getattr(given, other.key)) is not None:
+                raise ValueError(
+                    f"dataset.{other.key}: {column!r} is for {other.said}, and task {self.task} reads {reads}; "
+                    "remove it"
+                )
+        if inputs != SOUNDS and given.max_seconds is not None:
             raise ValueError(
-                f"dataset.image: {given.image!r} is for images, and task {self.task} reads texts; remove it"
+                f"dataset.max_seconds: {given.max_seconds:g} is for {SOUNDS.said}, and task {self.task} reads {reads}; "
+                "remove it"
             )
-        if not images and not given.text:
-            raise ValueError("dataset.text: missing; add it")
+        if inputs is None:
+            if not given.text:
+                raise ValueError("dataset.text: missing; add it")
+            return self
+        usual = {inputs.key: inputs.key, **({"max_seconds": SECONDS} if inputs == SOUNDS else {})}
+        self.dataset = given.model_copy(
+            update={name: value for name, value in usual.items() if getattr(given, name) is None}
+        )
         return self
 
     @property

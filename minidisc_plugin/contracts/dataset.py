@@ -47,6 +47,17 @@ class DatasetConfig(Settings):
         None,
         description="Of tasks on images: the column of the image, or of the path of its file. Default: `image`.",
     )
+    audio: str | None = Field(
+        None,
+        description="Of tasks on sounds: the column of the sound, or of the path of its file. Default: `audio`.",
+    )
+    max_seconds: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Of tasks on sounds: seconds that are kept of each, from its beginning; shorter ones are padded to "
+        "the longest of all. Default: 30.",
+    )
     label: str = Field(
         "label",
         description="Column of the label: an integer, a class name or a real number; a list of them, one a word, "
@@ -63,7 +74,7 @@ class DatasetConfig(Settings):
     @property
     def inputs(self) -> list[str]:
         """Columns that a model's inputs are made of."""
-        return self.text if self.image is None else [self.image]
+        return [column for column in (self.image, self.audio) if column is not None] or self.text
 
     @model_validator(mode="before")
     @classmethod

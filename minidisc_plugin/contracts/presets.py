@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from minidisc_plugin.contracts.config import IMAGE_TASKS, CompressionConfig, EngineConfig, Protocol
+from minidisc_plugin.contracts.config import CompressionConfig, EngineConfig, Protocol
+from minidisc_plugin.contracts.inputs import NOT_TEXTS
 
 # The published protocol (section 4.1 and its code): every candidate in every step, random batches padded to one length,
 # the teacher run in each step, evaluations every 10 steps.
@@ -47,8 +48,8 @@ def engine_of(engine: EngineConfig, protocol: Protocol, without: frozenset[str] 
 def with_protocol(config: CompressionConfig) -> CompressionConfig:
     """The config with what its protocol sets and the user did not."""
     preset = PRESETS[config.protocol]
-    images = config.task in IMAGE_TASKS
-    of_one_size = {"group_by_length": False} if images else {}
+    whole = config.task in NOT_TEXTS
+    of_one_size = {"group_by_length": False} if whole else {}
     training = {
         name: value
         for name, value in {**preset["training"], **of_one_size}.items()
@@ -58,7 +59,7 @@ def with_protocol(config: CompressionConfig) -> CompressionConfig:
         training.pop("eval_steps", None)
     return config.model_copy(
         update={
-            "engine": engine_of(config.engine, config.protocol, frozenset({"padding"} if images else ())),
+            "engine": engine_of(config.engine, config.protocol, frozenset({"padding"} if whole else ())),
             "training": {**config.training, **training},
             "scheduler_config": {**preset["scheduler_config"], **config.scheduler_config},
         }

@@ -171,6 +171,9 @@ class ResultsRecord(_Record):
         default=None, description="tokens of each timed example; null where it is none of tokens"
     )
     image_size: tuple[int, int] | None = Field(default=None, description="height and width of each timed image, pixels")
+    audio_size: tuple[int, ...] | None = Field(
+        default=None, description="samples of each timed sound, or both sides of its spectrogram"
+    )
     rows: list[ModelRow]
     seconds: Seconds = Field(default_factory=dict, description="wall-clock time of each step")
     half_precision: dict[str, float] = Field(

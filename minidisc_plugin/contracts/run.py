@@ -86,7 +86,7 @@ class Prepared:
         task: What the teacher does.
         teacher: The fine-tuned model.
         family: Where its heads and neurons live.
-        processor: What makes its inputs of examples: its tokenizer, or image processor.
+        processor: What makes its inputs of examples: its tokenizer, image processor or feature extractor.
         splits: The tokenised dataset.
         args: Of every training stage.
         inputs: Checksum of each thing that the run is made from, by what it is called in messages.
@@ -210,6 +210,14 @@ class Step(ABC):
 
     def check(self, config: CompressionConfig) -> None:
         """Refuse a config that this step cannot work with, before anything is trained.
+
+        Raises:
+            ConfigError: names the key, the value and the remedy.
+        """
+        return None
+
+    def check_run(self, prepared: Prepared) -> None:
+        """As `check`, once the teacher and the data are read.
 
         Raises:
             ConfigError: names the key, the value and the remedy.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from minidisc_plugin.contracts.input_shape import InputShape
 from minidisc_plugin.foundation.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Task(ABC):
         name: What the key `task` may hold.
         auto_class: The Auto class of transformers that loads its models.
         runtime_classes: Its class in "openvino" and "onnx"; empty where the student is not exported.
-        reader: What makes a model's inputs of examples: "tokenizer", or "image processor".
+        reader: What makes a model's inputs of examples: "tokenizer", "image processor" or "feature extractor".
         text_columns: What `dataset.text` lists, one name per column; of other inputs than texts empty.
         sequences: Columns whose lists are as long as an example is; empty where all examples are of one size.
         label_names: Labels in a batch, in the order in which a metric is given them.
@@ -205,6 +206,10 @@ class Task(ABC):
     def regression(self, config: PretrainedConfig) -> bool:
         """Whether a model of this config predicts real numbers."""
         return False
+
+    def shape_of(self, batch: Mapping[str, Tensor]) -> InputShape:
+        """Of what size the examples of a batch are."""
+        return InputShape(sequence_length=batch["input_ids"].shape[1])
 
     def count_examples(self, features: Dataset) -> int:
         """How many examples of the dataset these features are of."""

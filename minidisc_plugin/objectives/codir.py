@@ -80,7 +80,7 @@ class Codir(Objective):
         if not self.own.contrast_weight:
             return None
         config = teacher.config
-        refuse_two_stacks(self.name, "compares", config)
+        refuse_two_stacks(self.name, "compares", teacher)
         labels = torch.as_tensor(examples["labels"])
         if labels.dim() != 1:
             raise ConfigError(

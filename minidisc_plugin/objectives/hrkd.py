@@ -75,7 +75,7 @@ class Hrkd(Objective):
             ConfigError: the model has two stacks of layers.
         """
         config = teacher.config
-        refuse_two_stacks(self.name, "compares", config)
+        refuse_two_stacks(self.name, "compares", teacher)
         layers, domains = len(self.compared_states(config.num_hidden_layers + 1)), max(examples[DOMAIN]) + 1
         return DomainGraph(layers, domains, config.hidden_size, self.own.heads, self.own.dropout)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from minidisc_plugin.foundation.decoders import has_decoder
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.foundation.printable import shown
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers import PreTrainedModel
 
     from minidisc_plugin.contracts.distillation import DistillationConfig
 
@@ -31,20 +32,20 @@ def refuse_shared(settings: DistillationConfig) -> None:
             )
 
 
-def refuse_two_stacks(name: str, does: str, config: PretrainedConfig, remedy: str = "") -> None:
+def refuse_two_stacks(name: str, does: str, model: PreTrainedModel, remedy: str = "") -> None:
     """Refuse an encoder-decoder model.
 
     Args:
         name: Of the objective.
         does: What it does with a stack of layers.
-        config: The model's.
+        model: It is to follow, or be followed.
         remedy: What may be set in place of another objective.
 
     Raises:
         ConfigError: the model is one.
     """
-    if config.is_encoder_decoder:
+    if has_decoder(model):
         raise ConfigError(
-            f"distillation.objective: {name!r} {does} one stack of layers, and {config.model_type} has two; set "
+            f"distillation.objective: {name!r} {does} one stack of layers, and {model.config.model_type} has two; set "
             f"{remedy}distillation.objective: minidisc"
         )

@@ -92,7 +92,7 @@ class Ted(Objective):
         """
         if not self.own.filters_weight:
             return None
-        refuse_two_stacks(self.name, "filters", teacher.config, "distillation.ted.filters_weight: 0, or ")
+        refuse_two_stacks(self.name, "filters", teacher, "distillation.ted.filters_weight: 0, or ")
         return _Network(self.own, teacher.config)
 
     def loss_before(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> Tensor:

@@ -146,7 +146,7 @@ def _loaded(resolved: Resolved, checkpoints: Path, held_budget: Budget | None) -
         processor=processor,
         splits=splits,
         args=args,
-        inputs=checksums(teacher, processor, splits, metric, beside),
+        inputs=checksums(teacher, processor, splits, metric, beside, task.reader),
         saved_type=student_type(saved),
         budget=budget,
         beside=beside,
@@ -206,6 +206,8 @@ def _try_out(prepared: Prepared, training: Mapping[str, Any]) -> None:
 
     try_teacher(prepared)
     try_objective(prepared)
+    for step in prepared.steps:
+        step.check_run(prepared)
     checkpoints = Path(str(prepared.args.output_dir))
 
     def make(settings: Mapping[str, Any]) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from minidisc_plugin.contracts.input_shape import InputShape
 from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.tasks.classification import LABELS, Classification
 from minidisc_plugin.tasks.images import PIXELS, SIZE, ImageCollator, check_sizes, images_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from torch import Tensor
     from transformers import PretrainedConfig
 
     from minidisc_plugin.contracts.dataset import DatasetConfig
@@ -74,6 +77,11 @@ class ImageClassification(Classification):
 
         others = [name for name in features.column_names if name != PIXELS]
         return features.map(read, batched=True, batch_size=16, remove_columns=others, features=None, desc="reading")
+
+    def shape_of(self, batch: Mapping[str, Tensor]) -> InputShape:
+        """See Task."""
+        height, width = batch[PIXELS].shape[-2:]
+        return InputShape(image_size=(height, width))
 
     def collator(self, processor: Any) -> ImageCollator:
         """See Task."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from minidisc_plugin.contracts.inputs import IMAGES
 from minidisc_plugin.foundation.errors import ConfigError, DataError
-from minidisc_plugin.foundation.printable import one_line, shortened
-from minidisc_plugin.foundation.processes import is_writer
-from minidisc_plugin.tasks.columns import require_column
+from minidisc_plugin.foundation.printable import one_line
+from minidisc_plugin.tasks.files import UnusableError, column_of, looked_through
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -22,7 +20,6 @@ PIXELS = "pixel_values"
 """What models of transformers call the numbers of images, and features the images themselves."""
 SIZE = "minidisc size"
 """Column of checked images: width, height."""
-_AT_ONCE = 256
 # Sizes of a data set that are tried, the extremes among them.
 _SIZES = 64
 # Whose values PIL cuts off at 255 where it makes RGB of them.
@@ -58,25 +55,16 @@ class ImageCollator:
 
 
 def images_of(split: Dataset, where: str, columns: DatasetConfig) -> Dataset:
-    """The images of a split as the only column, `pixel_values`; all of them can be read.
+    """The images of a split, `pixel_values`, and their sizes; all of them can be read.
 
     Raises:
         DataError: the column is missing or holds no images, or an image cannot be read.
     """
     from datasets import Image
 
-    column = str(columns.image)
-    require_column(split, where, "image", column)
-    found = split.select_columns([column]).rename_column(column, PIXELS)
-    if not isinstance(found.features[PIXELS], Image):
-        try:
-            found = found.cast_column(PIXELS, Image())
-        except (TypeError, NotImplementedError, ValueError) as error:  # of pyarrow, which has kinds of its own
-            raise DataError(
-                f"dataset.image: column {column!r} of split {where!r} holds {split.features[column]}, and no images; "
-                "give images, their bytes, or paths of their files"
-            ) from error
-    return found.add_column(SIZE, _read_all(found, f"column {column!r} of split {where!r}"))
+    stored = column_of(split, where, columns, IMAGES, PIXELS, Image(decode=False))
+    sizes = looked_through(stored, where, columns, IMAGES, _size_of)
+    return stored.cast_column(PIXELS, Image()).add_column(SIZE, sizes)
 
 
 def check_sizes(images: Dataset, collate: ImageCollator) -> None:
@@ -119,41 +107,11 @@ def _by(size: Sequence[int]) -> str:
     return " x ".join(map(str, size))
 
 
-def _read_all(images: Dataset, where: str) -> list[list[int]]:
-    """Read every image once, so that a broken one is told before anything is trained; the size of each."""
-    from datasets import Image
-    from datasets.utils import tqdm
-
-    stored = iter(images.cast_column(PIXELS, Image(decode=False)))
-    with (
-        ThreadPoolExecutor() as readers,
-        tqdm(total=len(images), desc="looking through images", disable=not is_writer(), leave=False) as bar,
-    ):
-        sizes: list[list[int]] = []
-        while part := list(islice(stored, _AT_ONCE)):
-            for found in readers.map(_size_of, (each[PIXELS] for each in part)):
-                if isinstance(found, str):
-                    raise DataError(
-                        f"dataset.image: row {len(sizes)} (from 0) of {where} {found}; correct it, or leave it out"
-                    )
-                sizes.append(found)
-            bar.update(len(part))
-    return sizes
-
-
-def _size_of(stored: Mapping[str, Any] | None) -> list[int] | str:
-    """Width and height of an image as a data set stores it; or what is wrong with it, in words."""
+def _size_of(stored: Mapping[str, Any]) -> list[int]:
+    """Width and height of an image as a data set stores it."""
     from datasets import Image
 
-    if stored is None or (not stored["path"] and stored["bytes"] is None):
-        return "has none"
-    name = shortened(stored["path"] or "what the column holds")
-    try:
-        image = Image().decode_example(dict(stored))
-    except FileNotFoundError:
-        return f"cannot be read: {name} is not there (paths are relative to the working directory)"
-    except Exception as error:  # each format of images has a reader of its own
-        return f"cannot be read: {name} is no image: {shortened(one_line(str(error)))}"
+    image = Image().decode_example(dict(stored))
     if image.mode.startswith(_DEEP):
-        return f"has more than 8 bits a channel (mode {image.mode}), of which RGB keeps nothing: {name}"
+        raise UnusableError(f"has more than 8 bits a channel (mode {image.mode}), of which RGB keeps nothing")
     return [image.width, image.height]

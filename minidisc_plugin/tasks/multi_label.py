@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.task import Outputs
 from minidisc_plugin.foundation.errors import MetricError
+from minidisc_plugin.tasks.audio_classification import AudioClassification
 from minidisc_plugin.tasks.classes import Classes
 from minidisc_plugin.tasks.classification import Classification
 from minidisc_plugin.tasks.image_classification import ImageClassification
@@ -124,6 +125,7 @@ class _SeveralLabels(Classification):
     def compared(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> tuple[Any, Any, Any]:
         """See Task."""
         labels = {"labels": batch["labels"].flatten().long()} if "labels" in batch else {}
+        student, teacher, batch = super().compared(student, teacher, batch)
         return _each_label(student), _each_label(teacher), {**batch, **labels}
 
 
@@ -133,6 +135,10 @@ class MultiLabelClassification(_SeveralLabels, TextClassification):
 
 class MultiLabelImages(_SeveralLabels, ImageClassification):
     """The task image-classification with several labels an image."""
+
+
+class MultiLabelSounds(_SeveralLabels, AudioClassification):
+    """The task audio-classification with several labels a sound."""
 
 
 def _each_label(output: Any) -> Outputs:

@@ -1,11 +1,11 @@
-"""What makes a model's inputs of examples: the tokenizer of texts, the image processor of images."""
+"""What makes a model's inputs of examples: the tokenizer of texts, the preprocessor of images and sounds."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.task import Task
-from minidisc_plugin.tasks.image_processor import load_image_processor
+from minidisc_plugin.tasks.preprocessors import KINDS, load_preprocessor
 from minidisc_plugin.tasks.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def load_processor(name: str, model: PreTrainedModel, trust_remote_code: bool, t
     Raises:
         ConfigError: none there, a broken one, or one that does not fit the model.
     """
-    if task.reader == "image processor":
-        return load_image_processor(name, trust_remote_code)
+    kind = next((kind for kind in KINDS if kind.said == task.reader), None)
+    if kind is not None:
+        return load_preprocessor(kind, name, trust_remote_code)
     return load_tokenizer(name, model, trust_remote_code, task)

@@ -6,10 +6,11 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from minidisc_plugin.contracts.task import Task
+from minidisc_plugin.tasks.audio_classification import AudioClassification
 from minidisc_plugin.tasks.feature_extraction import FeatureExtraction
 from minidisc_plugin.tasks.image_classification import ImageClassification
 from minidisc_plugin.tasks.language import TextGeneration, TextToText
-from minidisc_plugin.tasks.multi_label import PROBLEM, MultiLabelClassification, MultiLabelImages
+from minidisc_plugin.tasks.multi_label import PROBLEM, MultiLabelClassification, MultiLabelImages, MultiLabelSounds
 from minidisc_plugin.tasks.question_answering import QuestionAnswering
 from minidisc_plugin.tasks.text_classification import TextClassification
 from minidisc_plugin.tasks.token_classification import TokenClassification
@@ -27,6 +28,7 @@ TASKS: dict[str, type[Task]] = {
         TextGeneration,
         TextToText,
         ImageClassification,
+        AudioClassification,
         FeatureExtraction,  # a model without a head: last, for classes with one are found first
     )
 }
@@ -53,6 +55,8 @@ def variant(task: Task, config: PretrainedConfig) -> Task:
     several = config.problem_type == PROBLEM
     if isinstance(task, ImageClassification):
         return (MultiLabelImages if several else ImageClassification).of(config)
+    if isinstance(task, AudioClassification):
+        return (MultiLabelSounds if several else AudioClassification).of(config)
     return MultiLabelClassification() if several and isinstance(task, TextClassification) else task
 
 

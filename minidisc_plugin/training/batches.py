@@ -17,7 +17,7 @@ from minidisc_plugin.training.domain_batches import domain_batches
 
 _TOKENS = "input_ids"
 # Inputs that are of one size in all examples.
-_WHOLE = ("pixel_values",)
+_WHOLE = ("pixel_values", "input_values", "input_features")
 # Batches of a group are made of examples of similar length; between groups chance decides.
 _BATCHES_OF_A_GROUP = 50
 

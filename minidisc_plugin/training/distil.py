@@ -155,7 +155,7 @@ class DistillationTrainer(DependableTraining, TaskTrainer):
         passes: RecordedPasses | None = None,
     ) -> Any:
         if cache is not None:
-            mask = inputs.get("attention_mask")
+            mask = inputs.get("attention_mask") if self.task.sequences else None
             rows = inputs[ROW]
             return cache.read(rows, rows.new_ones(len(rows), cache.tokens) if mask is None else mask)
         if self.objective.observes and frozen is self.teacher:

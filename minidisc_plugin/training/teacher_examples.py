@@ -45,9 +45,9 @@ class Examples:
             yield part, dict(self.collate([self.dataset[row] for row in part]))
 
 
-def mask_of(batch: Mapping[str, Tensor], outputs: Mapping[str, Any]) -> Tensor:
-    """(examples, tokens), true at real tokens: all of them, where a batch has no mask."""
-    if MASK in batch:
+def mask_of(batch: Mapping[str, Tensor], outputs: Mapping[str, Any], task: Task) -> Tensor:
+    """(examples, tokens), true at real tokens: all of them, where a batch has no mask of tokens."""
+    if task.sequences and MASK in batch:
         return batch[MASK].bool()
     states = next((value[0] for value in outputs.values() if isinstance(value, (tuple, list))), None)
     value = next(iter(outputs.values())) if states is None else states

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from minidisc_plugin.foundation.decoders import has_decoder
 from minidisc_plugin.foundation.digests import digest_of_dataset, digest_of_model, digest_of_plain
 from minidisc_plugin.foundation.errors import DataError, StorageError
 from minidisc_plugin.foundation.processes import all_or_none, gathered, is_writer, process_count, process_index
@@ -143,14 +144,14 @@ class TeacherStore:
 
     def _plan(self, teacher: PreTrainedModel, examples: Examples, asked: Asked) -> Layout:
         """What the files will hold, from the outputs of one example."""
-        if teacher.config.is_encoder_decoder:
+        if has_decoder(teacher):
             raise DataError("engine.teacher_cache: an encoder-decoder's outputs are not kept; set it to false")
         columns = getattr(examples.dataset, "column_names", ())
         if examples.task.sequences and MASK not in columns:
             raise DataError("engine.teacher_cache: examples have no attention_mask; add it, or set it to false")
         _, batch = next(iter(examples.batches([0])))
         outputs = asked.answers(teacher, examples.task, batch)
-        mask = mask_of(batch, outputs)
+        mask = mask_of(batch, outputs, examples.task)
         if MASK in columns:
             return Layout(arrays_of(outputs, mask, asked.compared), [sum(row) for row in examples.dataset[MASK]])
         refuse_changing(examples)
@@ -221,7 +222,7 @@ class TeacherStore:
         ):
             for rows, batch in examples.batches(mine):
                 outputs = asked.answers(teacher, examples.task, batch)
-                writer.write(rows, outputs, mask_of(batch, outputs))
+                writer.write(rows, outputs, mask_of(batch, outputs, examples.task))
                 bar.update(len(rows))
 
 

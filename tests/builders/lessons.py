@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from tests.builders.zoo import LABELS, SEQ2SEQ, ZOO
+from tests.builders.zoo import LABELS, SEQ2SEQ, ZOO, sound_input
 
 WORDS = range(8, 24)
 """What sentences are made of."""
@@ -27,7 +27,8 @@ def lesson(case: str, size: int, seed: int) -> dict[str, Tensor]:
     """Examples of the case's task, in its model's inputs.
 
     Sentences hold one of three signs. Their class is the sign; the class of a token is its id, and the sign's, modulo
-    three; an image's class is its bright channel; the next word lies as many words on as the sign says, in a circle.
+    three; an image's class is its bright channel, a sound's its pitch; the next word lies as many words on as the sign
+    says, in a circle.
 
     Args:
         case: Of the zoo.
@@ -43,6 +44,8 @@ def lesson(case: str, size: int, seed: int) -> dict[str, Tensor]:
         images = torch.rand(size, 3, 16, 16, generator=draw)
         images[torch.arange(size), classes] += 0.5
         return {"pixel_values": images, "labels": classes}
+    if (sounds := sound_input(case)) is not None:
+        return {**_sounds(*sounds, classes, draw), "labels": classes}
     lengths = torch.randint(TOKENS // 2, TOKENS + 1, (size, 1), generator=draw)
     mask = (torch.arange(TOKENS) < lengths).long()
     words = torch.randint(WORDS.start, WORDS.stop, (size, TOKENS), generator=draw)
@@ -72,6 +75,20 @@ def lesson(case: str, size: int, seed: int) -> dict[str, Tensor]:
     if name.startswith("Bart"):  # reads the state of the last end-of-sequence token
         text = text.scatter(1, lengths - 1, END).scatter(1, torch.zeros_like(signs), signs)
     return {"input_ids": text * mask, "attention_mask": mask, "labels": classes}
+
+
+def _sounds(name: str, shape: tuple[int, ...], classes: Tensor, draw: torch.Generator) -> dict[str, Tensor]:
+    """Tones of three pitches in noise, as samples of several lengths, or as spectrograms with a bright band."""
+    size = len(classes)
+    heard = 0.3 * torch.randn(size, *shape, generator=draw)
+    if len(shape) > 1:
+        bands = heard if name == "input_features" else heard.transpose(1, 2)
+        bands[torch.arange(size), 5 * classes] += 1.0
+        return {name: heard}
+    times = torch.arange(shape[0])
+    mask = (times < torch.randint(shape[0] // 2, shape[0] + 1, (size, 1), generator=draw)).long()
+    tones = torch.sin(0.1 * 3.0 ** classes.unsqueeze(1) * times + 6 * torch.rand(size, 1, generator=draw))
+    return {name: (heard + tones) * mask, "attention_mask": mask}
 
 
 def teach(case: str, model: Any, seed: int = 0) -> float:

@@ -66,3 +66,35 @@ IMAGE = {
     "image_size": 16,
     "patch_size": 4,
 }
+WAV2VEC2 = {
+    "vocab_size": 32,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "conv_dim": (8, 8),
+    "conv_kernel": (8, 4),
+    "conv_stride": (5, 4),
+    "num_feat_extract_layers": 2,
+    "num_conv_pos_embeddings": 8,
+    "num_conv_pos_embedding_groups": 2,
+    "classifier_proj_size": 16,
+}
+WHISPER = {
+    **{name: value for name, value in BART.items() if name != "max_position_embeddings"},
+    "max_source_positions": 20,
+    "max_target_positions": 40,
+    "num_mel_bins": 16,
+    "classifier_proj_size": 16,
+}
+AST = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "patch_size": 8,
+    "frequency_stride": 8,
+    "time_stride": 8,
+    "max_length": 40,
+    "num_mel_bins": 16,
+}

@@ -14,25 +14,6 @@ Case = tuple[str, Callable[[], PretrainedConfig]]
 
 _GPT2 = {"vocab_size": VOCABULARY, "n_positions": 40, "n_embd": 32, "n_layer": 2, "n_head": 4}
 _XLM = {"vocab_size": VOCABULARY, "emb_dim": 32, "n_layers": 2, "n_heads": 4, "max_position_embeddings": 40}
-_WAV2VEC2 = {
-    "vocab_size": 32,
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 48,
-    "conv_dim": (8, 8),
-    "conv_kernel": (8, 4),
-    "conv_stride": (5, 4),
-    "num_feat_extract_layers": 2,
-    "num_conv_pos_embeddings": 8,
-    "num_conv_pos_embedding_groups": 2,
-}
-_WHISPER = {
-    **{name: value for name, value in BART.items() if name != "max_position_embeddings"},
-    "max_source_positions": 20,
-    "max_target_positions": 40,
-    "num_mel_bins": 16,
-}
 _SWIN = {"image_size": 16, "patch_size": 2, "embed_dim": 16, "depths": [1, 1], "num_heads": [2, 4], "window_size": 4}
 _LED = {"max_encoder_position_embeddings": 64, "max_decoder_position_embeddings": 64, "attention_window": 8}
 
@@ -104,9 +85,6 @@ DERIVED: dict[str, Case] = {
     "clip": ("CLIPForImageClassification", _of_two("CLIPConfig")),
     "clip_text_model": ("CLIPTextModel", encoder("CLIPTextConfig")),
     "siglip": ("SiglipForImageClassification", _of_two("SiglipConfig")),
-    "wav2vec2": ("Wav2Vec2ForSequenceClassification", other("Wav2Vec2Config", **_WAV2VEC2)),
-    "hubert": ("HubertForSequenceClassification", other("HubertConfig", **_WAV2VEC2)),
-    "whisper": ("WhisperForConditionalGeneration", other("WhisperConfig", **_WHISPER)),
 }
 
 # Of these, transformers 4 computes attention in a way that does not bear fewer heads, or saves other weights.

@@ -14,10 +14,11 @@ from minidisc_plugin.foundation.elsewhere import Elsewhere
 from minidisc_plugin.integrations.export.route import Format, Route, route_for
 from minidisc_plugin.integrations.hosts import available, require
 from tests.builders.lessons import EXAM, accuracy, is_generation, lesson, teach
-from tests.builders.zoo import SEQ2SEQ, ZOO, here, is_exported
+from tests.builders.zoo import MISCOUNTED, SEQ2SEQ, ZOO, here, is_exported, sound_input
 from tests.nested.test_zoo import make_nested
 
 TASKS = {
+    "AudioClassification": ("audio-classification", "ModelForAudioClassification"),
     "ForSequenceClassification": ("text-classification", "ModelForSequenceClassification"),
     "ForTokenClassification": ("token-classification", "ModelForTokenClassification"),
     "ForImageClassification": ("image-classification", "ModelForImageClassification"),
@@ -40,7 +41,8 @@ class ZooTask:
     runtime_classes: ClassVar[Mapping[str, str]]
 
     def __init__(self, case: str) -> None:
-        self.name, kind = next(found for ending, found in TASKS.items() if ZOO[case][0].endswith(ending))
+        of_class = next(found for ending, found in TASKS.items() if ZOO[case][0].endswith(ending))
+        self.name, kind = of_class if sound_input(case) is None else TASKS["AudioClassification"]
         self.runtime_classes = {"openvino": f"OV{kind}", "onnx": f"ORT{kind}"}  # type: ignore[misc]
 
 
@@ -54,7 +56,10 @@ def features_of(case: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def sample_of(features: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Fewer examples, and fewer tokens where there are tokens, than are asked of the exported model."""
-    return {name: value[:2] if value.is_floating_point() else value[:2, :8] for name, value in features.items()}
+    whole = not any("input_ids" in name for name in features)
+    return {
+        name: value[:2] if whole or value.is_floating_point() else value[:2, :8] for name, value in features.items()
+    }
 
 
 def logits_of(case: str, route: Route, folder: Path, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -81,7 +86,8 @@ def difference(case: str, found: Tensor, expected: Tensor, inputs: Mapping[str, 
         pytest.param(case, format_name, marks=() if (case, format_name) in QUICK else pytest.mark.slow)
         for case in here()
         for format_name in ("openvino", "onnx")
-        if is_exported(case) and case != "t5/gated-encoder"  # Optimum exports no T5 encoder alone
+        # Optimum exports no T5 encoder alone; speech recognition is no task yet.
+        if is_exported(case) and case not in ("t5/gated-encoder", "whisper/speech")
     ],
 )
 def test_the_runtime_computes_what_torch_does(
@@ -95,6 +101,8 @@ def test_the_runtime_computes_what_torch_does(
     learned = teach(case, student)
     assert learned > 0.9, f"{case} has not learned its task"
     exam = lesson(case, EXAM, seed=0)
+    if format_name == "openvino" and case in MISCOUNTED:
+        del exam["attention_mask"]
     features = features_of(case, exam)
     with torch.no_grad():
         expected = student(**features)["logits"]
@@ -113,7 +121,7 @@ def test_the_runtime_computes_what_torch_does(
     record_property("int8", f"{accuracy(case, rounded, exam['labels']):.4f}")
     record_property("int8_off", f"{difference(case, rounded, expected, exam):.1e}")
     assert off < difference(case, rounded, expected, exam), "8 bits round more than fp32 does"
-    assert accuracy(case, rounded, exam["labels"]) >= learned - POINT
+    assert accuracy(case, rounded, exam["labels"]) >= accuracy(case, expected, exam["labels"]) - POINT
 
 
 def _examples(features: Mapping[str, Tensor]) -> Any:

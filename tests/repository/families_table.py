@@ -120,7 +120,8 @@ def _tasks(family: Family) -> list[str]:
     known = family.model_type in CONFIG_MAPPING
     config = CONFIG_MAPPING[family.model_type]() if known else None
     not_embedded = config is None or config.is_encoder_decoder or not hasattr(config, "vocab_size")
-    not_embedded = not_embedded or hasattr(config, "patch_size")  # pictures, whose parts have a vocabulary in BEiT
+    # Parts of pictures have a vocabulary in BEiT, and letters that are heard one in Wav2Vec2.
+    not_embedded = not_embedded or hasattr(config, "patch_size") or hasattr(config, "conv_kernel")
     return [
         name
         for name, task in TASKS.items()

@@ -24,7 +24,6 @@ from transformers import (
 
 from minidisc_plugin import CompressionConfig, MiniDisc, compress
 from minidisc_plugin.cli import main
-from minidisc_plugin.contracts.config import IMAGE_TASKS
 from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.output import RESOLVED_CONFIG
 from minidisc_plugin.contracts.validation import validate
@@ -35,9 +34,7 @@ from minidisc_plugin.integrations.schemes import WAYS
 from minidisc_plugin.objectives import MiniDiscObjective
 from minidisc_plugin.run.preparation import prepare
 from minidisc_plugin.run.steps.report import Report
-from minidisc_plugin.tasks.image_classification import ImageClassification
 from minidisc_plugin.tasks.images import PIXELS, ImageCollator
-from minidisc_plugin.tasks.registry import TASKS
 from minidisc_plugin.training.checkpoints import checkpoints_in
 from minidisc_plugin.training.dependable import DependableTraining
 from minidisc_plugin.training.observing import Asked
@@ -177,10 +174,6 @@ def test_a_checkpoint_without_some_weights_is_refused(
     checkpoint.seal()
     with pytest.raises(RunDirectoryError, match=r"it does not hold classifier\.weight; start the run again"):
         compress(config, resume=True)
-
-
-def test_what_configs_call_tasks_on_images_are_those_with_an_image_processor() -> None:
-    assert {name for name, task in TASKS.items() if task.reader == ImageClassification.reader} == IMAGE_TASKS
 
 
 def test_other_images_are_another_run(made: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

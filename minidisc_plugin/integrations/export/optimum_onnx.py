@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.foundation.atomic import atomic_folder
+from minidisc_plugin.integrations.export.optimum_sounds import export_settings, with_plain_weights
 from minidisc_plugin.integrations.export.route import Route
 from minidisc_plugin.nested.checkpoint import as_stock
 
@@ -29,8 +30,10 @@ class OptimumONNX(Route):
         """See Route."""
         from optimum.exporters.onnx import onnx_export_from_model
 
+        stock, task = with_plain_weights(as_stock(model)), self.task.name
+        settings = export_settings(stock, task, "onnx", sample)
         with atomic_folder(folder) as temporary:
-            onnx_export_from_model(as_stock(model), temporary, task=self.task.name, do_validation=False)
+            onnx_export_from_model(stock, temporary, task=task, do_validation=False, **settings)
 
     def quantize(
         self, scheme: str, source: Path, folder: Path, examples: Dataset, sample: Mapping[str, Tensor]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.foundation.atomic import atomic_folder
+from minidisc_plugin.integrations.export.optimum_sounds import SPECTROGRAM, export_settings
 from minidisc_plugin.integrations.export.route import Route
 from minidisc_plugin.nested.checkpoint import as_stock
 
@@ -26,14 +27,23 @@ def opened(folder):
 class OptimumOpenVINO(Route):
     """`optimum.exporters.openvino`, `OVQuantizer` and the `OVModelFor...` classes."""
 
+    def refused(self, sample: Mapping[str, Tensor]) -> str:
+        """See Route."""
+        kind = self.task.runtime_classes["openvino"]
+        if SPECTROGRAM in sample:
+            return f"{kind} of Optimum Intel takes input_values, and the model is given {SPECTROGRAM}"
+        return ""
+
     def export(self, model: PreTrainedModel, folder: Path, sample: Mapping[str, Tensor]) -> None:
         """See Route."""
         from optimum.exporters.openvino import export_from_model
         from optimum.intel import OVConfig
 
+        stock, task = as_stock(model), self.task.name
+        settings = export_settings(stock, task, "openvino", sample)
         with atomic_folder(folder) as temporary:
             # Without a config the exporter stores large models in 8 bits.
-            export_from_model(as_stock(model), temporary, task=self.task.name, ov_config=OVConfig(dtype="fp32"))
+            export_from_model(stock, temporary, task=task, ov_config=OVConfig(dtype="fp32"), **settings)
 
     def quantize(
         self, scheme: str, source: Path, folder: Path, examples: Dataset, sample: Mapping[str, Tensor]

@@ -37,6 +37,14 @@ class Route(ABC):
     def __init__(self, task: Task) -> None:
         self.task = task
 
+    def refused(self, sample: Mapping[str, Tensor]) -> str:
+        """Why a model of this route could not be given such inputs; empty where it can.
+
+        Args:
+            sample: Inputs by name.
+        """
+        return ""
+
     @abstractmethod
     def export(self, model: PreTrainedModel, folder: Path, sample: Mapping[str, Tensor]) -> None:
         """Write a model, its layers of whatever widths, in fp32.

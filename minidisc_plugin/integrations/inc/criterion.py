@@ -17,8 +17,10 @@ from neural_compressor.config import DotDict
 from torch import Tensor, nn
 
 from minidisc_plugin.contracts.distillation import DistillationConfig
+from minidisc_plugin.foundation.decoders import has_decoder
 from minidisc_plugin.foundation.errors import UnsupportedModelError
 from minidisc_plugin.objectives import MiniDiscObjective
+from minidisc_plugin.tasks.frames import convolutions, frame_mask
 
 LOSS_NAME = "MiniDiscLoss"
 
@@ -61,7 +63,7 @@ class HiddenStates:
     """
 
     def __init__(self, model: Any) -> None:
-        if model.config.is_encoder_decoder:
+        if has_decoder(model):
             raise UnsupportedModelError(
                 f"model: Neural Compressor's {LOSS_NAME} cannot follow {model.config.model_type!r}, an "
                 "encoder-decoder; set trainer: transformers"
@@ -71,6 +73,7 @@ class HiddenStates:
                 f"model: Neural Compressor's {LOSS_NAME} compares one class an example, and the model gives several "
                 "(multi_label_classification); set trainer: transformers"
             )
+        self._convolutions = convolutions(model.config)
         self.states: list[Tensor] = []
         self.mask: Tensor | None = None
         self._asked = False
@@ -90,6 +93,11 @@ class HiddenStates:
     def clear(self) -> None:
         """Forget what was recorded."""
         self.states, self.mask = [], None
+
+    @property
+    def frames(self) -> Tensor | None:
+        """The mask of the states: of texts that of their tokens, of sounds that of the frames that samples became."""
+        return None if self.mask is None else frame_mask(self.mask, self.states[0].shape[1], self._convolutions)
 
     def _begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self.clear()
@@ -149,8 +157,8 @@ class MiniDiscLoss(PyTorchKnowledgeDistillationLoss):  # type: ignore[misc]
             logits=teacher_outputs.detach() * temperature,
             hidden_states=[states.detach() for states in self._teacher.states],
         )
-        mask = {} if self._student.mask is None else {"attention_mask": self._student.mask}
-        loss: Tensor = self._objective(student, teacher, mask)
+        mask = self._student.frames
+        loss: Tensor = self._objective(student, teacher, {} if mask is None else {"attention_mask": mask})
         self._student.clear()
         self._teacher.clear()
         return loss / temperature**2  # by which hosts multiply it, and the paper does not

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from minidisc_plugin.foundation.decoders import has_decoder
 from minidisc_plugin.foundation.errors import UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def probe_inputs(model: PreTrainedModel) -> dict[str, Any]:
         raise UnsupportedModelError(
             f"{type(model).__name__} reads {name!r}, which is neither tokens nor pixels nor sound"
         )
-    if model.config.is_encoder_decoder:
+    if has_decoder(model):
         inputs["decoder_input_ids"] = _tokens(model, generator)
     if "use_cache" in inspect.signature(model.forward).parameters:
         inputs["use_cache"] = False
@@ -53,6 +54,8 @@ def _shape_of(name: str, config: Any) -> tuple[int, ...]:
     bands = getattr(config, "num_mel_bins", None)
     if name == "input_values":
         return (_SAMPLES,) if bands is None else (config.max_length, bands)
+    if (width := getattr(config, "feature_projection_input_dim", None)) is not None:  # of Wav2Vec2-BERT
+        return _TOKENS, width
     return bands or 80, 2 * getattr(config, "max_source_positions", _SAMPLES)
 
 

@@ -1,4 +1,4 @@
-"""Encoder-decoders of text, by declaration."""
+"""Encoder-decoders of text, and of sound, by declaration."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ LIKE_T5 = (
 )
 
 
-def _bart_attention(at: str, path: str) -> Heads:
+def bart_heads(at: str, path: str) -> Heads:
+    """Projections of their own for query, key, value and output, within the attention."""
     return Heads(
         at=at,
         attention=path,
@@ -67,9 +68,9 @@ def _bart_attention(at: str, path: str) -> Heads:
 
 _BART_LAYOUT = Layout(
     heads=(
-        _bart_attention("encoder.layers.*", "self_attn"),
-        _bart_attention("decoder.layers.*", "self_attn"),
-        _bart_attention("decoder.layers.*", "encoder_attn"),
+        bart_heads("encoder.layers.*", "self_attn"),
+        bart_heads("decoder.layers.*", "self_attn"),
+        bart_heads("decoder.layers.*", "encoder_attn"),
     ),
     neurons=(
         Neurons(at="encoder.layers.*", inputs=("fc1",), output="fc2"),
@@ -79,7 +80,17 @@ _BART_LAYOUT = Layout(
 
 LIKE_BART = tuple(
     Family(model_type=model_type, layouts=(_BART_LAYOUT,))
-    for model_type in ("bart", "blenderbot", "blenderbot-small", "m2m_100", "marian", "mbart", "pegasus", "plbart")
+    for model_type in (
+        "bart",
+        "blenderbot",
+        "blenderbot-small",
+        "m2m_100",
+        "marian",
+        "mbart",
+        "pegasus",
+        "plbart",
+        "whisper",
+    )
 )
 
 ENCODER_DECODERS = (*LIKE_T5, *LIKE_BART)

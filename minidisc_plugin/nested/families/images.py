@@ -5,7 +5,7 @@ from __future__ import annotations
 from minidisc_plugin.contracts.family import Family, Heads, Layout, Neurons
 from minidisc_plugin.nested.families.encoders import BERT_NEURONS, bert_heads
 
-_VIT_LAYOUTS = (
+VIT_LAYOUTS = (
     Layout(
         heads=(bert_heads("attention.attention", ("query", "key", "value")),),
         neurons=(BERT_NEURONS,),
@@ -25,7 +25,7 @@ _VIT_LAYOUTS = (
 )
 
 LIKE_VIT = tuple(
-    Family(model_type=model_type, layouts=_VIT_LAYOUTS)
+    Family(model_type=model_type, layouts=VIT_LAYOUTS)
     for model_type in ("vit", "deit", "vit_msn", "beit", "data2vec-vision", "ijepa")
 )
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from minidisc_plugin.contracts.config import IMAGE_TASKS, CompressionConfig
+from minidisc_plugin.contracts.config import CompressionConfig
+from minidisc_plugin.contracts.inputs import NOT_TEXTS
 
 _GROUPED = {"group_by_length": True, "train_sampling_strategy": "group_by_length"}
 
 
 def refused_of_inputs(config: CompressionConfig) -> Iterator[str]:
     """Keys that ask for what a task without texts cannot do."""
-    if config.task not in IMAGE_TASKS:
+    if config.task not in NOT_TEXTS:
         return
-    why = f"is for texts, and task {config.task} reads images, which are all of one size; remove it"
+    why = f"is for texts, and task {config.task} reads {NOT_TEXTS[config.task].said} of one size; remove it"
     if config.max_length != CompressionConfig.model_fields["max_length"].default:
         yield f"max_length: {config.max_length} {why}"
     for key in ("padding", "tokens_per_batch"):

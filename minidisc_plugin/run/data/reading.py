@@ -97,8 +97,11 @@ def _builder(settings: DatasetConfig, options: Mapping[str, Any]) -> DatasetBuil
     from datasets import load_dataset_builder
 
     from minidisc_plugin.run.data.patterns import loader_arguments
+    from minidisc_plugin.run.data.stored_audio import leave_encoded
 
-    return load_dataset_builder(**loader_arguments(settings), **options)
+    builder = load_dataset_builder(**loader_arguments(settings), **options)
+    leave_encoded(builder)
+    return builder
 
 
 def _first_cause(error: BaseException) -> str:

@@ -25,20 +25,21 @@ if TYPE_CHECKING:
 
 
 def checksums(
-    teacher: PreTrainedModel, processor: Any, splits: Splits, metric: Any, beside: Mapping[str, str]
+    teacher: PreTrainedModel, processor: Any, splits: Splits, metric: Any, beside: Mapping[str, str], reader: str
 ) -> dict[str, str]:
     """Checksums by what messages call each input; the number of processes is one, for batches depend on it.
 
     Args:
         teacher: As loaded.
-        processor: Its tokenizer, or image processor.
+        processor: What reads its inputs.
         splits: Of the dataset, as features.
         metric: The module that `evaluate` loaded.
         beside: Files of the teacher that are copied beside what is made of it, by name.
+        reader: What `processor` is called.
     """
     found = {
         "model": digest_of_model(teacher),
-        **_of_processor(processor),
+        **_of_processor(processor, reader),
         "dataset (split to train on)": digest_of_dataset(splits.train, splits.selection),
         "dataset (validation split)": digest_of_dataset(splits.validation),
         "dataset (reported split)": digest_of_dataset(splits.report),
@@ -54,8 +55,8 @@ def checksums(
     return found
 
 
-def _of_processor(processor: Any) -> dict[str, str]:
+def _of_processor(processor: Any, reader: str) -> dict[str, str]:
     digest = digest_of_processor(processor)
     if not hasattr(processor, "get_vocab"):
-        return {"image processor": digest}
+        return {reader: digest}
     return {"tokenizer": digest_of_tokenizer_before(processor), SAVED_TOKENIZER: digest}

@@ -132,8 +132,11 @@ def deciding_settings(config: CompressionConfig) -> dict[str, Any]:
     Left out are places of files, whose content `RunRecord.inputs` tells, and what is printed or kept meanwhile.
     """
     data = without_secrets(config.model_dump(mode="json", by_alias=True, exclude_none=True), marked=False)
+    seconds = data["dataset"].get("max_seconds")  # sounds are known by their files, of which it says how much is heard
     for key in _PLACES:
         data.pop(key, None)
+    if seconds is not None:
+        data["dataset"] = {"max_seconds": seconds}
     data["engine"] = deciding_engine(data["engine"])
     data["training"] = deciding_training(data["training"])
     return dict(dotted(data))

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from minidisc_plugin.contracts.input_shape import InputShape
 from minidisc_plugin.contracts.run import Prepared
-from minidisc_plugin.tasks.images import PIXELS
 from minidisc_plugin.training.batches import example_lengths
 
 if TYPE_CHECKING:
@@ -22,14 +20,6 @@ def typical_batch(prepared: Prepared) -> Mapping[str, torch.Tensor]:
     start = max(0, len(by_length) // 2 - BATCH // 2)
     middle = by_length[start : start + BATCH]
     return _inputs(prepared, [middle[index % len(middle)] for index in range(BATCH)])
-
-
-def shape_of(batch: Mapping[str, torch.Tensor]) -> InputShape:
-    """Of what size its examples are."""
-    if "input_ids" in batch:
-        return InputShape(sequence_length=batch["input_ids"].shape[1])
-    height, width = batch[PIXELS].shape[-2:]
-    return InputShape(image_size=(height, width))
 
 
 def resized(batch: Mapping[str, torch.Tensor], examples: int) -> dict[str, torch.Tensor]:

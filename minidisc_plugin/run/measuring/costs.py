@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from minidisc_plugin.foundation.model_files.types import in_type
-from minidisc_plugin.run.measuring.batch import resized, shape_of, typical_batch
+from minidisc_plugin.run.measuring.batch import resized, typical_batch
 from minidisc_plugin.run.measuring.measure import macs, pass_ms
 
 if TYPE_CHECKING:
@@ -35,7 +35,13 @@ def milliseconds(prepared: Prepared, nested: NestedNetwork, examples: int) -> Ca
     def cost(scale: float) -> float:
         model = in_type(nested.extract(scale), prepared.saved_type).to(device)
         found = pass_ms(model, batch, _SECONDS)
-        logger.info("pruning: a slice of scale %g takes %.3g ms for %d x %s", scale, found, examples, shape_of(batch))
+        logger.info(
+            "pruning: a slice of scale %g takes %.3g ms for %d x %s",
+            scale,
+            found,
+            examples,
+            prepared.task.shape_of(batch),
+        )
         return found
 
     return cost
@@ -55,7 +61,7 @@ def multiply_accumulates(prepared: Prepared, nested: NestedNetwork) -> Callable[
         units = tuple(map(tuple, nested.sizes(scale)))
         if units not in known:
             known[units] = macs(nested.extract(scale), single)
-            told = (scale, known[units], shape_of(single))
+            told = (scale, known[units], prepared.task.shape_of(single))
             logger.info("pruning: a slice of scale %g takes %d multiply-accumulates for %s", *told)
         return known[units]
 

@@ -16,7 +16,7 @@ from minidisc_plugin.foundation.errors import MetricError
 from minidisc_plugin.foundation.model_files.types import type_of
 from minidisc_plugin.nested.family import encoder_parameters
 from minidisc_plugin.run.measuring.artefacts import Loaded, metric_of, noted_shapes
-from minidisc_plugin.run.measuring.batch import shape_of, typical_batch
+from minidisc_plugin.run.measuring.batch import typical_batch
 from minidisc_plugin.run.measuring.measure import Timing, bytes_on_disk, count_parameters, macs, time_models
 from minidisc_plugin.run.measuring.precision import precision_of
 from minidisc_plugin.run.measuring.saturation import serve
@@ -80,7 +80,7 @@ def measure(run: Run) -> ResultsRecord:
         task=prepared.task.name,
         metric=run.bench.metric,
         **_of_split(prepared),
-        **vars(shape_of(batch)),
+        **vars(prepared.task.shape_of(batch)),
         rows=rows,
         half_precision=precision_of(run.bench.journal),
         drawn_from=prepared.splits.rows,

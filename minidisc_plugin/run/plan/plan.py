@@ -97,7 +97,7 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
     Raises:
         MinidiscError: something in the config cannot be used.
     """
-    from minidisc_plugin.run.measuring.batch import shape_of, typical_batch
+    from minidisc_plugin.run.measuring.batch import typical_batch
     from minidisc_plugin.run.workbench import workbench_of
 
     with storage_errors(hugging_face_home()), tempfile.TemporaryDirectory() as scratch:
@@ -123,7 +123,7 @@ def make_plan(config: CompressionConfig, *, calibrated: bool = True) -> Plan:
         students=students,
         teacher=teacher,
         macs=macs,
-        timed_on=shape_of(batch),
+        timed_on=prepared.task.shape_of(batch),
         memory=_memory(prepared, nested, batch),
         space=space,
         calibration=calibration,

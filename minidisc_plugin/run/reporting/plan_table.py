@@ -119,15 +119,8 @@ def _priced(plan: Plan) -> str:
 def _calibrated(plan: Plan) -> str:
     if plan.calibration is None:
         return ""
-    batch = _batch(plan, plan.calibration.examples, plan.calibration.tokens)
+    batch = plan.timed_on.batch(plan.calibration.examples, plan.calibration.tokens)
     return f"Time as measured here just now, on {batch}: loading, importance, evaluation and export come on top."
-
-
-def _batch(plan: Plan, examples: int, tokens: int) -> str:
-    """A batch in words."""
-    return (
-        f"{examples} x {tokens} tokens" if plan.timed_on.image_size is None else f"{examples} images of {plan.timed_on}"
-    )
 
 
 def _print_memory(plan: Plan, console: Console) -> None:
@@ -142,7 +135,7 @@ def _print_memory(plan: Plan, console: Console) -> None:
     table.add_row(*map(size, kept), size(memory.activations))
     console.print(table)
     shared = f", divided over {memory.devices} by FSDP" if memory.devices > 1 else ""
-    batch = _batch(plan, memory.examples, memory.tokens)
+    batch = plan.timed_on.batch(memory.examples, memory.tokens)
     console.print(
         f"Weights, gradients and optimizer states in the types of the weights{shared}. Activations: of the largest "
         f"scale, {batch}, without gradient checkpointing; they grow with both. The "

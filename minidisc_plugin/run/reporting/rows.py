@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minidisc_plugin.contracts.input_shape import InputShape
+from minidisc_plugin.contracts.inputs import NOT_TEXTS
 from minidisc_plugin.contracts.records import ModelRow, ResultsRecord
 
 NOTHING = "-"
 MARK = " (!)"
 _TIMES = 5
 # Tasks whose accuracy is that of examples.
-_OF_EXAMPLES = ("text-classification", "image-classification")
+_OF_EXAMPLES = ("text-classification", *NOT_TEXTS)
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,7 @@ def measured(record: ResultsRecord) -> str:
     """How the models of a run were measured."""
     student = record.row("student")
     noise = ""
-    timed_on = InputShape(record.sequence_length, record.image_size)
+    timed_on = InputShape(record.sequence_length, record.image_size, record.audio_size)
     by_example = record.metric == "accuracy" and record.task in _OF_EXAMPLES
     if by_example and student and student.metric is not None and record.examples:
         error = math.sqrt(max(student.metric * (1 - student.metric), 0.0) / record.examples)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from minidisc_plugin.contracts.run import Run, Step
+from minidisc_plugin.contracts.run import Prepared, Run, Step
 from minidisc_plugin.foundation.elsewhere import Elsewhere
 from minidisc_plugin.integrations.hosts import require
-from minidisc_plugin.run.steps.exporting import exported, refuse_task
+from minidisc_plugin.run.steps.exporting import exported, refuse_inputs, refuse_task
 
 if TYPE_CHECKING:
     from minidisc_plugin.contracts.config import CompressionConfig
@@ -37,6 +37,10 @@ class Export(Step):
         refuse_task(self.name, config)
         for format_name in config.export.formats:
             require(format_name)
+
+    def check_run(self, prepared: Prepared) -> None:
+        """See Step."""
+        refuse_inputs(self.name, prepared, prepared.config.export.formats)
 
     def will_write(self, config: CompressionConfig) -> Mapping[str, str]:
         """See Step."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minidisc_plugin.contracts.artefact import Artefact
-from minidisc_plugin.contracts.run import Run
+from minidisc_plugin.contracts.run import Prepared, Run
 from minidisc_plugin.foundation.atomic import atomic_folder
 from minidisc_plugin.foundation.errors import ConfigError, ExportError, MinidiscError
 from minidisc_plugin.foundation.hushed import hushed
@@ -44,6 +44,20 @@ def refuse_task(step: str, config: CompressionConfig) -> None:
     if not TASKS[config.task].runtime_classes:
         able = [name for name, task in TASKS.items() if task.runtime_classes]
         raise ConfigError(f"steps: {step!r} is not for task {config.task} (but {', '.join(able)}); leave it out")
+
+
+def refuse_inputs(step: str, prepared: Prepared, formats: Iterable[Format]) -> None:
+    """Refuse inputs that a model of some runtime could not be given.
+
+    Raises:
+        ConfigError: the teacher's are such.
+    """
+    from minidisc_plugin.integrations.export.route import route_for
+    from minidisc_plugin.run.measuring.batch import sample_batch
+
+    for format_name in formats:
+        if wrong := route_for(format_name, prepared.task).refused(sample_batch(prepared)):
+            raise ConfigError(f"steps: {step!r} cannot be done: {wrong}; leave it out, or take another format")
 
 
 def exported(run: Run, elsewhere: Elsewhere, role: str, format_name: Format, name: str | None = None) -> Path:

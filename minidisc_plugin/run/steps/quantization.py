@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from minidisc_plugin.contracts.artefact import Artefact
-from minidisc_plugin.contracts.run import Run, Step
+from minidisc_plugin.contracts.run import Prepared, Run, Step
 from minidisc_plugin.foundation.elsewhere import Elsewhere
 from minidisc_plugin.integrations.export.route import route_for
 from minidisc_plugin.integrations.hosts import available, require
@@ -16,7 +16,14 @@ from minidisc_plugin.integrations.schemes import WAYS
 from minidisc_plugin.run.data.collating import padding_of
 from minidisc_plugin.run.measuring.batch import sample_batch
 from minidisc_plugin.run.steps.export import kept_folder
-from minidisc_plugin.run.steps.exporting import check_elsewhere, exported, in_single, make_once, refuse_task
+from minidisc_plugin.run.steps.exporting import (
+    check_elsewhere,
+    exported,
+    in_single,
+    make_once,
+    refuse_inputs,
+    refuse_task,
+)
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -38,6 +45,11 @@ class Quantization(Step):
         instead = f"take one of quantization.schemes that work here ({', '.join(able)}), or, " if able else ""
         for scheme in config.quantization.schemes:
             require(WAYS[scheme].capability, WAYS[scheme].route, instead)
+
+    def check_run(self, prepared: Prepared) -> None:
+        """See Step."""
+        ways = [WAYS[scheme] for scheme in prepared.config.quantization.schemes]
+        refuse_inputs(self.name, prepared, dict.fromkeys(way.of for way in ways if way.of))
 
     def will_write(self, config: CompressionConfig) -> Mapping[str, str]:
         """See Step."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from transformers import (
     WhisperForAudioClassification,
 )
 
+from minidisc_plugin import CompressionConfig
+from minidisc_plugin.contracts.validation import validate
 from minidisc_plugin.tasks.sounds import SoundCollator
 from tests.builders.tiny import THREE_EPOCHS
 from tests.builders.tiny_configs import AST, WAV2VEC2, WHISPER
@@ -114,3 +118,25 @@ def make_sound_run(folder: Path, kind: str = "masked", epochs: int = 12, **chang
         "output_dir": str(folder / "out"),
         **changes,
     }
+
+
+def config_of(made: dict[str, Any], folder: Path, **changes: Any) -> CompressionConfig:
+    """The config of a run in a folder of its own, with changes."""
+    return validate(CompressionConfig, {**made, "output_dir": str(folder / "out"), **changes})
+
+
+def of_a_copy(made: dict[str, Any], folder: Path, change: Callable[[Path], Any]) -> CompressionConfig:
+    """The config with a changed copy of the sounds."""
+    sounds = folder / "sounds"
+    shutil.copytree(made["dataset"]["data_dir"], sounds)
+    change(sounds)
+    return config_of(made, folder, dataset={**made["dataset"], "data_dir": str(sounds)})
+
+
+def of_another_teacher(made: dict[str, Any], folder: Path, kind: str, **settings: Any) -> dict[str, Any]:
+    """The config with a teacher of another kind, which learned nothing."""
+    model, extractor = make_listener(kind, **settings)
+    for part in (model, extractor):
+        part.save_pretrained(folder / "teacher")
+    training = {**made["training"], "max_steps": 2}
+    return {**made, "model": str(folder / "teacher"), "output_dir": str(folder / "out"), "training": training}

@@ -46,7 +46,7 @@ _WIDTHS = (
 _MAYBE_NONE = ("type_vocab_size",)
 _POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx")
 # Null means that it follows from others.
-_NULLABLE = ("num_key_value_heads", "num_decoder_layers", "n_inner", "head_dim", "embedding_size", "vocab_size")
+_NULLABLE = ("num_key_value_heads", "num_decoder_layers", "n_inner", "head_dim", "embedding_size")
 # More than any model has; for what weights need not have: positions may be computed, layers may be shared.
 _MOST_POSITIONS = 100_000_000
 _MOST_LAYERS = 1_000

@@ -86,7 +86,7 @@ class Diagnosis:
 def installed_versions() -> Mapping[str, str]:
     """List the installed distributions, name -> version, first on the path first; nameless ones left out.
 
-    Read once in a process: each time it takes a third of a second, and what is imported stays what it is.
+    Read once in a process: every file of metadata is parsed, and what is imported stays what it is.
     """
     versions: dict[str, str] = {}
     for distribution in metadata.distributions():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -74,6 +75,13 @@ def brief_timings() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(results, "time_models", partial(measure.time_models, warmup=1, rounds=3))
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cheap_collections() -> None:
+    """Leave what is there before a file's tests to no garbage collection of theirs: each stage of a run collects."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -26,9 +26,17 @@ from tests.builders.tiny import make_bert, make_run_files  # noqa: E402
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what wants a CUDA device, where there is none."""
+    """Skip what wants a CUDA device, where there is none; what is quick on the other stack is slow on this one."""
     import torch
+    import transformers
+
+    stack = "inc" if transformers.__version__.startswith("4.") else "latest"
+    for item in items:
+        quick = item.get_closest_marker("quick_on")
+        if quick is not None and quick.args != (stack,):
+            item.add_marker(pytest.mark.slow)
 
     if torch.cuda.is_available():
         return

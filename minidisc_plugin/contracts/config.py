@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.contracts.distillation import DistillationConfig
+from minidisc_plugin.contracts.generation import GenerationConfig
 from minidisc_plugin.contracts.inputs import NOT_TEXTS, SECONDS, SOUNDS
 from minidisc_plugin.contracts.pruning import PruningConfig
 from minidisc_plugin.contracts.values import (
@@ -196,6 +197,10 @@ class CompressionConfig(Settings):
     export: ExportConfig = Field(default_factory=ExportConfig, description="Settings of the step `export`.")
     quantization: QuantizationConfig = Field(
         default_factory=QuantizationConfig, description="Settings of the step `quantization`."
+    )
+    generation: GenerationConfig = Field(
+        default_factory=GenerationConfig,
+        description="Texts that models write for the report, of `text2text-generation`.",
     )
     trust_remote_code: bool = Field(
         False,

@@ -134,6 +134,9 @@ class ModelRow(_Record):
     scale: Share
     metric: Measured = Field(default=None, description="on the reported split, as the metric reports it")
     perplexity: Measured = Field(default=None, description="of a language model: e to the mean loss of a token")
+    texts: dict[str, Measured] = Field(
+        default_factory=dict, description="what `generation.metrics` say of the texts that it writes, by name"
+    )
     parameters: Count | None = None
     encoder_parameters: Count | None = None
     macs: Count | None = Field(default=None, description="multiply-accumulates of one example")

@@ -68,6 +68,7 @@ class Task(ABC):
         whole_columns: Those of lists that are of one length in every example, and never padded.
         follows_teacher: Whether `labels` of evaluated splits are the teacher's predictions.
         columns_differ: Whether each split may have columns of its own.
+        writes: Whether its models write texts, which `generation.metrics` may compare with the targets.
         labels_train: Whether examples have labels that an objective may compare a student with.
     """
 
@@ -87,6 +88,7 @@ class Task(ABC):
     whole_columns: ClassVar[frozenset[str]] = frozenset()
     follows_teacher: ClassVar[bool] = False
     columns_differ: ClassVar[bool] = False
+    writes: ClassVar[bool] = False
     labels_train: ClassVar[bool] = True
 
     @property
@@ -237,6 +239,10 @@ class Task(ABC):
 
     def inputs(self, batch: Mapping[str, Any], model: Any) -> dict[str, Any]:
         """What `model` takes of a batch, without labels."""
+        return self.sources(batch)
+
+    def sources(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """Of a batch, what a model that writes is given, without a word of the target."""
         left = {*self.label_names, "labels", "length"}
         return {name: value for name, value in batch.items() if name not in left}
 

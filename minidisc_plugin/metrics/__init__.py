@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     import evaluate
     from transformers import EvalPrediction
 
-__all__ = ["LoadedMetric", "build_compute_metrics", "load_metric", "result_key", "shipped_metrics"]
+__all__ = ["LoadedMetric", "build_compute_metrics", "compares_texts", "load_metric", "result_key", "shipped_metrics"]
 
 _FOLDER = Path(__file__).parent
 _OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 # Where a metric gives several numbers and none under its own name: the one that it is known for.
-_MAIN_VALUES = {"seqeval": "overall_f1", "squad": "f1", "squad_v2": "f1"}
+_MAIN_VALUES = {"rouge": "rougeL", "seqeval": "overall_f1", "squad": "f1", "squad_v2": "f1"}
+_PACKAGES = dict.fromkeys(("rouge", "sacrebleu"), "minidisc-plugin[generation]")
 _NEED_CLASSES = frozenset({"accuracy", "f1", "matthews_correlation"})
 
 
@@ -84,11 +85,22 @@ def load_metric(name: str, configuration: str | None = None) -> evaluate.Evaluat
             raise refused from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         remedy = (
-            "the cache folder HF_HOME must be writable and scikit-learn and scipy installed"
+            f"the cache folder HF_HOME must be writable and {_PACKAGES.get(name, 'scikit-learn and scipy')} installed"
             if name in shipped
             else f"shipped metrics are {', '.join(shipped)}; others: a local folder, or reachable on the Hub"
         )
         raise MetricError(f"metric {name!r} cannot be loaded: {reason} ({remedy})") from error
+
+
+def compares_texts(metric: evaluate.EvaluationModule) -> bool:
+    """Whether a metric compares texts with texts, as `rouge` does."""
+    return getattr(_prediction(metric), "dtype", None) == "string"
+
+
+def _prediction(metric: evaluate.EvaluationModule) -> Any:
+    """The type of one prediction."""
+    features = metric.features
+    return (features[0] if isinstance(features, list) else features).get("predictions")
 
 
 class LoadedMetric:
@@ -127,8 +139,7 @@ class LoadedMetric:
 
     def _row(self) -> Any:
         """The type of one prediction."""
-        features = self._module.features
-        return (features[0] if isinstance(features, list) else features).get("predictions")
+        return _prediction(self._module)
 
     def __call__(self, predictions: Any, references: Any, **more: Any) -> dict[str, float]:
         """Compute it; `more` are arguments beside the options.

@@ -103,6 +103,7 @@ def _loaded(resolved: Resolved, checkpoints: Path, held_budget: Budget | None) -
     from minidisc_plugin.run.checks.consent import check_own_code
     from minidisc_plugin.run.checks.examples import check_lengths
     from minidisc_plugin.run.checks.further import check_further
+    from minidisc_plugin.run.checks.generation import check_generation
     from minidisc_plugin.run.checks.judged import check_judged
     from minidisc_plugin.run.checks.metric import rehearse_metric
     from minidisc_plugin.run.checks.trial import try_saving
@@ -116,6 +117,7 @@ def _loaded(resolved: Resolved, checkpoints: Path, held_budget: Budget | None) -
     config, known = resolved.config, families()
     args = _arguments(config, config.training, checkpoints, resolved.task)
     metric = load_metric(config.metric.name)
+    check_generation(config, resolved.task, metric)
     teacher, saved = read_teacher(
         config.model, config.trust_remote_code, resolved.task, families=known, weights=config.engine.weights
     )
@@ -200,11 +202,13 @@ def _try_out(prepared: Prepared, training: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: something cannot be made; names the key where it can be told.
     """
+    from minidisc_plugin.run.checks.generation import try_generation
     from minidisc_plugin.run.checks.trial import try_objective, try_teacher
     from minidisc_plugin.run.workbench import workbench_of
     from minidisc_plugin.training.arguments import attempted
 
     try_teacher(prepared)
+    try_generation(prepared)
     try_objective(prepared)
     for step in prepared.steps:
         step.check_run(prepared)

@@ -161,6 +161,7 @@ class TextToText(_LanguageModelling):
     auto_class = "AutoModelForSeq2SeqLM"
     text_columns = ("the source",)
     sequences = ("input_ids", "labels")
+    writes = True
 
     def check(self, split: Dataset, where: str, columns: DatasetConfig, config: PretrainedConfig) -> Dataset:
         """See Task."""

@@ -13,6 +13,7 @@ from minidisc_plugin.foundation.errors import NonFiniteLossError
 from minidisc_plugin.training.batches import has_lengths, train_loader
 from minidisc_plugin.training.checkpoints import names_as_held, refuse_unset
 from minidisc_plugin.training.numbered_cpus import load_to_numbered_cpus
+from minidisc_plugin.training.special_tokens import special_tokens_kept
 
 
 class DependableTraining:
@@ -39,6 +40,11 @@ class DependableTraining:
     accelerator: Any
     state: Any
     train_dataset: Any
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """As Trainer; the model's special tokens stay its own."""
+        with special_tokens_kept(self.model):
+            return super().train(*args, **kwargs)  # type: ignore[misc]
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """As Trainer; what it goes on from is found under the names that it looks for."""

@@ -28,6 +28,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> list[Tried]:
 
 @pytest.mark.timeout(1200)  # under a minute, where nothing else runs
 @pytest.mark.parametrize("kind", ["kill", "ENOSPC", "EIO", "EROFS", "two", "damage"])
+@pytest.mark.quick_on("inc")
 def test_a_run_survives(kind: str, tried: list[Tried]) -> None:
     of_kind = [one for one in tried if one.key.split("/")[1].startswith(kind)]
     assert of_kind

@@ -52,6 +52,7 @@ def command(files: Path, folder: Path, *arguments: str) -> dict[str, set[str]]:
     return {name: listing(place) for name, place in places.items()}
 
 
+@pytest.mark.quick_on("inc")
 def test_a_run_leaves_its_directory(run_files: Path, tmp_path: Path) -> None:
     left = command(run_files, tmp_path, "run")
     assert (left["home"], left["temporary"], left["working"]) == (set(), set(), {"out"})

@@ -33,6 +33,8 @@ LIBRARIES = {
     "numpy",
     "scipy",
     "re",
+    "rouge_score",
+    "sacrebleu",
     "string",
     "collections",
     "sklearn",
@@ -54,9 +56,8 @@ def compute(name: str, predictions: Any, references: Any, **options: Any) -> Any
 
 
 def test_what_is_shipped() -> None:
-    assert shipped_metrics() == sorted(
-        ["accuracy", "bits_saved", "f1", "matthews_correlation", "pearsonr", "seqeval", "spearmanr", "squad"]
-    )
+    of_classes, of_texts = ["accuracy", "f1", "matthews_correlation", "seqeval"], ["rouge", "sacrebleu", "squad"]
+    assert shipped_metrics() == sorted([*of_classes, *of_texts, "bits_saved", "pearsonr", "spearmanr"])
 
 
 @pytest.mark.parametrize("name", shipped_metrics())

@@ -43,6 +43,7 @@ def test_it_is_listed_with_distribution_and_version(environment: dict[str, str],
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.quick_on("inc")
 def test_it_runs_to_the_end(environment: dict[str, str], run_files: Path, tmp_path: Path) -> None:
     overrides = ["--set", "scheduler=geometric", "--set", f"output_dir={tmp_path / 'out'}"]
     done = minidisc(environment, tmp_path, "run", str(run_files / "compression.yaml"), *overrides)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from minidisc_plugin.contracts.records import read_results
 from minidisc_plugin.run.config.file import read_config
 from minidisc_plugin.training.sharding import wants_sharding
@@ -14,6 +16,7 @@ from tests.builders.tiny import make_overrides
 CONFIG = Path(__file__).resolve().parents[2] / "examples" / "cuda" / "compression.yaml"
 
 
+@pytest.mark.quick_on("inc")
 def test_it_runs_on_a_tiny_model(run_files: Path, tmp_path: Path) -> None:
     config = read_config(CONFIG)
     assert config.training["bf16"] is True and config.trainer == "transformers"

@@ -174,6 +174,7 @@ def test_a_budget_in_parameters_is_kept_with_its_run(
     assert budget.amount == 15_000 and budget.target_sparsity == result.schedule.target_sparsity
 
 
+@pytest.mark.quick_on("inc")
 def test_two_processes_agree_on_what_one_of_them_measures(run_files: Path, tmp_path: Path) -> None:
     printed = torchrun(run_files, tmp_path, 2, scheduler="direct", scheduler_config={}, pruning={"max_macs": MACS})
     assert printed.count("student: ") == 1

@@ -39,6 +39,7 @@ def torchrun(
 @pytest.mark.parametrize(
     "trainer", [pytest.param(trainer, marks=[pytest.mark.slow] if trainer == "inc" else []) for trainer in TRAINERS]
 )
+@pytest.mark.quick_on("latest")
 def test_two_processes_make_one_run(trainer: str, run_files: Path, tmp_path: Path) -> None:
     printed = torchrun(run_files, tmp_path, 2, trainer=trainer)
     assert printed.count("student: ") == 1
@@ -107,6 +108,7 @@ def test_importance_does_not_depend_on_the_number_of_processes(run_files: Path, 
         "hrkd",
     ],
 )
+@pytest.mark.quick_on("latest")
 def test_two_processes_have_the_losses_and_the_choice_of_one(
     changes: dict[str, Any], run_files: Path, tmp_path: Path
 ) -> None:
@@ -155,6 +157,7 @@ def test_two_processes_have_the_losses_and_the_choice_of_one(
         pytest.param("minidisc", {}, "hrkd", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.quick_on("latest")
 def test_shards_learn_what_whole_copies_learn(
     scheduler: str, training: dict[str, object], objective: str, run_files: Path, tmp_path: Path
 ) -> None:

@@ -34,11 +34,12 @@ def check_consent(config: CompressionConfig) -> None:
     if config.trust_remote_code:
         return
     shipped = shipped_metrics()
-    if config.metric.name not in shipped:
-        raise MetricError(
-            f"metric {shown(config.metric.name)} is not one of those shipped ({', '.join(shipped)}), and others run "
-            "code of their own; name a shipped one, or set trust_remote_code: true if you trust that code"
-        )
+    for name in (config.metric.name, *config.generation.metrics):
+        if name not in shipped:
+            raise MetricError(
+                f"metric {shown(name)} is not one of those shipped ({', '.join(shipped)}), and others run code of "
+                "their own; name a shipped one, or set trust_remote_code: true if you trust that code"
+            )
     if config.dataset.path in _UNPICKLING:
         raise ConfigError(
             f"dataset.path: {config.dataset.path!r} reads pickles, which can run code; give csv, json or parquet, or "

@@ -8,6 +8,7 @@ import numpy as np
 
 from minidisc_plugin.contracts.config import CompressionConfig
 from minidisc_plugin.foundation.errors import ConfigError
+from minidisc_plugin.foundation.positions import positions
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,7 +31,7 @@ def check_lengths(config: CompressionConfig, splits: Splits, teacher: PreTrained
     Raises:
         ConfigError: names the longest, and what to set.
     """
-    limit = _positions(teacher)
+    limit = positions(teacher)
     if not task.sequences or not 0 < limit < config.max_length:
         return
     if config.engine.padding == "max_length":
@@ -52,18 +53,3 @@ def lengths(split: Dataset, name: str) -> NDArray[Any]:
 
     column = split.select_columns([name]).with_format("arrow")[:][name]
     return np.asarray(pc.list_value_length(column))
-
-
-def _positions(teacher: PreTrainedModel) -> int:
-    """How many tokens the model's positions reach for; 0 where nothing tells.
-
-    Models that came from fairseq number positions from behind the one that padding has.
-    """
-    from torch import nn
-
-    tables = [
-        module.num_embeddings - module.padding_idx - 1
-        for name, module in teacher.named_modules()
-        if isinstance(module, nn.Embedding) and module.padding_idx is not None and "position" in name.rpartition(".")[2]
-    ]
-    return min(tables) if tables else getattr(teacher.config, "max_position_embeddings", None) or 0

@@ -50,6 +50,8 @@ _LATER_KEYS = {
     "distillation.augment": 0,
     "distillation.augment_share": 0.1,
     "distillation.ad_kd.annealed": False,
+    "generation.metrics": [],
+    "generation.num_beams": 1,
 }
 # Keys that earlier releases did not record, whatever they were: compared where both records tell them.
 _UNTOLD_KEYS = ("engine.teacher_cache_gib",)

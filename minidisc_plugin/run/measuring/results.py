@@ -20,6 +20,7 @@ from minidisc_plugin.run.measuring.batch import typical_batch
 from minidisc_plugin.run.measuring.measure import Timing, bytes_on_disk, count_parameters, macs, time_models
 from minidisc_plugin.run.measuring.precision import precision_of
 from minidisc_plugin.run.measuring.saturation import serve
+from minidisc_plugin.run.measuring.texts import Texts
 from minidisc_plugin.selection import MetricRange, to_unit
 
 if TYPE_CHECKING:
@@ -37,8 +38,7 @@ def measure(run: Run) -> ResultsRecord:
     Speed is that of examples of the split's median length, all models of one engine in turn.
     """
     prepared, schedule = run.prepared, run.schedule
-    models = _models(run)
-    batch = typical_batch(prepared)
+    models, batch = _models(run), typical_batch(prepared)
     single = {name: value[:1] for name, value in batch.items()}
     for _, model, _ in models.values():
         model.to(run.bench.args.device).eval()
@@ -56,6 +56,7 @@ def measure(run: Run) -> ResultsRecord:
                 scale=scale,
                 metric=scores[run.bench.metric],
                 perplexity=scores.get("perplexity"),
+                texts=Texts(prepared).scores(model, role),
                 parameters=count_parameters(model),
                 encoder_parameters=encoder_parameters(model, prepared.family),
                 macs=macs(model, single),

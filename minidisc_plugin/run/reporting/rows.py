@@ -46,6 +46,7 @@ def results_grid(results: Sequence[ResultsRecord], names: Sequence[str] | None =
     score_name = f"{results[0].split}\n{plain(results[0].metric)}" if one_metric else "metric"
     on_device = any(row.throughput_saturated is not None for record in results for row in record.rows)
     speaks = any(row.perplexity is not None for record in results for row in record.rows)
+    texts = list(dict.fromkeys(name for record in results for row in record.rows for name in row.texts))
     rows: list[tuple[str, ...]] = []
     strong, ends = set(), set()
     for label, record in zip(labels, results, strict=True):
@@ -58,7 +59,8 @@ def results_grid(results: Sequence[ResultsRecord], names: Sequence[str] | None =
             rival = record.teacher_in(row.runtime)
             cells = (*_sizes(row, teacher, rival), *(_saturated(row, rival) if on_device else ()))
             mark = MARK if row.lost_too_much else ""
-            said = (NOTHING if row.perplexity is None else three(row.perplexity),) if speaks else ()
+            perplexity = (NOTHING if row.perplexity is None else three(row.perplexity),) if speaks else ()
+            said = (*perplexity, *(score(row.texts.get(name)) for name in texts))
             rows.append((*who, f"{row.scale:.4g}", score(row.metric) + unit + mark, *said, *cells))
         ends.add(len(rows) - 1)
     who = ("role",) if len(results) == 1 else ("scheduler", "role")
@@ -66,7 +68,7 @@ def results_grid(results: Sequence[ResultsRecord], names: Sequence[str] | None =
     speed = ("ms at\nbatch 1", "ex/s at\nbatch 32", *(("ex/s at\nbest batch", "ms by\ngraph") if on_device else ()))
     return Grid(
         title=results[0].scheduler if len(results) == 1 else f"{len(results)} runs",
-        header=(*who, "scale", score_name, *(("perplexity",) if speaks else ()), *sizes, *speed),
+        header=(*who, "scale", score_name, *(("perplexity",) if speaks else ()), *map(plain, texts), *sizes, *speed),
         rows=tuple(rows),
         words=len(who),
         strong=frozenset(strong),

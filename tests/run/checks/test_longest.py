@@ -90,7 +90,7 @@ def test_positions_that_begin_behind_the_padding_are_fewer(kind: str, tmp_path: 
 @pytest.fixture
 def nothing_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     """As of a model whose positions are kept where nobody looks."""
-    monkeypatch.setattr("minidisc_plugin.run.checks.examples._positions", lambda teacher: 0)
+    monkeypatch.setattr("minidisc_plugin.run.checks.examples.positions", lambda teacher: 0)
 
 
 @pytest.mark.usefixtures("nothing_tells")

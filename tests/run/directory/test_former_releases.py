@@ -119,6 +119,7 @@ def test_a_run_that_was_cut_off_is_resumed(held: Path) -> None:
         torch.testing.assert_close(ended[name], value, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.quick_on("inc")
 def test_a_plug_in_goes_on_to_work(held: Path) -> None:
     (held / "middle_scheduler.py").write_text(PLUGIN, encoding="utf-8")
     installed = held / "middle-1.0.dist-info"

@@ -6,14 +6,14 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from minidisc_plugin.contracts.values import Distinct, FromList, PathText, Settings
+from minidisc_plugin.contracts.values import Distinct, PathText, Settings
 
 
 class GenerationConfig(Settings):
     """Texts that teacher, assistants and student write of the reported split, for the report alone."""
 
-    metrics: Annotated[tuple[PathText, ...], FromList, Distinct] = Field(
-        (),
+    metrics: Annotated[list[PathText], Distinct] = Field(
+        default_factory=list,
         description="What compares them with the targets: `rouge`, `sacrebleu`; with `trust_remote_code` also a metric "
         "of texts from elsewhere, as for `metric`. Default: none, and no texts are written.",
     )

@@ -155,7 +155,8 @@ def data_of(case: Case, files: Path, output: Path) -> dict[str, Any]:
     data = make_config(files, output_dir=str(output), scheduler=case.key.scheduler, engine={})
     own = {} if case.key.objective == "minidisc" else {"objective": case.key.objective, case.key.objective: {}}
     data["distillation"] = own
-    data |= {"metric": {"name": "accuracy"}, "export": {}, "quantization": {}, "scheduler_config": {}}
+    data |= {"metric": {"name": "accuracy"}, "export": {}, "quantization": {}, "generation": {}}
+    data["scheduler_config"] = {}
     *sections, last = case.key.name.split(".")
     held = data
     for section in sections:

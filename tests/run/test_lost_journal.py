@@ -37,6 +37,7 @@ class Copies:
 
 
 @pytest.mark.parametrize("killed_at", ["halving-2", pytest.param("selection", marks=pytest.mark.slow)])
+@pytest.mark.quick_on("inc")
 def test_a_run_whose_journal_is_gone_ends_as_one_that_was_never_killed(
     killed_at: str, run_files: Path, tmp_path: Path
 ) -> None:

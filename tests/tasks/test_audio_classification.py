@@ -127,6 +127,7 @@ def test_the_protocol_plan_and_a_second_look(
 
 
 @pytest.mark.parametrize("kind", ["masked", "ast"])
+@pytest.mark.quick_on("inc")
 def test_a_stage_that_was_killed_goes_on_from_its_checkpoint(
     kind: str, made: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,6 +137,7 @@ def test_the_protocol_plan_and_a_second_look(
     assert main(["run", str(resolved), "--resume"]) == 0
 
 
+@pytest.mark.quick_on("inc")
 def test_a_killed_run_goes_on_to_the_same_end(
     made: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,6 +148,7 @@ def test_a_killed_run_goes_on_to_the_same_end(
     assert difference(outcome(whole.output_dir), outcome(result.output_dir)) is None
 
 
+@pytest.mark.quick_on("inc")
 def test_a_stage_that_was_killed_goes_on_from_its_checkpoint(
     made: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from minidisc_plugin.contracts.records import read_results
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "sounds"
 
 
+@pytest.mark.quick_on("inc")
 def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     spec = importlib.util.spec_from_file_location("sounds_prepare", EXAMPLE / "prepare.py")

@@ -14,7 +14,7 @@ _NAMES = ("pad_token_id", "bos_token_id", "eos_token_id")
 def special_tokens_kept(model: Any) -> Iterator[None]:
     """Afterwards they are those from before: a student ends its texts where its teacher does.
 
-    `Trainer.train` takes away what a tokenizer does not tell (`align_special_tokens` of transformers).
+    `Trainer.train` of transformers 4 takes from a config what the tokenizer does not tell (`_align_special_tokens`).
     """
     config, generation = getattr(model, "config", None), getattr(model, "generation_config", None)
     before = {name: getattr(config, name) for name in _NAMES if hasattr(config, name)}

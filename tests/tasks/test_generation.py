@@ -86,7 +86,7 @@ def test_what_cannot_be_is_refused_before_training(changes: dict[str, Any], said
 
 
 def test_a_student_ends_its_texts_where_its_teacher_does(tmp_path: Path) -> None:
-    """The tokenizer tells no end of a text, which Trainer takes from models that it trains."""
+    """The tokenizer tells no end of a text, which Trainer of transformers 4 takes from configs of what it trains."""
     data = make_task_run(tmp_path, "text2text-generation", "t5", "bits_saved", 1)
     data["training"]["max_steps"] = 1
     for name in ("generation_config.json", "config.json"):

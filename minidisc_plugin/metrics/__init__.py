@@ -128,18 +128,19 @@ class LoadedMetric:
     @property
     def takes_answers(self) -> bool:
         """Whether it compares texts that answer a question, as `squad` does."""
-        return isinstance(self._row(), Mapping)
+        return isinstance(_prediction(self._module), Mapping)
 
     @property
     def takes_sequences(self) -> bool:
         """Whether it compares lists of tags, as `seqeval` does."""
         from datasets import Value
 
-        return not self.takes_answers and not isinstance(self._row(), Value)
+        return not self.takes_answers and not isinstance(_prediction(self._module), Value)
 
-    def _row(self) -> Any:
-        """The type of one prediction."""
-        return _prediction(self._module)
+    @property
+    def takes_texts(self) -> bool:
+        """See compares_texts."""
+        return compares_texts(self._module)
 
     def __call__(self, predictions: Any, references: Any, **more: Any) -> dict[str, float]:
         """Compute it; `more` are arguments beside the options.

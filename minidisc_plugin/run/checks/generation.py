@@ -26,7 +26,7 @@ def check_generation(config: CompressionConfig, task: Task, metric: EvaluationMo
         ConfigError: names the key.
         MetricError: a metric cannot be loaded, or does not compare texts.
     """
-    from minidisc_plugin.metrics import LoadedMetric, compares_texts, load_metric
+    from minidisc_plugin.metrics import LoadedMetric, compares_texts
 
     name, others = config.metric.name, config.generation.metrics
     if others and not task.writes:
@@ -41,9 +41,10 @@ def check_generation(config: CompressionConfig, task: Task, metric: EvaluationMo
             f"another, such as {task.metric_example}"
         )
     for name in others:
-        if not compares_texts(load_metric(name)):
+        compared = LoadedMetric(name)
+        if not compared.takes_texts:
             raise ConfigError(f"generation.metrics: {name} compares no texts; list such as do, as rouge or sacrebleu")
-        if not all(map(math.isfinite, LoadedMetric(name)(_TEXTS, _TEXTS).values())):
+        if not all(map(math.isfinite, compared(_TEXTS, _TEXTS).values())):
             raise ConfigError(f"generation.metrics: {name} has no value of texts that are their own targets; remove it")
 
 

@@ -38,7 +38,7 @@ def measure(run: Run) -> ResultsRecord:
     Speed is that of examples of the split's median length, all models of one engine in turn.
     """
     prepared, schedule = run.prepared, run.schedule
-    models, batch = _models(run), typical_batch(prepared)
+    models, batch, texts = _models(run), typical_batch(prepared), Texts(prepared)
     single = {name: value[:1] for name, value in batch.items()}
     for _, model, _ in models.values():
         model.to(run.bench.args.device).eval()
@@ -56,7 +56,7 @@ def measure(run: Run) -> ResultsRecord:
                 scale=scale,
                 metric=scores[run.bench.metric],
                 perplexity=scores.get("perplexity"),
-                texts=Texts(prepared).scores(model, role),
+                texts=texts.scores(model, role),
                 parameters=count_parameters(model),
                 encoder_parameters=encoder_parameters(model, prepared.family),
                 macs=macs(model, single),

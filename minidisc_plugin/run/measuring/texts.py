@@ -36,7 +36,7 @@ class Texts:
 
     def __init__(self, prepared: Prepared, split: Dataset | None = None) -> None:
         self._prepared = prepared
-        self._split = sorted_by_length(prepared.splits.report if split is None else split)
+        self._split = prepared.splits.report if split is None else split
         self._metrics = [LoadedMetric(name) for name in prepared.config.generation.metrics]
 
     def scores(self, model: PreTrainedModel, role: str) -> dict[str, float]:
@@ -58,7 +58,8 @@ class Texts:
 
         prepared, found, wanted = self._prepared, [], []
         collate = prepared.task.collator(prepared.processor)
-        batches = DataLoader(self._split, prepared.args.per_device_eval_batch_size, collate_fn=collate)
+        split = sorted_by_length(self._split)
+        batches = DataLoader(split, prepared.args.per_device_eval_batch_size, collate_fn=collate)
         settings = self._settings(model)
         with torch.inference_mode(), quiet():
             for batch in batches:

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.generation import GenerationConfig
-from minidisc_plugin.contracts.inputs import NOT_TEXTS, SECONDS, SOUNDS
+from minidisc_plugin.contracts.inputs import NOT_TEXTS, SECONDS, SOUNDS, SPEECH
 from minidisc_plugin.contracts.pruning import PruningConfig
 from minidisc_plugin.contracts.values import (
     Distinct,
@@ -134,7 +134,8 @@ class CompressionConfig(Settings):
 
     model: PathText = Field(description="The fine-tuned teacher: a folder or a Hub name.")
     tokenizer: PathText | None = Field(
-        None, description="Its tokenizer, image processor or feature extractor, where it is not beside the model."
+        None,
+        description="Its tokenizer, image processor, feature extractor or processor, where it is not beside the model.",
     )
     task: Literal[
         "text-classification",
@@ -145,6 +146,7 @@ class CompressionConfig(Settings):
         "feature-extraction",
         "image-classification",
         "audio-classification",
+        "automatic-speech-recognition",
     ] = Field(
         "text-classification",
         description="What the teacher was fine-tuned for; classification is a regression where the model has a single "
@@ -200,7 +202,8 @@ class CompressionConfig(Settings):
     )
     generation: GenerationConfig = Field(
         default_factory=GenerationConfig,
-        description="Texts that models write for the report, of `text2text-generation`.",
+        description="Texts that models write for the report, of `text2text-generation` and "
+        "`automatic-speech-recognition`.",
     )
     trust_remote_code: bool = Field(
         False,
@@ -223,6 +226,8 @@ class CompressionConfig(Settings):
                 data.pop("scheduler")
             if data.get("task") in NOT_TEXTS and isinstance(data.get("dataset"), dict):
                 data["dataset"] = {"text": [], **data["dataset"]}
+            if data.get("task") == SPEECH and isinstance(data.get("generation", {}), dict):
+                data["generation"] = {"metrics": ["wer"], **data.get("generation", {})}
         return data
 
     @model_validator(mode="after")

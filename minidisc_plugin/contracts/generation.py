@@ -14,8 +14,9 @@ class GenerationConfig(Settings):
 
     metrics: Annotated[list[PathText], Distinct] = Field(
         default_factory=list,
-        description="What compares them with the targets: `rouge`, `sacrebleu`; with `trust_remote_code` also a metric "
-        "of texts from elsewhere, as for `metric`. Default: none, and no texts are written.",
+        description="What compares them with the targets: `rouge`, `sacrebleu`, `wer`, `cer`; with `trust_remote_code` "
+        "also a metric of texts from elsewhere, as for `metric`. Default: `wer` of `automatic-speech-recognition`; "
+        "else none, and no texts are written.",
     )
     max_new_tokens: int | None = Field(
         None, ge=1, description="Tokens of a text at most. Default: `max_length`, or what the model has positions for."

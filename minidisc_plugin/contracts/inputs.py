@@ -21,7 +21,12 @@ class Inputs:
 
 
 IMAGES, SOUNDS = Inputs("image", "images"), Inputs("audio", "sounds")
-NOT_TEXTS: Mapping[str, Inputs] = {"image-classification": IMAGES, "audio-classification": SOUNDS}
+SPEECH = "automatic-speech-recognition"
+NOT_TEXTS: Mapping[str, Inputs] = {
+    "image-classification": IMAGES,
+    "audio-classification": SOUNDS,
+    SPEECH: SOUNDS,
+}
 """By task."""
 SECONDS = 30.0
 """Of a sound that are kept, where nothing is said."""

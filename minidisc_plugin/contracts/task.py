@@ -55,7 +55,8 @@ class Task(ABC):
         name: What the key `task` may hold.
         auto_class: The Auto class of transformers that loads its models.
         runtime_classes: Its class in "openvino" and "onnx"; empty where the student is not exported.
-        reader: What makes a model's inputs of examples: "tokenizer", "image processor" or "feature extractor".
+        reader: What makes a model's inputs of examples: "tokenizer", "image processor", "feature extractor", or
+            "processor", which has one of texts beside.
         text_columns: What `dataset.text` lists, one name per column; of other inputs than texts empty.
         sequences: Columns whose lists are as long as an example is; empty where all examples are of one size.
         label_names: Labels in a batch, in the order in which a metric is given them.
@@ -68,6 +69,8 @@ class Task(ABC):
         whole_columns: Those of lists that are of one length in every example, and never padded.
         follows_teacher: Whether `labels` of evaluated splits are the teacher's predictions.
         columns_differ: Whether each split may have columns of its own.
+        begins_with: Tokens, at most, that a written text begins with: of the decoder's positions, and none of the
+            text.
         writes: Whether its models write texts, which `generation.metrics` may compare with the targets.
         labels_train: Whether examples have labels that an objective may compare a student with.
     """
@@ -88,6 +91,7 @@ class Task(ABC):
     whole_columns: ClassVar[frozenset[str]] = frozenset()
     follows_teacher: ClassVar[bool] = False
     columns_differ: ClassVar[bool] = False
+    begins_with: ClassVar[int] = 1
     writes: ClassVar[bool] = False
     labels_train: ClassVar[bool] = True
 

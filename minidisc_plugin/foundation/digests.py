@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minidisc_plugin.foundation.model_files.processor_saving import save_processor
+from minidisc_plugin.foundation.model_files.processor_saving import save_processor, tokenizer_of
 from minidisc_plugin.foundation.model_files.quiet import quiet
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def digest_of_processor(processor: Any) -> str:
         OSError: there is no room for a copy in the folder of temporary files.
     """
     digest = hashlib.sha256()
-    settings = {name: getattr(processor, name, None) for name in _SETTINGS}
+    settings = {name: getattr(tokenizer_of(processor), name, None) for name in _SETTINGS}
     digest.update(json.dumps([type(processor).__name__, settings], sort_keys=True, default=str).encode())
     with tempfile.TemporaryDirectory() as scratch:
         with quiet():

@@ -23,7 +23,7 @@ _FOLDER = Path(__file__).parent
 _OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 # Where a metric gives several numbers and none under its own name: the one that it is known for.
 _MAIN_VALUES = {"rouge": "rougeL", "seqeval": "overall_f1", "squad": "f1", "squad_v2": "f1"}
-_PACKAGES = dict.fromkeys(("rouge", "sacrebleu"), "minidisc-plugin[generation]")
+_PACKAGES = dict.fromkeys(("rouge", "sacrebleu", "wer", "cer"), "minidisc-plugin[generation]")
 _NEED_CLASSES = frozenset({"accuracy", "f1", "matthews_correlation"})
 
 

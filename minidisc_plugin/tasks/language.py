@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class _LanguageModelling(Task):
+class LanguageModelling(Task):
     """What both have in common: predictions are reduced to two numbers a token before they are gathered."""
 
     options = {"use_cache": False}  # noqa: RUF012
@@ -107,7 +107,7 @@ class _LanguageModelling(Task):
         return logits[:, : labels.shape[1] - self._ahead][labels[:, self._ahead :] != IGNORED]
 
 
-class TextGeneration(_LanguageModelling):
+class TextGeneration(LanguageModelling):
     """Each token but the first is predicted from those before it; texts are truncated, not joined into blocks."""
 
     name = "text-generation"
@@ -154,44 +154,26 @@ class TextGeneration(_LanguageModelling):
         return views[0], views[1], {**batch, "labels": following[following != IGNORED]}
 
 
-class TextToText(_LanguageModelling):
-    """Each token of the target is predicted from the source and the target's tokens before it (teacher forcing)."""
+class WritingTargets(LanguageModelling):
+    """Each token of a target is predicted from a source and the target's tokens before it (teacher forcing)."""
 
-    name = "text2text-generation"
-    auto_class = "AutoModelForSeq2SeqLM"
-    text_columns = ("the source",)
-    sequences = ("input_ids", "labels")
     writes = True
 
-    def check(self, split: Dataset, where: str, columns: DatasetConfig, config: PretrainedConfig) -> Dataset:
-        """See Task."""
-        (source,) = text_of(split, where, self, columns)
-        require_text(split, where, source)
+    def targets(self, split: Dataset, where: str, columns: DatasetConfig) -> list[str]:
+        """The targets of a split, some of which may be empty.
+
+        Raises:
+            DataError: the column is missing, a target is no text, or all are empty.
+        """
         require_column(split, where, "label", columns.label)
         require_text(split, where, columns.label, "label")
-        from datasets import Dataset
-
-        sources, targets = (list(split[column]) for column in (source, columns.label))
-        if not any(target.strip() for target in targets):
+        found = list(split[columns.label])
+        if not any(target.strip() for target in found):
             raise DataError(
                 f"dataset.label: column {columns.label!r} of split {where!r} holds empty targets only, and so nothing "
                 "to learn or to judge a model by; give some, or another split"
             )
-        return Dataset.from_dict({"source": sources, "target": targets})
-
-    def altered(self, examples: Dataset, alter: Callable[[Any], Any]) -> Dataset:
-        """See Task; the target stays, for the decoder reads it and the teacher says what it makes of it."""
-        return with_columns(examples, {"source": list(map(alter, examples["source"]))})
-
-    def features(self, examples: Dataset, tokenizer: Any, max_length: int) -> Dataset:
-        """See Task."""
-
-        def tokenise(batch: dict[str, list[Any]]) -> dict[str, Any]:
-            found = tokenizer(batch["source"], truncation=True, max_length=max_length)
-            targets = tokenizer(text_target=batch["target"], truncation=True, max_length=max_length)
-            return {**found, "labels": targets["input_ids"]}
-
-        return examples.map(tokenise, batched=True, remove_columns=examples.column_names, desc="tokenising")
+        return found
 
     def inputs(self, batch: Mapping[str, Any], model: Any) -> dict[str, Any]:
         """See Task; a decoder without labels is given its inputs."""
@@ -206,6 +188,37 @@ class TextToText(_LanguageModelling):
         mine, theirs = (Outputs.of(output, self._of_terms(output.logits, labels)) for output in (student, teacher))
         counted = labels != IGNORED
         return mine, theirs, {**batch, "labels": labels[counted], "decoder_attention_mask": counted}
+
+
+class TextToText(WritingTargets):
+    """The source is a text."""
+
+    name = "text2text-generation"
+    auto_class = "AutoModelForSeq2SeqLM"
+    text_columns = ("the source",)
+    sequences = ("input_ids", "labels")
+
+    def check(self, split: Dataset, where: str, columns: DatasetConfig, config: PretrainedConfig) -> Dataset:
+        """See Task."""
+        (source,) = text_of(split, where, self, columns)
+        require_text(split, where, source)
+        from datasets import Dataset
+
+        return Dataset.from_dict({"source": list(split[source]), "target": self.targets(split, where, columns)})
+
+    def altered(self, examples: Dataset, alter: Callable[[Any], Any]) -> Dataset:
+        """See Task; the target stays, for the decoder reads it and the teacher says what it makes of it."""
+        return with_columns(examples, {"source": list(map(alter, examples["source"]))})
+
+    def features(self, examples: Dataset, tokenizer: Any, max_length: int) -> Dataset:
+        """See Task."""
+
+        def tokenise(batch: dict[str, list[Any]]) -> dict[str, Any]:
+            found = tokenizer(batch["source"], truncation=True, max_length=max_length)
+            targets = tokenizer(text_target=batch["target"], truncation=True, max_length=max_length)
+            return {**found, "labels": targets["input_ids"]}
+
+        return examples.map(tokenise, batched=True, remove_columns=examples.column_names, desc="tokenising")
 
 
 def _decoder_inputs(model: Any, labels: Tensor) -> Tensor:

@@ -36,10 +36,8 @@ class Preprocessor:
     makes: tuple[str, ...]
 
 
-KINDS = (
-    Preprocessor("image processor", "AutoImageProcessor", "an image", (PIXELS,)),
-    Preprocessor("feature extractor", "AutoFeatureExtractor", "a sound", INPUTS),
-)
+FEATURE_EXTRACTOR = Preprocessor("feature extractor", "AutoFeatureExtractor", "a sound", INPUTS)
+KINDS = (Preprocessor("image processor", "AutoImageProcessor", "an image", (PIXELS,)), FEATURE_EXTRACTOR)
 
 
 def load_preprocessor(kind: Preprocessor, name: str, trust_remote_code: bool) -> Any:

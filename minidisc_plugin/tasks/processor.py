@@ -1,4 +1,4 @@
-"""What makes a model's inputs of examples: the tokenizer of texts, the preprocessor of images and sounds."""
+"""What makes a model's inputs of examples: the tokenizer of texts, the preprocessor of images and sounds, or both."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.task import Task
 from minidisc_plugin.tasks.preprocessors import KINDS, load_preprocessor
+from minidisc_plugin.tasks.speech_processor import load_speech_processor
+from minidisc_plugin.tasks.speech_recognition import SpeechRecognition
 from minidisc_plugin.tasks.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ def load_processor(name: str, model: PreTrainedModel, trust_remote_code: bool, t
     Raises:
         ConfigError: none there, a broken one, or one that does not fit the model.
     """
+    if isinstance(task, SpeechRecognition):
+        return load_speech_processor(name, model, trust_remote_code, task)
     kind = next((kind for kind in KINDS if kind.said == task.reader), None)
     if kind is not None:
         return load_preprocessor(kind, name, trust_remote_code)

@@ -12,6 +12,7 @@ from minidisc_plugin.tasks.image_classification import ImageClassification
 from minidisc_plugin.tasks.language import TextGeneration, TextToText
 from minidisc_plugin.tasks.multi_label import PROBLEM, MultiLabelClassification, MultiLabelImages, MultiLabelSounds
 from minidisc_plugin.tasks.question_answering import QuestionAnswering
+from minidisc_plugin.tasks.speech_recognition import SpeechRecognition
 from minidisc_plugin.tasks.text_classification import TextClassification
 from minidisc_plugin.tasks.token_classification import TokenClassification
 
@@ -29,6 +30,7 @@ TASKS: dict[str, type[Task]] = {
         TextToText,
         ImageClassification,
         AudioClassification,
+        SpeechRecognition,
         FeatureExtraction,  # a model without a head: last, for classes with one are found first
     )
 }
@@ -55,6 +57,8 @@ def variant(task: Task, config: PretrainedConfig) -> Task:
     several = config.problem_type == PROBLEM
     if isinstance(task, ImageClassification):
         return (MultiLabelImages if several else ImageClassification).of(config)
+    if isinstance(task, SpeechRecognition):
+        return SpeechRecognition.of(config)
     if isinstance(task, AudioClassification):
         return (MultiLabelSounds if several else AudioClassification).of(config)
     return MultiLabelClassification() if several and isinstance(task, TextClassification) else task

@@ -60,10 +60,10 @@ def try_generation(prepared: Prepared) -> None:
     if not asked.metrics:
         return
     limit = positions(prepared.teacher)
-    if asked.max_new_tokens is not None and 0 < limit <= asked.max_new_tokens:
+    if asked.max_new_tokens is not None and 0 < limit < asked.max_new_tokens + (begins := prepared.task.begins_with):
         raise ConfigError(
-            f"generation.max_new_tokens: {asked.max_new_tokens}, and the model has {limit} positions, one of them for "
-            f"what a text begins with; give {limit - 1} at most"
+            f"generation.max_new_tokens: {asked.max_new_tokens}, and the model has {limit} positions, {begins} of "
+            f"them for what a text begins with; give {limit - begins} at most"
         )
     few = prepared.splits.report.select(range(min(2, len(prepared.splits.report))))
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from minidisc_plugin.contracts.config import CompressionConfig
-from minidisc_plugin.contracts.inputs import NOT_TEXTS
+from minidisc_plugin.contracts.inputs import NOT_TEXTS, SPEECH
 
 _GROUPED = {"group_by_length": True, "train_sampling_strategy": "group_by_length"}
 
@@ -15,7 +15,7 @@ def refused_of_inputs(config: CompressionConfig) -> Iterator[str]:
     if config.task not in NOT_TEXTS:
         return
     why = f"is for texts, and task {config.task} reads {NOT_TEXTS[config.task].said} of one size; remove it"
-    if config.max_length != CompressionConfig.model_fields["max_length"].default:
+    if config.task != SPEECH and config.max_length != CompressionConfig.model_fields["max_length"].default:
         yield f"max_length: {config.max_length} {why}"
     for key in ("padding", "tokens_per_batch"):
         if (given := getattr(config.engine, key)) is not None:

@@ -18,6 +18,7 @@ def collator_of(prepared: Prepared) -> Any:
     """Makes batches: the task's, or one that pads as the tokenizer does."""
     from transformers import DataCollatorWithPadding
 
+    from minidisc_plugin.foundation.model_files.processor_saving import tokenizer_of
     from minidisc_plugin.training.compiling import LENGTHS, pads_for_recordings
     from minidisc_plugin.training.padding import PaddedTo
 
@@ -30,4 +31,10 @@ def collator_of(prepared: Prepared) -> Any:
         if not pads_for_recordings(config.engine.compile, prepared.args):
             return collator
         multiple = LENGTHS
-    return PaddedTo(collator, config.max_length, prepared.processor.pad_token_id, prepared.task.whole_columns, multiple)
+    return PaddedTo(
+        collator,
+        config.max_length,
+        tokenizer_of(prepared.processor).pad_token_id,
+        prepared.task.whole_columns,
+        multiple,
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from minidisc_plugin.contracts.task import IGNORED
+from minidisc_plugin.foundation.model_files.processor_saving import tokenizer_of
 from minidisc_plugin.foundation.model_files.quiet import quiet
 from minidisc_plugin.foundation.positions import positions
 from minidisc_plugin.metrics import LoadedMetric
@@ -37,6 +38,7 @@ class Texts:
     def __init__(self, prepared: Prepared, split: Dataset | None = None) -> None:
         self._prepared = prepared
         self._split = prepared.splits.report if split is None else split
+        self._tokenizer = tokenizer_of(prepared.processor)
         self._metrics = [LoadedMetric(name) for name in prepared.config.generation.metrics]
 
     def scores(self, model: PreTrainedModel, role: str) -> dict[str, float]:
@@ -66,13 +68,15 @@ class Texts:
                 source = {name: value.to(model.device) for name, value in prepared.task.sources(batch).items()}
                 found += self._read(model.generate(**source, **settings))
                 labels = batch["labels"]
-                wanted += self._read(labels.masked_fill(labels == IGNORED, prepared.processor.pad_token_id))
+                wanted += self._read(labels.masked_fill(labels == IGNORED, self._tokenizer.pad_token_id))
         return found, wanted
 
     def _settings(self, model: PreTrainedModel) -> Mapping[str, Any]:
         """Greedy, or by beams: a text is the same each time."""
         asked, limit = self._prepared.config.generation, positions(model)
-        longest = self._prepared.config.max_length if limit <= 0 else min(self._prepared.config.max_length, limit - 1)
+        longest = self._prepared.config.max_length
+        if limit > 0:
+            longest = max(1, min(longest, limit - self._prepared.task.begins_with))
         return {
             "max_new_tokens": asked.max_new_tokens or longest,
             "num_beams": asked.num_beams,
@@ -81,5 +85,5 @@ class Texts:
         }
 
     def _read(self, ids: torch.Tensor) -> list[str]:
-        texts = self._prepared.processor.batch_decode(ids, skip_special_tokens=True)
+        texts = self._tokenizer.batch_decode(ids, skip_special_tokens=True)
         return [str(text).strip() for text in texts]

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minidisc_plugin.contracts.input_shape import InputShape
-from minidisc_plugin.contracts.inputs import NOT_TEXTS
+from minidisc_plugin.contracts.inputs import NOT_TEXTS, SPEECH
 from minidisc_plugin.contracts.records import ModelRow, ResultsRecord
 
 NOTHING = "-"
 MARK = " (!)"
 _TIMES = 5
 # Tasks whose accuracy is that of examples.
-_OF_EXAMPLES = ("text-classification", *NOT_TEXTS)
+_OF_EXAMPLES = {"text-classification", *NOT_TEXTS} - {SPEECH}
 
 
 @dataclass(frozen=True)

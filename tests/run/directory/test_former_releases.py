@@ -30,6 +30,7 @@ HELD = Path(__file__).with_name("before_rooms.tar.gz")
 METRICS = {
     "accuracy": "85b2ead9c35851cf8a1e62a734f1b273b320314bc0ec3e236bcbdd214b5d7e13",
     "bits_saved": "fddc0ccf06a07233bd73b73b7088f8b4d9966cea15ec95316d96754acad1ff0d",
+    "cer": "521502ac40e11cb22a7c4cb90e4d79e9c752b052b2c34e6f77b60b2c1a650aab",
     "f1": "8e19613fe3d2813205b5715e543b806ac1eb406758270fd6bb249052312a74c7",
     "matthews_correlation": "a6e404dac1385ae02fa3affbaedda4d781102cb3d49c920cf73d986bb25174f4",
     "pearsonr": "371f043502dcf6877d91a4c472cdd913f4dff486dd80bfdafeb711b96cc60006",
@@ -38,6 +39,7 @@ METRICS = {
     "seqeval": "f3a79ce4ebc3471e21f852a80f3a580355bb57346ede55c78b0b1a8642c429eb",
     "spearmanr": "96d06f811a60191300bfbe414490ef5f40f4c5a2bb1bfa4829ef816be2843b8f",
     "squad": "bbf7ab41a459579ce985d90deb050821db997d2b97c505665b99871723dd26f0",
+    "wer": "e256fc469fba43b9adc1730241eaa66d6f08c5ea1eefacf5967a8679757cdf03",
 }
 
 # As it was written then, with every path that the documentation named.

@@ -1,0 +1,1 @@
+"""Folder that `evaluate.load` reads; the metric is in the module of the same name."""

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.task import IGNORED, Outputs, Task
+from minidisc_plugin.foundation.decoders import DECODER_INPUTS
 from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.tasks.collator import PaddingCollator
 from minidisc_plugin.tasks.columns import require_column, require_text, text_of, texts_alone, with_columns
@@ -178,8 +179,8 @@ class WritingTargets(LanguageModelling):
     def inputs(self, batch: Mapping[str, Any], model: Any) -> dict[str, Any]:
         """See Task; a decoder without labels is given its inputs."""
         found = super().inputs(batch, model)
-        if "decoder_input_ids" not in found and batch.get("labels") is not None:
-            found["decoder_input_ids"] = _decoder_inputs(model, batch["labels"])
+        if DECODER_INPUTS not in found and batch.get("labels") is not None:
+            found[DECODER_INPUTS] = _decoder_inputs(model, batch["labels"])
         return found
 
     def compared(self, student: Any, teacher: Any, batch: Mapping[str, Tensor]) -> tuple[Any, Any, Any]:

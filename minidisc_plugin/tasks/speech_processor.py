@@ -60,8 +60,14 @@ def _say_no_language(model: PreTrainedModel, tokenizer: Any) -> None:
     untold = [
         what
         for what, told in (
-            ("targets begin without one (set it by processor.tokenizer.set_prefix_tokens)", tokenizer.language),
-            ("that of each sound is guessed as texts are written (generation_config.json)", generation.language),
+            (
+                "targets begin without one (set it by processor.tokenizer.set_prefix_tokens)",
+                getattr(tokenizer, "language", None),
+            ),
+            (
+                "that of each sound is guessed as texts are written (generation_config.json)",
+                getattr(generation, "language", None),
+            ),
         )
         if not told
     ]

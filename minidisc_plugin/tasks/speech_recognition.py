@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from minidisc_plugin.contracts.task import IGNORED, Task
+from minidisc_plugin.foundation.decoders import DECODER_INPUTS
 from minidisc_plugin.tasks.frames import convolutions
 from minidisc_plugin.tasks.hearing import Hearing
 from minidisc_plugin.tasks.language import WritingTargets
@@ -31,6 +32,10 @@ class SpeechRecognition(Hearing, WritingTargets):
 
     name = "automatic-speech-recognition"
     auto_class = "AutoModelForSpeechSeq2Seq"
+    runtime_classes = {  # noqa: RUF012
+        "openvino": "OVModelForSpeechSeq2Seq",
+        "onnx": "ORTModelForSpeechSeq2Seq",
+    }
     reader = "processor"
     sequences = ("labels",)
     begins_with = 4  # its start, language, task, and that no times are written
@@ -67,6 +72,13 @@ class SpeechRecognition(Hearing, WritingTargets):
 
         heard = self.heard(examples, self.collator(processor))
         return heard.map(tokenise, batched=True, remove_columns=[_TARGET], desc="tokenising")
+
+    def numbers(self, features: Dataset, processor: Any) -> Dataset:
+        """See Task; a decoder is given its targets, one place later, all of one length."""
+        targets = list(features["labels"])
+        longest, pad = max(map(len, targets)), processor.tokenizer.pad_token_id
+        read = [[self.start, *labels[:-1], *[pad] * (longest - len(labels))] for labels in targets]
+        return super().numbers(features, processor).add_column(DECODER_INPUTS, read)
 
     def collator(self, processor: Any) -> SpeechCollator:
         """See Task."""

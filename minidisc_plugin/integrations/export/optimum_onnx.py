@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _OPENED = """
 def opened(folder):
     from optimum.onnxruntime import {kind}
-    return {kind}.from_pretrained(folder, provider="CPUExecutionProvider")
+    return {kind}.from_pretrained(folder, provider="CPUExecutionProvider"{more})
 """
 
 
@@ -46,16 +46,23 @@ class OptimumONNX(Route):
         assert scheme == "onnx_dynamic"
         settings = QuantizationConfig(is_static=False, format=QuantFormat.QOperator, mode=QuantizationMode.IntegerOps)
         with atomic_folder(folder) as temporary:
-            ORTQuantizer.from_pretrained(source).quantize(settings, temporary, file_suffix="")
+            for file in sorted(source.glob("*.onnx")):  # an encoder and its decoder are two
+                ORTQuantizer.from_pretrained(source, file_name=file.name).quantize(settings, temporary, file_suffix="")
 
     def load(self, folder: Path) -> Any:
         """See Route."""
         from optimum import onnxruntime
 
         kind = getattr(onnxruntime, self.task.runtime_classes["onnx"])
-        return kind.from_pretrained(str(folder), provider="CPUExecutionProvider")
+        return kind.from_pretrained(str(folder), provider="CPUExecutionProvider", **self._cacheless)
 
     @property
     def opened(self) -> str:
         """See Route."""
-        return _OPENED.format(kind=self.task.runtime_classes["onnx"])
+        more = "".join(f", {name}={value!r}" for name, value in self._cacheless.items())
+        return _OPENED.format(kind=self.task.runtime_classes["onnx"], more=more)
+
+    @property
+    def _cacheless(self) -> dict[str, Any]:
+        """Decoders are written without kept keys and values: exporters want as many heads in every layer for these."""
+        return {"use_cache": False} if self.task.writes else {}

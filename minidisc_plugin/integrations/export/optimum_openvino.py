@@ -30,8 +30,14 @@ class OptimumOpenVINO(Route):
     def refused(self, sample: Mapping[str, Tensor]) -> str:
         """See Route."""
         kind = self.task.runtime_classes["openvino"]
-        if SPECTROGRAM in sample:
+        if SPECTROGRAM in sample and not self.task.writes:
             return f"{kind} of Optimum Intel takes input_values, and the model is given {SPECTROGRAM}"
+        return ""
+
+    def unable(self, scheme: str) -> str:
+        """See Route."""
+        if scheme == "openvino_static" and self.task.writes:
+            return "Optimum Intel calibrates models that write on data of the Hub alone"
         return ""
 
     def export(self, model: PreTrainedModel, folder: Path, sample: Mapping[str, Tensor]) -> None:

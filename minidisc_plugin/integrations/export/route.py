@@ -45,6 +45,14 @@ class Route(ABC):
         """
         return ""
 
+    def unable(self, scheme: str) -> str:
+        """Why models of the task are not written by a scheme that the hosts have; empty where they are.
+
+        Args:
+            scheme: As `quantization.schemes` names it.
+        """
+        return ""
+
     @abstractmethod
     def export(self, model: PreTrainedModel, folder: Path, sample: Mapping[str, Tensor]) -> None:
         """Write a model, its layers of whatever widths, in fp32.

@@ -8,10 +8,10 @@ from minidisc_plugin.contracts.run import Prepared
 
 
 def padding_of(prepared: Prepared) -> Any:
-    """Makes batches of inputs that are numbers already: padded where examples are sequences."""
+    """Makes batches of inputs that are numbers already: padded where examples are texts."""
     from transformers import DataCollatorWithPadding, default_data_collator
 
-    return DataCollatorWithPadding(prepared.processor) if prepared.task.sequences else default_data_collator
+    return DataCollatorWithPadding(prepared.processor) if prepared.task.reader == "tokenizer" else default_data_collator
 
 
 def collator_of(prepared: Prepared) -> Any:

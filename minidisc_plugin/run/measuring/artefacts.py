@@ -42,7 +42,7 @@ class Loaded(nn.Module):
         super().__init__()
         self.made = made
         if made.owner is None:
-            self.model = made.load(made.folder)
+            self._hold(made.load(made.folder))
             return
         try:
             bytes_on_disk(made.folder)
@@ -53,7 +53,14 @@ class Loaded(nn.Module):
             fault = put_off(model)
         if fault or not callable(model):
             raise self.error(f"load gave {fault or shown(model)}, which cannot be called with a batch")
-        self.model = model
+        self._hold(model)
+
+    def _hold(self, model: Any) -> None:
+        """Keep what is called, as a part of this where it is a module: Optimum Intel's Whisper is one in name alone."""
+        if isinstance(model, nn.Module) and "_modules" in vars(model):
+            self.model = model
+        else:
+            object.__setattr__(self, "model", model)
 
     @property
     def device(self) -> torch.device:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from minidisc_plugin.contracts.artefact import Artefact
 from minidisc_plugin.contracts.run import Prepared, Run, Step
+from minidisc_plugin.foundation.decoders import DECODER_INPUTS
 from minidisc_plugin.foundation.elsewhere import Elsewhere
+from minidisc_plugin.foundation.errors import ConfigError
 from minidisc_plugin.integrations.export.route import route_for
 from minidisc_plugin.integrations.hosts import available, require
 from minidisc_plugin.integrations.schemes import WAYS
@@ -50,6 +52,10 @@ class Quantization(Step):
         """See Step."""
         ways = [WAYS[scheme] for scheme in prepared.config.quantization.schemes]
         refuse_inputs(self.name, prepared, dict.fromkeys(way.of for way in ways if way.of))
+        for scheme in prepared.config.quantization.schemes:
+            of = WAYS[scheme].of
+            if of is not None and (wrong := route_for(of, prepared.task).unable(scheme)):
+                raise ConfigError(f"quantization.schemes: {scheme!r} cannot be done: {wrong}; take another")
 
     def will_write(self, config: CompressionConfig) -> Mapping[str, str]:
         """See Step."""
@@ -119,8 +125,7 @@ def _of_torch(run: Run, scheme: str) -> _Made:
 def calibration(run: Run) -> Dataset:
     """Examples of train, by seed, with the model's inputs only, as numbers."""
     config, train, processor = run.prepared.config, run.prepared.splits.train, run.prepared.processor
-    names: list[Any] = [name for name in train.column_names if name in processor.model_input_names]
     count = min(config.quantization.calibration_examples, len(train))
-    return run.prepared.task.numbers(
-        train.shuffle(seed=config.seed).select(range(count)).select_columns(names), processor
-    )
+    found = run.prepared.task.numbers(train.shuffle(seed=config.seed).select(range(count)), processor)
+    taken = {*processor.model_input_names, DECODER_INPUTS}
+    return found.select_columns([name for name in found.column_names if name in taken])

@@ -57,19 +57,11 @@ def _say_no_language(model: PreTrainedModel, tokenizer: Any) -> None:
     generation = model.generation_config
     if not getattr(generation, "is_multilingual", False):
         return
-    untold = [
-        what
-        for what, told in (
-            (
-                "targets begin without one (set it by processor.tokenizer.set_prefix_tokens)",
-                getattr(tokenizer, "language", None),
-            ),
-            (
-                "that of each sound is guessed as texts are written (generation_config.json)",
-                getattr(generation, "language", None),
-            ),
-        )
-        if not told
-    ]
+    languages = set((getattr(generation, "lang_to_id", None) or {}).values())
+    untold = []
+    if not languages.intersection(tokenizer("")["input_ids"]):
+        untold.append("targets begin without one (set it by processor.tokenizer.set_prefix_tokens)")
+    if not getattr(generation, "language", None):
+        untold.append("that of each sound is guessed as texts are written (generation_config.json)")
     if untold:
         logger.warning("tokenizer: the model knows many languages and is told none: %s", "; ".join(untold))

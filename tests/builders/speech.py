@@ -29,7 +29,11 @@ WORDS = list(PITCHES)
 CHANCE = 1 / len(WORDS)
 _SECONDS = 0.12
 _MOST = 4
-_SPECIAL = ("endoftext", "startoftranscript", "en", "translate", "transcribe", "startoflm", "startofprev", "nospeech")
+SPECIAL = (
+    *("endoftext", "startoftranscript", "en", "translate", "transcribe", "startoflm", "startofprev", "nospeech"),
+    "notimestamps",
+)
+"""Names of Whisper's special tokens, in its order."""
 
 
 def make_talk(seed: int) -> tuple[NDArray[Any], str]:
@@ -59,16 +63,16 @@ def make_writer(**settings: Any) -> tuple[PreTrainedModel, WhisperProcessor]:
     """A tiny Whisper from a config, and its processor."""
     core = Tokenizer(models.BPE())
     core.pre_tokenizer, core.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    special = [f"<|{name}|>" for name in (*_SPECIAL, "notimestamps")]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(
-        vocab_size=300, special_tokens=special, initial_alphabet=alphabet, show_progress=False
-    )
+    trainer = trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, show_progress=False)
     core.train_from_iterator([" ".join(WORDS), " ".join(WORDS[::-1])], trainer)
-    tokenizer = WhisperTokenizerFast(tokenizer_object=core, pad_token=special[0])
+    special = [f"<|{name}|>" for name in SPECIAL]
+    core.add_special_tokens(special)  # behind all others, as what follows the last is a time
+    tokenizer = WhisperTokenizerFast(tokenizer_object=core, pad_token=special[0], additional_special_tokens=special)
     tokenizer.set_prefix_tokens()
-    tokens = {"vocab_size": len(tokenizer), **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"), 0)}
-    of_texts = {**tokens, "decoder_start_token_id": 1, "suppress_tokens": [], "begin_suppress_tokens": []}
+    end, start = tokenizer.convert_tokens_to_ids(special[:2])
+    tokens = {"vocab_size": len(tokenizer), **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"), end)}
+    of_texts = {**tokens, "decoder_start_token_id": start, "suppress_tokens": [], "begin_suppress_tokens": []}
     config = WhisperConfig(**{**WHISPER, **of_texts, "max_source_positions": 50, **settings})
     torch.manual_seed(0)
     model = WhisperForConditionalGeneration(config)

@@ -29,7 +29,7 @@ from minidisc_plugin.training.dependable import DependableTraining
 from tests.builders.kills import killed_at
 from tests.builders.pictures import write_config
 from tests.builders.sounds import make_listener
-from tests.builders.speech import WORDS, make_speech_run, make_talk, make_writer
+from tests.builders.speech import SPECIAL, WORDS, make_speech_run, make_talk, make_writer
 from tests.faults.outcome import difference, outcome
 
 SCHEMES = [
@@ -42,7 +42,7 @@ SCHEMES = [
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return make_speech_run(tmp_path_factory.mktemp("speech"), steps=240)
+    return make_speech_run(tmp_path_factory.mktemp("speech"), steps=320)
 
 
 def config_of(made: dict[str, Any], folder: Path, **changes: Any) -> CompressionConfig:
@@ -72,12 +72,12 @@ def test_the_student_writes_as_transformers_own_pipeline_does(made: dict[str, An
         for file, _ in talks
     ]
     assert student.texts == {"wer": pytest.approx(jiwer.wer([said for _, said in talks], found))}
-    assert student.texts["wer"] < 0.4  # words by chance: two in three are wrong
+    assert student.texts["wer"] < 0.5  # words by chance: two in three are wrong
     loaded = AutoModelForSpeechSeq2Seq.from_pretrained(out / "student", trust_remote_code=True).eval()
     heard = AutoProcessor.from_pretrained(out / "student").feature_extractor(
         [make_talk(1)[0]], sampling_rate=16_000, return_tensors="pt"
     )
-    tokens = torch.tensor([[1, 20, 30]])
+    tokens = torch.tensor([[result.student.config.decoder_start_token_id, 20, 30]])
     with torch.no_grad():
         one, other = (model(**heard, decoder_input_ids=tokens).logits for model in (loaded, result.student.eval()))
     torch.testing.assert_close(one, other)
@@ -229,8 +229,14 @@ def test_a_model_of_many_languages_that_is_told_none_says_so(
     teacher = tmp_path / "teacher"
     shutil.copytree(made["model"], teacher)
     file = teacher / "generation_config.json"
-    settings = {"is_multilingual": True, "lang_to_id": {"<|en|>": 2}, "task_to_id": {"transcribe": 4, "translate": 3}}
-    told = json.loads(file.read_text(encoding="utf-8")) | settings | {"no_timestamps_token_id": 8}
+    tokens = AutoProcessor.from_pretrained(teacher).tokenizer
+    ids = {name: tokens.convert_tokens_to_ids(f"<|{name}|>") for name in SPECIAL}
+    told = json.loads(file.read_text(encoding="utf-8")) | {
+        "is_multilingual": True,
+        "lang_to_id": {"<|en|>": ids["en"]},
+        "task_to_id": {name: ids[name] for name in ("transcribe", "translate")},
+        "no_timestamps_token_id": ids["notimestamps"],
+    }
     told.pop("_from_model_config")  # else transformers leaves out what is none of its own
     file.write_text(json.dumps(told), encoding="utf-8")
     with caplog.at_level(logging.WARNING, "minidisc_plugin"):

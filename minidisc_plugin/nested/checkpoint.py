@@ -123,6 +123,8 @@ def as_checkpoint(
     base = _stock_class(type(model))
     model.config = copy.deepcopy(model.config)
     forget_origin(model)
+    if hasattr(getattr(model, "generation_config", None), "alignment_heads"):  # which are named by their places
+        del model.generation_config.alignment_heads
     uniform = as_uniform(model, base, family, heads, neurons)
     if uniform is not None:
         model.config = uniform

@@ -6,7 +6,6 @@ import copy
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -267,7 +266,7 @@ class Stages:
             cache = self._outputs.cache(stage.teacher, stage.name, checkpoint is not None)
         if stage.beside is not None:
             beside = self._outputs.cache(stage.beside, stage.name, checkpoint is not None, beside=True)
-        with nullcontext() if self.training.engine.dropout else without_dropout(stage.model):
+        with without_dropout(stage.model, layers_alone=bool(self.training.engine.dropout)):
             trainer = self.trainer(stage, cache, checkpoint, beside)
             try:
                 # With what the objective learns beside it.

@@ -13,6 +13,7 @@ from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.tasks.collator import PaddingCollator
 from minidisc_plugin.tasks.columns import require_column, require_text, text_of, texts_alone, with_columns
 from minidisc_plugin.tasks.counting import shuffled_where
+from minidisc_plugin.tasks.targets import check_cut, tokens_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -216,10 +217,11 @@ class TextToText(WritingTargets):
 
         def tokenise(batch: dict[str, list[Any]]) -> dict[str, Any]:
             found = tokenizer(batch["source"], truncation=True, max_length=max_length)
-            targets = tokenizer(text_target=batch["target"], truncation=True, max_length=max_length)
-            return {**found, "labels": targets["input_ids"]}
+            return {**found, "labels": tokens_of(batch["target"], tokenizer, max_length)}
 
-        return examples.map(tokenise, batched=True, remove_columns=examples.column_names, desc="tokenising")
+        features = examples.map(tokenise, batched=True, remove_columns=examples.column_names, desc="tokenising")
+        check_cut(list(examples["target"]), list(features["labels"]), tokenizer, max_length)
+        return features
 
 
 def _decoder_inputs(model: Any, labels: Tensor) -> Tensor:

@@ -49,6 +49,8 @@ def load_speech_processor(name: str, model: PreTrainedModel, trust_remote_code: 
         )
     processor.feature_extractor, processor.tokenizer = extractor, tokenizer
     _say_no_language(model, tokenizer)
+    if getattr(model.generation_config, "alignment_heads", None):
+        logger.warning("model: students give no times of words, for alignment_heads name heads that they lack")
     return processor
 
 

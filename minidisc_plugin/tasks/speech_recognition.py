@@ -11,6 +11,7 @@ from minidisc_plugin.tasks.frames import convolutions
 from minidisc_plugin.tasks.hearing import Hearing
 from minidisc_plugin.tasks.language import WritingTargets
 from minidisc_plugin.tasks.sounds import MASK, SoundCollator
+from minidisc_plugin.tasks.targets import check_cut, tokens_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -62,16 +63,18 @@ class SpeechRecognition(Hearing, WritingTargets):
         """See Task; targets are cut at `max_length`, sounds are read batch by batch.
 
         Raises:
-            ConfigError: the feature extractor cannot read them.
+            ConfigError: the feature extractor cannot read them, or no word of any target is left.
             DataError: one is too short for the model.
         """
 
         def tokenise(batch: dict[str, list[Any]]) -> dict[str, Any]:
-            found = processor.tokenizer(batch[_TARGET], truncation=True, max_length=max_length)["input_ids"]
+            found = tokens_of(batch[_TARGET], processor.tokenizer, max_length)
             return {"labels": [ids[1:] if ids[:1] == [self.start] else ids for ids in found]}
 
         heard = self.heard(examples, self.collator(processor))
-        return heard.map(tokenise, batched=True, remove_columns=[_TARGET], desc="tokenising")
+        features = heard.map(tokenise, batched=True, remove_columns=[_TARGET], desc="tokenising")
+        check_cut(list(heard[_TARGET]), list(features["labels"]), processor.tokenizer, max_length)
+        return features
 
     def numbers(self, features: Dataset, processor: Any) -> Dataset:
         """See Task; a decoder is given its targets, one place later, all of one length."""

@@ -9,19 +9,23 @@ from typing import Any
 
 from torch import nn
 
+_LAYERS = "layerdrop"
 # Of models of sound, which mask parts of what they hear.
 _MASKS = ("mask_time_prob", "mask_feature_prob")
 
 
 @contextmanager
-def without_dropout(model: nn.Module) -> Iterator[None]:
+def without_dropout(model: nn.Module, layers_alone: bool = False) -> Iterator[None]:
     """Inside, a model in training mode drops and masks nothing; its config, which a checkpoint keeps, is left alone.
+
+    Whole layers alone (`layerdrop`) are kept where `layers_alone`: hidden states are compared layer by layer.
 
     Rates live in `nn.Dropout.p`, as plain numbers such as `attention_dropout`, `drop_prob` and `layerdrop` in other
     modules, or are read from the config in each pass: parts of a model are given a copy of theirs.
     """
-    rates, configs = list(_rates(model)), list(_configs(model))
-    copies = {id(config): _calm(config) for _, config in configs}
+    rates = [found for found in _rates(model) if not layers_alone or _LAYERS in found[1]]
+    configs = list(_configs(model))
+    copies = {id(config): _calm(config, layers_alone) for _, config in configs}
     try:
         for module, name, _ in rates:
             setattr(module, name, 0.0)
@@ -67,7 +71,8 @@ def _configs(model: nn.Module) -> Iterator[tuple[Any, Any]]:
             yield module, config
 
 
-def _calm(config: Any) -> Any:
+def _calm(config: Any, layers_alone: bool) -> Any:
     other = copy.copy(config)
-    vars(other).update(dict.fromkeys(_rates_of(vars(config)), 0.0))
+    names = [name for name in _rates_of(vars(config)) if not layers_alone or _LAYERS in name]
+    vars(other).update(dict.fromkeys(names, 0.0))
     return other

@@ -28,6 +28,7 @@ LIBRARIES = {
     "__future__",
     "datasets",
     "evaluate",
+    "jiwer",
     "math",
     "minidisc_plugin",
     "numpy",
@@ -56,7 +57,10 @@ def compute(name: str, predictions: Any, references: Any, **options: Any) -> Any
 
 
 def test_what_is_shipped() -> None:
-    of_classes, of_texts = ["accuracy", "f1", "matthews_correlation", "seqeval"], ["rouge", "sacrebleu", "squad"]
+    of_classes, of_texts = (
+        ["accuracy", "f1", "matthews_correlation", "seqeval"],
+        ["cer", "rouge", "sacrebleu", "squad", "wer"],
+    )
     assert shipped_metrics() == sorted([*of_classes, *of_texts, "bits_saved", "pearsonr", "spearmanr"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,16 @@ def test_what_cannot_be_is_refused_before_training(changes: dict[str, Any], said
     data = make_task_run(tmp_path, "text2text-generation", "bart", "bits_saved", 1) | changes
     with pytest.raises((MinidiscError, ValueError), match=said):
         prepare(CompressionConfig.model_validate(data), tmp_path / "checkpoints")
+
+
+def test_targets_that_are_cut_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = make_task_run(tmp_path, "text2text-generation", "bart", "bits_saved", 1)
+    for length, said in ((None, False), (3, True)):
+        caplog.clear()
+        changed = data if length is None else {**data, "max_length": length}
+        with caplog.at_level(logging.WARNING, "minidisc_plugin"):
+            prepare(CompressionConfig.model_validate(changed), tmp_path / "checkpoints")
+        assert ("targets have more than 3 tokens, and are cut" in caplog.text) is said
 
 
 def test_a_student_ends_its_texts_where_its_teacher_does(tmp_path: Path) -> None:

@@ -270,3 +270,73 @@ def test_empty_targets_alone_are_refused_and_some_are_not(made: dict[str, Any], 
     file.write_text("\n".join([*lines[:-1], lines[-1].split(",")[0] + ","]) + "\n", encoding="utf-8")
     with pytest.raises(MinidiscError, match=r"^dataset\.label: row 39 .* has no text \(null\)"):
         prepare(config_of(made, tmp_path, dataset=data), tmp_path)
+
+
+def _settings(**changes: Any) -> Callable[[Path], None]:
+    """Changes generation_config.json of a folder."""
+
+    def change(folder: Path) -> None:
+        file = folder / "generation_config.json"
+        said = json.loads(file.read_text(encoding="utf-8")) | changes
+        said.pop("_from_model_config", None)
+        file.write_text(json.dumps(said), encoding="utf-8")
+
+    return change
+
+
+def of_a_copy(made: dict[str, Any], folder: Path, change: Callable[[Path], None], **changes: Any) -> CompressionConfig:
+    """The config of a short run with a changed copy of the teacher."""
+    shutil.copytree(made["model"], folder / "teacher", dirs_exist_ok=True)
+    change(folder / "teacher")
+    training = {**made["training"], "max_steps": 1}
+    usual = {"scheduler": "direct", "scheduler_config": {}, "training": training}
+    return config_of(made, folder, **{"model": str(folder / "teacher"), **usual, **changes})
+
+
+def test_a_student_gives_no_times_of_words_by_heads_that_it_lacks(
+    made: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    change = _settings(alignment_heads=[[0, 1], [1, 3]], return_dict_in_generate=True, output_scores=True)
+    with caplog.at_level(logging.WARNING, "minidisc_plugin"):
+        result = compress(of_a_copy(made, tmp_path, change, generation={"num_beams": 2}))
+    assert "students give no times of words" in caplog.text
+    written, kept = (
+        json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
+        for folder in (tmp_path / "out" / "student", tmp_path / "teacher")
+    )
+    assert "alignment_heads" not in written and "alignment_heads" in kept
+    assert all(set(row.texts) == {"wer"} for row in result.results.rows)
+
+
+def test_how_a_teacher_writes_is_part_of_a_run(made: dict[str, Any], tmp_path: Path) -> None:
+    compress(of_a_copy(made, tmp_path, _settings(max_length=20)))
+    compress(of_a_copy(made, tmp_path, _settings(max_length=20)), resume=True)
+    with pytest.raises(RunDirectoryError, match=r"another generation_config\.json of the model"):
+        compress(of_a_copy(made, tmp_path, _settings(suppress_tokens=[5, 6])), resume=True)
+
+
+def test_targets_that_are_cut_are_told(made: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "minidisc_plugin"):
+        prepare(config_of(made, tmp_path), tmp_path)
+    assert "are cut" not in caplog.text
+    with caplog.at_level(logging.WARNING, "minidisc_plugin"):
+        prepare(config_of(made, tmp_path, max_length=4), tmp_path)
+    assert "max_length: " in caplog.text and "of 40 targets have more than 4 tokens, and are cut" in caplog.text
+    with pytest.raises(MinidiscError, match=r"^max_length: 3 leaves no word of any target"):
+        prepare(config_of(made, tmp_path, max_length=3), tmp_path)
+
+
+def test_settings_that_break_writing_are_told_with_a_remedy(made: dict[str, Any], tmp_path: Path) -> None:
+    change = _settings(is_multilingual=True, lang_to_id={}, task_to_id={}, language="xx")
+    with pytest.raises(MinidiscError, match=r"^generation: the teacher cannot .* set generation\.metrics: \[\]"):
+        compress(of_a_copy(made, tmp_path, change))
+
+
+def test_layers_are_not_dropped_where_hidden_states_are_compared(made: dict[str, Any], tmp_path: Path) -> None:
+    def change(folder: Path) -> None:
+        file = folder / "config.json"
+        said = json.loads(file.read_text(encoding="utf-8")) | {"encoder_layerdrop": 0.9, "decoder_layerdrop": 0.9}
+        file.write_text(json.dumps(said), encoding="utf-8")
+
+    training = {**made["training"], "max_steps": 4}
+    compress(of_a_copy(made, tmp_path, change, engine={"dropout": True}, training=training))

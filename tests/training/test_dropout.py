@@ -76,3 +76,5 @@ def test_what_draws_by_other_names_than_dropout_is_off_too(rate: str) -> None:
     assert len({float(loss) for loss in passes(name, model, 8)}) > 1
     with without_dropout(model):
         assert len({float(loss) for loss in passes(name, model, 8)}) == 1
+    with without_dropout(model, layers_alone=True):
+        assert (len({float(loss) for loss in passes(name, model, 8)}) == 1) is (rate == "layerdrop")

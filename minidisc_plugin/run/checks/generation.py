@@ -73,5 +73,5 @@ def try_generation(prepared: Prepared) -> None:
     except Exception as error:  # of any layer of the model
         raise ConfigError(
             f"generation: the teacher cannot write a text: {one_line(str(error))}; correct its generation_config.json, "
-            "or remove the section"
+            "or set generation.metrics: []"
         ) from error

@@ -16,7 +16,7 @@ from minidisc_plugin.foundation.digests import (
     sha256_of,
 )
 from minidisc_plugin.foundation.processes import process_count
-from minidisc_plugin.run.directory.record import ALTERED, SAVED_TOKENIZER
+from minidisc_plugin.run.directory.record import ALTERED, SAVED_TOKENIZER, WRITING
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -50,6 +50,9 @@ def checksums(
         found["dataset (unlabelled split)"] = digest_of_dataset(splits.unlabelled)
     if splits.altered is not None:  # made of texts, of which tokens do not tell all
         found[ALTERED] = digest_of_dataset(splits.altered)
+    if teacher.can_generate():
+        settings = teacher.generation_config.to_dict()
+        found[WRITING] = digest_of_plain({**settings, "transformers_version": None})
     if beside:
         found["files beside the model"] = digest_of_plain(beside)
     return found

@@ -77,6 +77,8 @@ SAME_METRIC = {former: today for today, formers in _FORMER_METRICS.items() for f
 SAVED_TOKENIZER = "saved tokenizer"
 # Altered copies of texts; earlier releases wrote none, and compared the tokens that the texts became.
 ALTERED = "dataset (altered copies)"
+# How a model writes; earlier releases did not tell.
+WRITING = "generation_config.json of the model"
 
 
 class RunRecord(BaseModel):
@@ -197,10 +199,10 @@ def _comparable(mine: Mapping[str, str], theirs: Mapping[str, str]) -> list[dict
     """Inputs as both can tell them: where one was written by an earlier release, its tokenizer is compared as then."""
     told = SAVED_TOKENIZER in mine and SAVED_TOKENIZER in theirs
     found = [_of_today(inputs) for inputs in (mine, theirs)]
-    altered = ALTERED in mine and ALTERED in theirs
+    untold = {name for name in (ALTERED, WRITING) if name not in mine or name not in theirs}
     for inputs in found:
-        if not altered:  # whether there are any is a setting
-            inputs.pop(ALTERED, None)
+        for name in untold:  # whether there are altered copies is a setting
+            inputs.pop(name, None)
         saved = inputs.pop(SAVED_TOKENIZER, "")
         if told:
             inputs["tokenizer"] = saved

@@ -81,6 +81,8 @@ class Texts:
             "max_new_tokens": asked.max_new_tokens or longest,
             "num_beams": asked.num_beams,
             "do_sample": False,
+            "num_return_sequences": 1,
+            "return_dict_in_generate": False,
             "use_cache": True,
         }
 

@@ -10,7 +10,7 @@ _AS_LOADED = "_cut_and_padded_as_loaded"
 
 def tokenizer_of(processor: Any) -> Any:
     """The tokenizer of a processor that has one beside what reads sounds; else the processor itself."""
-    return getattr(processor, "tokenizer", processor)
+    return processor.tokenizer if hasattr(processor, "feature_extractor") else processor
 
 
 def remember_state(tokenizer: Any) -> None:

@@ -142,6 +142,7 @@ def test_a_stage_that_was_killed_goes_on_from_its_checkpoint(
     assert not difference(outcome(tmp_path / "whole"), outcome(tmp_path / "out"))
 
 
+@pytest.mark.quick_on("latest")
 def test_plan_and_a_second_look(made: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     training = {**made["training"], "max_steps": 2}
     data = {**made, "output_dir": str(tmp_path / "out"), "scheduler": "direct", "scheduler_config": {}}
@@ -155,6 +156,7 @@ def test_plan_and_a_second_look(made: dict[str, Any], tmp_path: Path, capsys: py
     assert "generation.metrics" in capsys.readouterr().err
 
 
+@pytest.mark.quick_on("latest")
 def test_another_processor_is_another_run(made: dict[str, Any], tmp_path: Path) -> None:
     teacher = tmp_path / "teacher"
     shutil.copytree(made["model"], teacher)
@@ -216,6 +218,7 @@ def test_what_cannot_be_is_refused_before_training(
         prepare(config_of(made, tmp_path, **{"model": str(teacher), **changes}), tmp_path)
 
 
+@pytest.mark.quick_on("inc")
 def test_texts_are_not_written_where_nobody_asks(made: dict[str, Any], tmp_path: Path) -> None:
     training = {**made["training"], "max_steps": 1}
     changes = {"scheduler": "direct", "scheduler_config": {}, "training": training, "generation": {"metrics": []}}
@@ -293,6 +296,7 @@ def of_a_copy(made: dict[str, Any], folder: Path, change: Callable[[Path], None]
     return config_of(made, folder, **{"model": str(folder / "teacher"), **usual, **changes})
 
 
+@pytest.mark.quick_on("latest")
 def test_a_student_gives_no_times_of_words_by_heads_that_it_lacks(
     made: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -308,6 +312,7 @@ def test_a_student_gives_no_times_of_words_by_heads_that_it_lacks(
     assert all(set(row.texts) == {"wer"} for row in result.results.rows)
 
 
+@pytest.mark.quick_on("inc")
 def test_how_a_teacher_writes_is_part_of_a_run(made: dict[str, Any], tmp_path: Path) -> None:
     compress(of_a_copy(made, tmp_path, _settings(max_length=20)))
     compress(of_a_copy(made, tmp_path, _settings(max_length=20)), resume=True)
@@ -315,6 +320,7 @@ def test_how_a_teacher_writes_is_part_of_a_run(made: dict[str, Any], tmp_path: P
         compress(of_a_copy(made, tmp_path, _settings(suppress_tokens=[5, 6])), resume=True)
 
 
+@pytest.mark.quick_on("inc")
 def test_targets_that_are_cut_are_told(made: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "minidisc_plugin"):
         prepare(config_of(made, tmp_path), tmp_path)
@@ -326,12 +332,14 @@ def test_targets_that_are_cut_are_told(made: dict[str, Any], tmp_path: Path, cap
         prepare(config_of(made, tmp_path, max_length=3), tmp_path)
 
 
+@pytest.mark.quick_on("inc")
 def test_settings_that_break_writing_are_told_with_a_remedy(made: dict[str, Any], tmp_path: Path) -> None:
     change = _settings(is_multilingual=True, lang_to_id={}, task_to_id={}, language="xx")
     with pytest.raises(MinidiscError, match=r"^generation: the teacher cannot .* set generation\.metrics: \[\]"):
         compress(of_a_copy(made, tmp_path, change))
 
 
+@pytest.mark.quick_on("latest")
 def test_layers_are_not_dropped_where_hidden_states_are_compared(made: dict[str, Any], tmp_path: Path) -> None:
     def change(folder: Path) -> None:
         file = folder / "config.json"

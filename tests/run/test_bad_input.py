@@ -252,7 +252,11 @@ CASES: dict[str, tuple[Change, type[MinidiscError], tuple[str, ...]]] = {
         ("no family is declared for BloomForSequenceClassification (bloom)", "h.0.self_attention.dense: another order"),
     ),
     "model folder missing": (top(model="no/such/folder"), ConfigError, ("model: 'no/such/folder' cannot be loaded",)),
-    "metric unknown off line": (top(metric="acuracy"), MetricError, ("metric 'acuracy'", "accuracy, bits_saved, f1, ")),
+    "metric unknown off line": (
+        top(metric="acuracy"),
+        MetricError,
+        ("metric 'acuracy'", "accuracy, bits_saved, cer, f1, "),
+    ),
     "metric range upside down": (
         top(metric={"name": "f1", "range": [1, 0]}),
         MetricError,

@@ -39,6 +39,7 @@ class ZooTask:
     """What a route asks of a task."""
 
     runtime_classes: ClassVar[Mapping[str, str]]
+    writes: ClassVar[bool] = False
 
     def __init__(self, case: str) -> None:
         of_class = next(found for ending, found in TASKS.items() if ZOO[case][0].endswith(ending))

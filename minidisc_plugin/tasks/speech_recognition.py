@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from minidisc_plugin.contracts.task import IGNORED, Task
+from minidisc_plugin.contracts.task import IGNORED
 from minidisc_plugin.foundation.decoders import DECODER_INPUTS
 from minidisc_plugin.tasks.frames import convolutions
 from minidisc_plugin.tasks.hearing import Hearing
@@ -54,10 +54,6 @@ class SpeechRecognition(Hearing, WritingTargets):
         """See Task."""
         targets = self.targets(split, where, columns)
         return self.sounds(split, where, columns).add_column(_TARGET, targets)
-
-    def altered(self, examples: Dataset, alter: Callable[[Any], Any]) -> Dataset:
-        """See Task."""
-        return Task.altered(self, examples, alter)
 
     def features(self, examples: Dataset, processor: Any, max_length: int) -> Dataset:
         """See Task; targets are cut at `max_length`, sounds are read batch by batch.

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from minidisc_plugin.contracts.dataset import DatasetConfig
 from minidisc_plugin.contracts.distillation import DistillationConfig
 from minidisc_plugin.contracts.generation import GenerationConfig
-from minidisc_plugin.contracts.inputs import NOT_TEXTS, SECONDS, SOUNDS, SPEECH
+from minidisc_plugin.contracts.inputs import CHOICE, NOT_TEXTS, SECONDS, SOUNDS, SPEECH
 from minidisc_plugin.contracts.pruning import PruningConfig
 from minidisc_plugin.contracts.values import (
     Distinct,
@@ -141,6 +141,7 @@ class CompressionConfig(Settings):
         "text-classification",
         "token-classification",
         "question-answering",
+        "multiple-choice",
         "text-generation",
         "text2text-generation",
         "feature-extraction",
@@ -242,6 +243,10 @@ class CompressionConfig(Settings):
                     f"dataset.{other.key}: {column!r} is for {other.said}, and task {self.task} reads {reads}; "
                     "remove it"
                 )
+        if self.task != CHOICE and given.choices is not None:
+            raise ValueError(
+                f"dataset.choices: {given.choices} is for task {CHOICE}, and the task is {self.task}; remove it"
+            )
         if inputs != SOUNDS and given.max_seconds is not None:
             raise ValueError(
                 f"dataset.max_seconds: {given.max_seconds:g} is for {SOUNDS.said}, and task {self.task} reads {reads}; "
@@ -250,6 +255,8 @@ class CompressionConfig(Settings):
         if inputs is None:
             if not given.text:
                 raise ValueError("dataset.text: missing; add it")
+            if self.task == CHOICE and given.choices is None:
+                self.dataset = given.model_copy(update={"choices": ["choices"]})
             return self
         usual = {inputs.key: inputs.key, **({"max_seconds": SECONDS} if inputs == SOUNDS else {})}
         self.dataset = given.model_copy(

@@ -40,8 +40,14 @@ class DatasetConfig(Settings):
     text: Annotated[list[str], Distinct] = Field(
         max_length=3,
         description="Of tasks on texts, left out on images: columns of the sentence or the pair, of the words, of "
-        "question and context, of the text, of the source, or of texts to embed, by task; of these a split has some: "
-        "two, and the label, where pairs are scored.",
+        "question and context, of the text, of the source, of context and question of multiple choice, or of texts to "
+        "embed, by task; of these a split has some: two, and the label, where pairs are scored.",
+    )
+    choices: Annotated[list[str], Distinct] | None = Field(
+        None,
+        min_length=1,
+        description="Of multiple choice: the column of lists of choices, or a column for each choice. Default: "
+        "`choices`.",
     )
     image: str | None = Field(
         None,
@@ -60,9 +66,9 @@ class DatasetConfig(Settings):
     )
     label: str = Field(
         "label",
-        description="Column of the label: an integer, a class name or a real number; a list of them, one a word, "
-        "or those of a text that may have several; answers as SQuAD has them; or the target text; of embeddings the "
-        "score of a pair, a number. Text generation needs none.",
+        description="Column of the label: an integer, a class name or a real number; the right choice; a list of "
+        "them, one a word, or those of a text that may have several; answers as SQuAD has them; or the target text; of "
+        "embeddings the score of a pair, a number. Text generation needs none.",
     )
 
     domain: str | None = Field(
@@ -74,11 +80,13 @@ class DatasetConfig(Settings):
     @property
     def inputs(self) -> list[str]:
         """Columns that a model's inputs are made of."""
-        return [column for column in (self.image, self.audio) if column is not None] or self.text
+        others = [column for column in (self.image, self.audio) if column is not None]
+        return others or [*self.text, *(self.choices or [])]
 
     @model_validator(mode="before")
     @classmethod
-    def _one_text_column(cls, data: Any) -> Any:
-        if isinstance(data, dict) and isinstance(data.get("text"), str):
-            return {**data, "text": [data["text"]]}
-        return data
+    def _one_column(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        alone = {key: [data[key]] for key in ("text", "choices") if isinstance(data.get(key), str)}
+        return {**data, **alone}

@@ -1,4 +1,4 @@
-"""Tasks whose examples are made of something else than texts."""
+"""Tasks whose examples are made of something else than texts, or of more than texts."""
 
 from __future__ import annotations
 
@@ -28,5 +28,6 @@ NOT_TEXTS: Mapping[str, Inputs] = {
     SPEECH: SOUNDS,
 }
 """By task."""
+CHOICE = "multiple-choice"
 SECONDS = 30.0
 """Of a sound that are kept, where nothing is said."""

@@ -177,6 +177,7 @@ class ResultsRecord(_Record):
     audio_size: tuple[int, ...] | None = Field(
         default=None, description="samples of each timed sound, or both sides of its spectrogram"
     )
+    choices: Count | None = Field(default=None, description="choices of each timed example of multiple choice")
     rows: list[ModelRow]
     seconds: Seconds = Field(default_factory=dict, description="wall-clock time of each step")
     half_precision: dict[str, float] = Field(

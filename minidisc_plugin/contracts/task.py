@@ -72,6 +72,7 @@ class Task(ABC):
         begins_with: Tokens, at most, that a written text begins with: of the decoder's positions, and none of the
             text.
         writes: Whether its models write texts, which `generation.metrics` may compare with the targets.
+        chooses: Whether an example is several texts, one of which is chosen: inputs are (batch, choices, tokens).
         labels_train: Whether examples have labels that an objective may compare a student with.
     """
 
@@ -93,6 +94,7 @@ class Task(ABC):
     columns_differ: ClassVar[bool] = False
     begins_with: ClassVar[int] = 1
     writes: ClassVar[bool] = False
+    chooses: ClassVar[bool] = False
     labels_train: ClassVar[bool] = True
 
     @property

@@ -54,9 +54,9 @@ def label_ids(
         ConfigError: the model's config contradicts itself.
         DataError: a label is missing or hidden, or the model does not have it.
     """
-    _refuse_missing(labels, where, rows)
+    refuse_missing(labels, where, rows)
     if names is not None:
-        _refuse_hidden(labels, where, rows)
+        refuse_hidden(labels, where, rows)
         beyond = sorted({label for label in labels if not 0 <= label < len(names)})
         if beyond:
             raise DataError(f"dataset.label: {where} holds {beyond[0]}, and declares {len(names)} classes; correct it")
@@ -66,7 +66,7 @@ def label_ids(
     if names is not None:
         return classes.indices_of(labels, names, where)
     if classes.named(str(_HIDDEN)) is None:
-        _refuse_hidden(labels, where, rows)
+        refuse_hidden(labels, where, rows)
     return classes.indices(labels, where, rows)
 
 
@@ -76,7 +76,7 @@ def real_numbers(labels: Sequence[Any], where: str) -> list[float]:
     Raises:
         DataError: a label is missing, or is no number.
     """
-    _refuse_missing(labels, where)
+    refuse_missing(labels, where)
     return [_real(label, where) for label in labels]
 
 
@@ -91,7 +91,8 @@ def declared_names(feature: Any) -> Sequence[str] | None:
     return list(feature.names)
 
 
-def _refuse_missing(labels: Sequence[Any], where: str, rows: Sequence[int] | None = None) -> None:
+def refuse_missing(labels: Sequence[Any], where: str, rows: Sequence[int] | None = None) -> None:
+    """Refuse a column in which a row has no label; see label_ids."""
     for place, label in enumerate(labels):
         if _is_missing(label):
             row = place if rows is None else rows[place]
@@ -102,7 +103,7 @@ def _is_missing(label: Any) -> bool:
     return label is None or (isinstance(label, float) and math.isnan(label)) or (isinstance(label, str) and not label)
 
 
-def _refuse_hidden(labels: Sequence[Any], where: str, rows: Sequence[int] | None) -> None:
+def refuse_hidden(labels: Sequence[Any], where: str, rows: Sequence[int] | None = None) -> None:
     """Refuse what data sets of benchmarks hold in place of labels that they keep to themselves."""
     hidden = [place for place, label in enumerate(labels) if str(label) in (str(_HIDDEN), f"{_HIDDEN}.0")]
     if not hidden:

@@ -11,6 +11,7 @@ from minidisc_plugin.tasks.feature_extraction import FeatureExtraction
 from minidisc_plugin.tasks.image_classification import ImageClassification
 from minidisc_plugin.tasks.language import TextGeneration, TextToText
 from minidisc_plugin.tasks.multi_label import PROBLEM, MultiLabelClassification, MultiLabelImages, MultiLabelSounds
+from minidisc_plugin.tasks.multiple_choice import MultipleChoice
 from minidisc_plugin.tasks.question_answering import QuestionAnswering
 from minidisc_plugin.tasks.speech_recognition import SpeechRecognition
 from minidisc_plugin.tasks.text_classification import TextClassification
@@ -26,6 +27,7 @@ TASKS: dict[str, type[Task]] = {
         TextClassification,
         TokenClassification,
         QuestionAnswering,
+        MultipleChoice,
         TextGeneration,
         TextToText,
         ImageClassification,

@@ -254,13 +254,20 @@ def has_lengths(dataset: Any) -> bool:
 
 
 def example_lengths(dataset: Any) -> list[int]:
-    """Tokens of each example; 1 of each where all are of one size."""
-    return [len(ids) for ids in dataset[_TOKENS]] if _TOKENS in dataset.column_names else [1] * len(dataset)
+    """Tokens of each example, those of all its choices where it has several; 1 of each where all are of one size."""
+    if _TOKENS not in dataset.column_names:
+        return [1] * len(dataset)
+    return [_several(ids) if len(ids) and isinstance(ids[0], list) else len(ids) for ids in dataset[_TOKENS]]
+
+
+def _several(texts: list[list[int]]) -> int:
+    """Tokens of texts that are padded to the longest of them."""
+    return len(texts) * max(map(len, texts))
 
 
 def length_in(batch: Mapping[str, Any]) -> int:
     """Tokens of each example of a batch, padding included; 1 where all examples are of one size."""
-    return int(batch[_TOKENS].shape[1]) if _TOKENS in batch else 1
+    return int(batch[_TOKENS].shape[1:].numel()) if _TOKENS in batch else 1
 
 
 def is_grouped(args: Any) -> bool:

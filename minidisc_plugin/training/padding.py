@@ -33,14 +33,14 @@ class PaddedTo:
     def __call__(self, rows: list[Any]) -> dict[str, Tensor]:
         """As `collator`, and padded to the right."""
         batch = dict(self.collator(rows))
-        width = batch["input_ids"].shape[1]
+        width = batch["input_ids"].shape[-1]
         wide = self.length
         if self.multiple is not None:
             wide = max(width, min(self.length, -(-width // self.multiple) * self.multiple))
         return {name: self._wide(name, value, width, wide) for name, value in batch.items()}
 
     def _wide(self, name: str, value: Tensor, width: int, wide: int) -> Tensor:
-        if name in self.whole or value.dim() < 2 or value.shape[1] != width:
+        if name in self.whole or value.dim() < 2 or value.shape[-1] != width:
             return value
         filling = {"input_ids": self.pad_id, "labels": IGNORED}.get(name, 0)
         return functional.pad(value, (0, wide - width), value=filling)

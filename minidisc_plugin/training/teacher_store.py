@@ -146,6 +146,8 @@ class TeacherStore:
         """What the files will hold, from the outputs of one example."""
         if has_decoder(teacher):
             raise DataError("engine.teacher_cache: an encoder-decoder's outputs are not kept; set it to false")
+        if examples.task.chooses:
+            raise DataError("engine.teacher_cache: outputs of examples with choices are not kept; set it to false")
         columns = getattr(examples.dataset, "column_names", ())
         if examples.task.sequences and MASK not in columns:
             raise DataError("engine.teacher_cache: examples have no attention_mask; add it, or set it to false")

@@ -12,6 +12,7 @@ from transformers import (
     BartConfig,
     BartForConditionalGeneration,
     BertConfig,
+    BertForMultipleChoice,
     BertForQuestionAnswering,
     BertForTokenClassification,
     BertModel,
@@ -46,6 +47,8 @@ def make_model(kind: str) -> PreTrainedModel:
         return BertModel(BertConfig(**BERT))
     if kind == "question-answering":
         return BertForQuestionAnswering(BertConfig(**BERT))
+    if kind == "multiple-choice":
+        return BertForMultipleChoice(BertConfig(**BERT))
     if kind == "gpt2":
         return GPT2LMHeadModel(GPT2Config(**WIDE, n_embd=32, n_layer=2, n_head=4, n_inner=64, n_positions=64))
     if kind == "llama":
@@ -90,6 +93,20 @@ def make_rows(task: str, count: int, seed: int) -> list[dict[str, Any]]:
             context = " ".join([before.strip(), telling[0], *words[place:]]).strip()
             answers = {"text": [telling[0]], "answer_start": [len(before)]}
             rows.append({"question": "word0 word1", "context": context, "answers": answers})
+        elif task == "multiple-choice":  # what goes on as it began: one of each kind, and two of neither
+            choices = [
+                telling,
+                [chosen.choice(BAD if good else GOOD)],
+                *([word] for word in chosen.sample(OTHER[:10], 2)),
+            ]
+            order = chosen.sample(range(4), 4)
+            rows.append(
+                {
+                    "context": " ".join([*words[:place], chosen.choice(GOOD if good else BAD), *words[place:]]),
+                    "choices": [" ".join(choices[which]) for which in order],
+                    "label": order.index(0),
+                }
+            )
         elif task == "text-generation":
             first = chosen.randrange(10)
             rows.append({"text": " ".join(OTHER[(first + step) % 10] for step in range(chosen.randint(4, 9)))})
@@ -103,6 +120,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "feature-extraction": {"text": ["one", "other"], "label": "score"},
     "token-classification": {"text": "tokens", "label": "tags"},
     "question-answering": {"text": ["question", "context"], "label": "answers"},
+    "multiple-choice": {"text": "context"},
     "text-generation": {"text": "text"},
     "text2text-generation": {"text": "source", "label": "target"},
 }

@@ -15,6 +15,7 @@ from tests.tasks.making import make_task_run
     ("task", "kind", "metric", "chance"),
     [
         ("token-classification", "token-classification", "seqeval", 0.3),  # entities: chance is near 0
+        ("multiple-choice", "multiple-choice", "accuracy", 0.7),  # one in four; one in two for who reads choices alone
         ("question-answering", "question-answering", "squad", 45.0),  # one word in four to nine
         # Word frequencies alone save 0.42 of the bits of a word, and all of the two special tokens'.
         pytest.param("text-generation", "gpt2", "bits_saved", 0.75, marks=pytest.mark.slow),  # as llama, below
@@ -68,6 +69,7 @@ def test_an_objective_of_logits_reads_a_cache_of_logits(task: str, kind: str, me
     [
         ("token-classification", "token-classification", "seqeval"),
         ("question-answering", "question-answering", "squad"),
+        ("multiple-choice", "multiple-choice", "accuracy"),
         ("text-generation", "gpt2", "bits_saved"),
         ("text2text-generation", "t5", "bits_saved"),
     ],

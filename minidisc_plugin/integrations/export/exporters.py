@@ -69,10 +69,10 @@ class Exporters(Route):
 
     @staticmethod
     def axes(sample: Mapping[str, Tensor]) -> dict[str, dict[int, Any]]:
-        """Which axes of each input are free: examples, and tokens where it is of tokens."""
+        """Which axes of each input are free: examples, and all where it is of tokens."""
         from torch.export import Dim
 
-        free = {name: (0,) if value.is_floating_point() else (0, 1) for name, value in sample.items()}
+        free = {name: (0,) if value.is_floating_point() else range(value.dim()) for name, value in sample.items()}
         return {name: dict.fromkeys(places, Dim.AUTO) for name, places in free.items()}
 
     @property

@@ -55,7 +55,13 @@ class OptimumOpenVINO(Route):
         self, scheme: str, source: Path, folder: Path, examples: Dataset, sample: Mapping[str, Tensor]
     ) -> None:
         """See Route."""
-        from optimum.intel import OVConfig, OVQuantizationConfig, OVQuantizer, OVWeightQuantizationConfig
+        from optimum.intel import (
+            OVCalibrationDataset,
+            OVConfig,
+            OVQuantizationConfig,
+            OVQuantizer,
+            OVWeightQuantizationConfig,
+        )
 
         settings = {
             "openvino_int8": lambda: OVWeightQuantizationConfig(bits=8),
@@ -63,7 +69,13 @@ class OptimumOpenVINO(Route):
             "openvino_int4": lambda: OVWeightQuantizationConfig(bits=4, sym=True, group_size_fallback="adjust"),
             "openvino_static": lambda: OVQuantizationConfig(num_samples=len(examples)),
         }[scheme]()
-        calibration = examples if scheme == "openvino_static" else None
+        calibration: Any = examples if scheme == "openvino_static" else None
+        if calibration is not None and self.task.chooses:
+            import nncf
+
+            # Of a data set it would take the columns that `forward` names, and that of its class names none.
+            rows = [{name: value.unsqueeze(0) for name, value in row.items()} for row in examples.with_format("torch")]
+            calibration = OVCalibrationDataset({"model": nncf.Dataset(rows)})
         with atomic_folder(folder) as temporary:
             OVQuantizer.from_pretrained(self.load(source)).quantize(
                 calibration_dataset=calibration,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from minidisc_plugin.foundation.decoders import has_decoder
 from minidisc_plugin.foundation.errors import UnsupportedModelError
+from minidisc_plugin.tasks.registry import task_of_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -20,7 +21,7 @@ _TOKENS, _SAMPLES, _PIXELS = 16, 4000, 64
 
 
 def probe_inputs(model: PreTrainedModel) -> dict[str, Any]:
-    """An example of random tokens, pixels or sound, by the name of the model's main input.
+    """An example of random tokens (of one choice, where a model chooses), pixels or sound, by its main input's name.
 
     Raises:
         UnsupportedModelError: its main input is none of these.
@@ -29,7 +30,8 @@ def probe_inputs(model: PreTrainedModel) -> dict[str, Any]:
     name, dtype = model.main_input_name, next(model.parameters()).dtype
     inputs: dict[str, Any]
     if name == "input_ids":
-        inputs = {name: _tokens(model, generator)}
+        ids = _tokens(model, generator)
+        inputs = {name: ids.unsqueeze(1) if task_of_model(model).chooses else ids}
     elif name in ("pixel_values", "input_values", "input_features"):
         shape = (1, *_shape_of(name, model.config))
         inputs = {name: torch.randn(shape, generator=generator, dtype=dtype)}

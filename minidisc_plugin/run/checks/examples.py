@@ -48,8 +48,14 @@ def check_lengths(config: CompressionConfig, splits: Splits, teacher: PreTrained
 
 
 def lengths(split: Dataset, name: str) -> NDArray[Any]:
-    """How long the list in a column of each example is, without making lists of them."""
+    """How long the list in a column of each example is, or the longest of its choices, without making lists of them."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     column = split.select_columns([name]).with_format("arrow")[:][name]
-    return np.asarray(pc.list_value_length(column))
+    found = np.asarray(pc.list_value_length(column))
+    if not len(found) or not pa.types.is_list(column.type.value_type):
+        return found
+    each = np.asarray(pc.list_value_length(pc.list_flatten(column)))
+    longest: NDArray[Any] = each.reshape(len(found), -1).max(axis=1)
+    return longest

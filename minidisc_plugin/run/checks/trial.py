@@ -48,8 +48,7 @@ def try_teacher(prepared: Prepared) -> None:
         for split in prepared.splits.all:  # of which one may hold examples of another size
             _try_rows(prepared, _rows(prepared, split, [0]), "an example of the data", remedy)
         return
-    rows = _longest(prepared)
-    tokens = max(len(row[name]) for row in rows for name in sequences)
+    rows, tokens = _longest(prepared)
     remedy = f"set a max_length below {prepared.config.max_length}, which the model can compute"
     _try_rows(prepared, rows, f"the longest example of the data, of {tokens} tokens", remedy)
 
@@ -216,14 +215,15 @@ def _first(prepared: Prepared) -> list[Any]:
     return _rows(prepared, split, range(min(_EXAMPLES, len(split))))
 
 
-def _longest(prepared: Prepared) -> list[Any]:
-    """Of all splits, the example with the longest input; and the one with the longest target, where that is another."""
-    splits, found = prepared.splits.all, set()
+def _longest(prepared: Prepared) -> tuple[list[Any], int]:
+    """Of all splits, the example with the longest input, and the one with the longest target; of how many tokens."""
+    splits, found, tokens = prepared.splits.all, set(), 0
     for name in prepared.task.sequences:
         each = [lengths(split, name) for split in splits]
         place = max(range(len(splits)), key=lambda place: each[place].max(initial=0))
         found.add((place, int(each[place].argmax())))
-    return [one for place, row in sorted(found) for one in _rows(prepared, splits[place], [row])]
+        tokens = max(tokens, int(each[place].max(initial=0)))
+    return [one for place, row in sorted(found) for one in _rows(prepared, splits[place], [row])], tokens
 
 
 def _rows(prepared: Prepared, split: Dataset, indices: Iterable[int]) -> list[Any]:

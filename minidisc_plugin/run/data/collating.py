@@ -9,20 +9,18 @@ from minidisc_plugin.contracts.run import Prepared
 
 def padding_of(prepared: Prepared) -> Any:
     """Makes batches of inputs that are numbers already: padded where examples are texts."""
-    from transformers import DataCollatorWithPadding, default_data_collator
+    from transformers import default_data_collator
 
-    return DataCollatorWithPadding(prepared.processor) if prepared.task.reader == "tokenizer" else default_data_collator
+    return close_collator(prepared) if prepared.task.reader == "tokenizer" else default_data_collator
 
 
 def collator_of(prepared: Prepared) -> Any:
-    """Makes batches: the task's, or one that pads as the tokenizer does."""
-    from transformers import DataCollatorWithPadding
-
+    """Makes batches as they are trained on: of the width that `engine.padding` asks for."""
     from minidisc_plugin.foundation.model_files.processor_saving import tokenizer_of
     from minidisc_plugin.training.compiling import LENGTHS, pads_for_recordings
     from minidisc_plugin.training.padding import PaddedTo
 
-    collator = prepared.task.collator(prepared.processor) or DataCollatorWithPadding(prepared.processor)
+    collator = close_collator(prepared)
     if not prepared.task.sequences:
         return collator
     config = prepared.config
@@ -38,3 +36,10 @@ def collator_of(prepared: Prepared) -> Any:
         prepared.task.whole_columns,
         multiple,
     )
+
+
+def close_collator(prepared: Prepared) -> Any:
+    """Makes batches as wide as their longest example: the task's, or one that pads as the tokenizer does."""
+    from transformers import DataCollatorWithPadding
+
+    return prepared.task.collator(prepared.processor) or DataCollatorWithPadding(prepared.processor)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from minidisc_plugin.contracts.run import Prepared
+from minidisc_plugin.run.data.collating import close_collator
 from minidisc_plugin.training.batches import example_lengths
 
 if TYPE_CHECKING:
@@ -49,8 +50,5 @@ def _by_length(prepared: Prepared) -> list[int]:
 
 
 def _inputs(prepared: Prepared, places: Sequence[int]) -> Mapping[str, torch.Tensor]:
-    from transformers import DataCollatorWithPadding
-
     rows = [prepared.splits.report[place] for place in places]
-    collate = prepared.task.collator(prepared.processor) or DataCollatorWithPadding(prepared.processor)
-    return prepared.task.inputs(collate(rows), prepared.teacher)
+    return prepared.task.inputs(close_collator(prepared)(rows), prepared.teacher)

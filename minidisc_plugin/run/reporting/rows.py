@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minidisc_plugin.contracts.input_shape import InputShape
-from minidisc_plugin.contracts.inputs import NOT_TEXTS, SPEECH
+from minidisc_plugin.contracts.inputs import CHOICE, NOT_TEXTS, SPEECH
 from minidisc_plugin.contracts.records import ModelRow, ResultsRecord
 
 NOTHING = "-"
 MARK = " (!)"
 _TIMES = 5
 # Tasks whose accuracy is that of examples.
-_OF_EXAMPLES = {"text-classification", *NOT_TEXTS} - {SPEECH}
+_OF_EXAMPLES = {"text-classification", CHOICE, *NOT_TEXTS} - {SPEECH}
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,7 @@ def measured(record: ResultsRecord) -> str:
     """How the models of a run were measured."""
     student = record.row("student")
     noise = ""
-    timed_on = InputShape(record.sequence_length, record.image_size, record.audio_size)
+    timed_on = InputShape(record.sequence_length, record.image_size, record.audio_size, record.choices)
     by_example = record.metric == "accuracy" and record.task in _OF_EXAMPLES
     if by_example and student and student.metric is not None and record.examples:
         error = math.sqrt(max(student.metric * (1 - student.metric), 0.0) / record.examples)

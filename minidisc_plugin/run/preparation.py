@@ -105,6 +105,7 @@ def _loaded(resolved: Resolved, checkpoints: Path, held_budget: Budget | None) -
     from minidisc_plugin.run.checks.further import check_further
     from minidisc_plugin.run.checks.generation import check_generation
     from minidisc_plugin.run.checks.judged import check_judged
+    from minidisc_plugin.run.checks.kept_outputs import check_kept_outputs
     from minidisc_plugin.run.checks.metric import rehearse_metric
     from minidisc_plugin.run.checks.trial import try_saving
     from minidisc_plugin.run.data.domains import check_domains
@@ -130,6 +131,7 @@ def _loaded(resolved: Resolved, checkpoints: Path, held_budget: Budget | None) -
     config = resolved.config
     task = variant(resolved.task, teacher.config)  # which may leave fewer trainers
     trainer = choose_trainer(config, task)
+    check_kept_outputs(config, teacher, task)
     processor = load_processor(config.tokenizer or config.model, teacher, config.trust_remote_code, task)
     splits = load_splits(config, task, processor, teacher.config)
     check_further(config, splits, task, teacher.config)

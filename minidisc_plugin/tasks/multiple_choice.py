@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.input_shape import InputShape
 from minidisc_plugin.contracts.task import Task
-from minidisc_plugin.foundation.errors import ConfigError, DataError
+from minidisc_plugin.foundation.errors import ConfigError, DataError, MetricError
+from minidisc_plugin.foundation.printable import shortened
 from minidisc_plugin.tasks.choices import Choices, RightChoices, choices_of
 from minidisc_plugin.tasks.columns import require_column, require_text, with_columns
 from minidisc_plugin.tasks.counting import count_pairs, flat_values
@@ -21,8 +23,13 @@ if TYPE_CHECKING:
     from minidisc_plugin.contracts.config import MetricConfig
     from minidisc_plugin.contracts.dataset import DatasetConfig
 
+logger = logging.getLogger(__name__)
+
 _RIGHT = "right"
 """Column of checked examples: the place of the right choice."""
+# A column of features for the time of making them.
+_ALIKE = "choices alike"
+_SHOWN = 80
 
 
 class MultipleChoice(Task):
@@ -76,9 +83,19 @@ class MultipleChoice(Task):
                 name: [values[start : start + count] for start in range(0, len(values), count)]
                 for name, values in found.items()
             }
-            return {**nested, "labels": batch[_RIGHT]}
+            alike = [_alike(*row) for row in zip(batch["choices"], nested["input_ids"], strict=True)]
+            return {**nested, "labels": batch[_RIGHT], _ALIKE: alike}
 
-        return examples.map(tokenise, batched=True, remove_columns=examples.column_names, desc="tokenising")
+        found = examples.map(tokenise, batched=True, remove_columns=examples.column_names, desc="tokenising")
+        alike = flat_values(found, _ALIKE)
+        if alike.any():
+            shown = shortened(repr(examples[int(alike.argmax())]["choices"]), _SHOWN)
+            logger.warning(
+                "dataset.choices: of %d of %d examples two choices become the same tokens, such as %s; raise "
+                "max_length (%d), where they are cut",
+                *(alike.sum(), len(alike), shown, max_length),
+            )
+        return found.remove_columns(_ALIKE)
 
     def numbers(self, features: Dataset, processor: Any) -> Dataset:
         """See Task; choices of an example become as long as its longest."""
@@ -102,8 +119,13 @@ class MultipleChoice(Task):
         self, metric: MetricConfig, config: PretrainedConfig
     ) -> Callable[[EvalPrediction], dict[str, float]]:
         """See Task."""
-        from minidisc_plugin.metrics import build_compute_metrics
+        from minidisc_plugin.metrics import build_compute_metrics, result_key, shipped_metrics
 
+        if result_key(metric.name) in {*shipped_metrics()} - {self.metric_example}:
+            raise MetricError(
+                f"metric {metric.name} compares classes or numbers, and places of choices are neither; "
+                f"{self.name} takes {self.metric_example}"
+            )
         return build_compute_metrics(metric.name, regression=False, options=metric.options)
 
     def perfect_predictions(self, config: PretrainedConfig) -> EvalPrediction:
@@ -143,6 +165,11 @@ class MultipleChoice(Task):
                 f"{self._counted[1]!r} have {self._counted[0]}; give as many in all splits"
             )
         return found
+
+
+def _alike(texts: list[str], tokens: list[list[int]]) -> int:
+    """1 where two texts that differ have the same tokens; else 0."""
+    return int(len(set(map(tuple, tokens))) < len(set(texts)))
 
 
 class ChoiceCollator:

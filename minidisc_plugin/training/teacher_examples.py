@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from minidisc_plugin.foundation.decoders import has_decoder
 from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.training.teacher_cache import CHANGED
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from transformers import PreTrainedModel
 
     from minidisc_plugin.contracts.task import Task
 
@@ -52,6 +54,13 @@ def mask_of(batch: Mapping[str, Tensor], outputs: Mapping[str, Any], task: Task)
     states = next((value[0] for value in outputs.values() if isinstance(value, (tuple, list))), None)
     value = next(iter(outputs.values())) if states is None else states
     return torch.ones(value.shape[:2] if states is not None else (len(value), 1), dtype=torch.bool, device=value.device)
+
+
+def unkept(teacher: PreTrainedModel, task: Task) -> str:
+    """Why outputs of such a teacher are not kept; empty where they are."""
+    if has_decoder(teacher):
+        return "an encoder-decoder's outputs are not kept"
+    return "outputs of examples with choices are not kept" if task.chooses else ""
 
 
 def refuse_changing(examples: Examples) -> None:

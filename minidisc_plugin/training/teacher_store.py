@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from minidisc_plugin.foundation.decoders import has_decoder
 from minidisc_plugin.foundation.digests import digest_of_dataset, digest_of_model, digest_of_plain
 from minidisc_plugin.foundation.errors import DataError, StorageError
 from minidisc_plugin.foundation.processes import all_or_none, gathered, is_writer, process_count, process_index
@@ -26,7 +25,7 @@ from minidisc_plugin.training.cache_folders import CacheFolders
 from minidisc_plugin.training.observing import Asked
 from minidisc_plugin.training.teacher_arrays import Layout, arrays_of
 from minidisc_plugin.training.teacher_cache import CacheWriter, TeacherCache
-from minidisc_plugin.training.teacher_examples import MASK, Examples, mask_of, refuse_changing
+from minidisc_plugin.training.teacher_examples import MASK, Examples, mask_of, refuse_changing, unkept
 from minidisc_plugin.training.teacher_index import FORMAT, INDEX, damage, write_index
 
 if TYPE_CHECKING:
@@ -144,10 +143,8 @@ class TeacherStore:
 
     def _plan(self, teacher: PreTrainedModel, examples: Examples, asked: Asked) -> Layout:
         """What the files will hold, from the outputs of one example."""
-        if has_decoder(teacher):
-            raise DataError("engine.teacher_cache: an encoder-decoder's outputs are not kept; set it to false")
-        if examples.task.chooses:
-            raise DataError("engine.teacher_cache: outputs of examples with choices are not kept; set it to false")
+        if why := unkept(teacher, examples.task):
+            raise DataError(f"engine.teacher_cache: {why}; set it to false")
         columns = getattr(examples.dataset, "column_names", ())
         if examples.task.sequences and MASK not in columns:
             raise DataError("engine.teacher_cache: examples have no attention_mask; add it, or set it to false")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from minidisc_plugin import CompressionConfig, compress
+from minidisc_plugin.foundation.errors import ConfigError
 from tests.tasks.making import make_task_run
 
 
@@ -62,6 +63,13 @@ def test_an_objective_of_logits_reads_a_cache_of_logits(task: str, kind: str, me
     data["training"]["max_steps"] = 2
     student = compress(CompressionConfig.model_validate(data)).results.row("student")
     assert student is not None and student.metric is not None
+
+
+def test_a_cache_of_an_encoder_decoder_is_refused_before_the_ranking(tmp_path: Path) -> None:
+    data = make_task_run(tmp_path, "text2text-generation", "t5", "bits_saved", epochs=0, engine={"teacher_cache": True})
+    with pytest.raises(ConfigError, match=r"engine.teacher_cache: true: an encoder-decoder's outputs are not kept"):
+        compress(CompressionConfig.model_validate(data))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -255,6 +255,8 @@ class CompressionConfig(Settings):
         if inputs is None:
             if not given.text:
                 raise ValueError("dataset.text: missing; add it")
+            if both := sorted({*given.text} & {*(given.choices or ())}):
+                raise ValueError(f"dataset.choices: {both[0]!r} is a column of dataset.text, too; name it once")
             if self.task == CHOICE and given.choices is None:
                 self.dataset = given.model_copy(update={"choices": ["choices"]})
             return self

@@ -205,11 +205,13 @@ def _try_out(prepared: Prepared, training: Mapping[str, Any]) -> None:
         ConfigError: something cannot be made; names the key where it can be told.
     """
     from minidisc_plugin.run.checks.generation import try_generation
+    from minidisc_plugin.run.checks.padding import check_padding
     from minidisc_plugin.run.checks.trial import try_objective, try_teacher
     from minidisc_plugin.run.workbench import workbench_of
     from minidisc_plugin.training.arguments import attempted
 
     try_teacher(prepared)
+    check_padding(prepared)
     try_generation(prepared)
     try_objective(prepared)
     for step in prepared.steps:

@@ -56,10 +56,7 @@ def label_ids(
     """
     refuse_missing(labels, where, rows)
     if names is not None:
-        refuse_hidden(labels, where, rows)
-        beyond = sorted({label for label in labels if not 0 <= label < len(names)})
-        if beyond:
-            raise DataError(f"dataset.label: {where} holds {beyond[0]}, and declares {len(names)} classes; correct it")
+        refuse_undeclared(labels, names, where, rows)
     if is_regression(config):
         return [_real(label if names is None else names[label], where) for label in labels]
     classes = Classes(config)
@@ -115,6 +112,16 @@ def refuse_hidden(labels: Sequence[Any], where: str, rows: Sequence[int] | None 
         )
     row = hidden[0] if rows is None else rows[hidden[0]]
     raise DataError(f"dataset.label: row {row} (from 0) of {where} has a hidden label ({_HIDDEN}); leave the row out")
+
+
+def refuse_undeclared(
+    labels: Sequence[Any], names: Sequence[str], where: str, rows: Sequence[int] | None = None
+) -> None:
+    """Refuse hidden labels, and indices of classes that a data set does not declare."""
+    refuse_hidden(labels, where, rows)
+    beyond = sorted({label for label in labels if not 0 <= label < len(names)})
+    if beyond:
+        raise DataError(f"dataset.label: {where} holds {beyond[0]}, and declares {len(names)} classes; correct it")
 
 
 def _real(label: Any, where: str) -> float:

@@ -10,9 +10,10 @@ from minidisc_plugin.contracts.input_shape import InputShape
 from minidisc_plugin.contracts.task import Task
 from minidisc_plugin.foundation.errors import ConfigError, DataError, MetricError
 from minidisc_plugin.foundation.printable import shortened
-from minidisc_plugin.tasks.choices import Choices, RightChoices, choices_of
+from minidisc_plugin.tasks.choices import Choices, choices_of
 from minidisc_plugin.tasks.columns import require_column, require_text, with_columns
 from minidisc_plugin.tasks.counting import count_pairs, flat_values
+from minidisc_plugin.tasks.right_choices import RightChoices
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -89,12 +90,12 @@ class MultipleChoice(Task):
         found = examples.map(tokenise, batched=True, remove_columns=examples.column_names, desc="tokenising")
         alike = flat_values(found, _ALIKE)
         if alike.any():
-            shown = shortened(repr(examples[int(alike.argmax())]["choices"]), _SHOWN)
-            logger.warning(
-                "dataset.choices: of %d of %d examples two choices become the same tokens, such as %s; raise "
-                "max_length (%d), where they are cut",
-                *(alike.sum(), len(alike), shown, max_length),
-            )
+            example = shortened(repr(examples[int(alike.argmax())]["choices"]), _SHOWN)
+            said = f"of {alike.sum()} of {len(alike)} examples two choices become the same tokens, such as {example}"
+            remedy = f"raise max_length ({max_length}), where they are cut"
+            if alike.all():
+                raise DataError(f"dataset.choices: {said}; {remedy}")
+            logger.warning("dataset.choices: %s; %s", said, remedy)
         return found.remove_columns(_ALIKE)
 
     def numbers(self, features: Dataset, processor: Any) -> Dataset:

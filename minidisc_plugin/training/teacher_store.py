@@ -83,6 +83,9 @@ class TeacherStore:
             DataError: it would not fit, or the teacher's outputs cannot be kept, and it is required.
             StorageError: the disk refuses, and it is required.
         """
+        if not required and (why := unkept(teacher, examples.task)):
+            logger.info("the teacher runs in every step: %s", why)
+            return None
         try:
             layout = self._plan(teacher, examples, asked)
             with storage_errors(self.folder, layout.bytes):

@@ -80,11 +80,39 @@ def test_labels_are_the_names_that_an_example_gives_its_choices() -> None:
     assert right(["3", "A", "A"], named(names)) == [2, 0, 1]
 
 
-def test_declared_classes_are_places() -> None:
-    features = Features(
-        {"context": Value("string"), "choices": List(Value("string")), "label": ClassLabel(names=["x", "y", "z"])}
-    )
-    assert list(checked({"choices": TEXTS, "label": [2, 0, 1]}, features)["right"]) == [2, 0, 1]
+def test_names_are_compared_as_people_do() -> None:
+    assert right([1.0, 3.0, 2.0], named([[" 1", "2 ", "3"]] * 3)) == [0, 2, 1]
+    assert right(["A", "c", " b"], named([["a", "b", "c"]] * 3)) == [0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("declared", "labels", "places"),
+    [
+        (["x", "y", "z"], [2, 0, 1], [2, 0, 1]),
+        (["C", "A", "B"], [0, 1, 2], [2, 0, 1]),
+        (["1", "3", "2"], [0, 1, 2], [0, 2, 1]),
+        (["2", "0", "1"], [0, 1, 1], [2, 0, 0]),
+    ],
+)
+def test_declared_classes_are_what_they_are_called(declared: list[str], labels: list[int], places: list[int]) -> None:
+    columns = {"context": Value("string"), "choices": List(Value("string")), "label": ClassLabel(names=declared)}
+    assert list(checked({"choices": TEXTS, "label": labels}, Features(columns))["right"]) == places
+
+
+def test_declared_classes_name_what_an_example_calls_so() -> None:
+    split = Dataset.from_dict({"context": CONTEXTS, "choices": named([["C", "B", "A"]] * 3), "label": [0, 1, 2]})
+    split = split.cast_column("label", ClassLabel(names=["A", "B", "C"]))
+    config = DatasetConfig(path="x", text=["context"], choices=["choices"])
+    found = MultipleChoice().check(split, "train", config, None)  # type: ignore[arg-type]
+    assert list(found["right"]) == [2, 1, 0]
+
+
+def test_a_label_that_may_be_the_text_of_another_choice_is_refused() -> None:
+    texts, others = [["2", "0", "7"], ["9", "2", "1"], ["0", "2", "1"]], ["0", "2", "8"]
+    with pytest.raises(DataError, match=r"'0' in row 0 .* may be the choice that says so, or the place of '2'"):
+        right(["0", "2", "1"], texts)
+    assert right(["0", "2", "1"], [*texts[:2], others]) == [0, 2, 1]  # no choice of row 2 says so: they are places
+    assert right([0, 2, 1], texts) == [0, 2, 1]  # whole numbers are no texts
 
 
 @pytest.mark.parametrize(
@@ -134,6 +162,17 @@ def test_splits_count_alike() -> None:
         ({"choices": [*TEXTS[:2], ["one", None, "two"]]}, {}, "choices: row 2"),
         ({"choices": [*map(json.dumps, TEXTS[:2]), "[1, 2"]}, {}, "choices: row 2"),
         ({"choices": [[1, 2], [3, 4], [5, 6]]}, {}, "choices: row 0"),
+        (
+            {"choices": named([["A", "B", "C"], ["1", "0", "0"], ["A", "B", "C"]])},
+            {},
+            "choices: row 1 .* a name of",
+        ),
+        ({"choices": named([["A", "B", "C"], ["A", "B"], ["A", "B", "C"]])}, {}, "choices: row 1 .* a name of its own"),
+        (
+            {"choices": list(map(json.dumps, [*named([list("ABC")] * 3)[:2], TEXTS[2]]))},
+            {},
+            "choices: of rows 0 and 2 ",
+        ),
         ({"choices": TEXTS}, {"choices": ["endings"]}, "choices: column 'endings' is not in split 'train'"),
         ({"choices": TEXTS}, {"text": ["other"]}, "text: column 'other' is not in split 'train'"),
         ({"a": ["x", "y", None], "b": CONTEXTS}, {"choices": ["a", "b"]}, "choices: row 2 .* has no text"),
@@ -167,10 +206,18 @@ def test_each_choice_is_a_pair_with_its_context(tmp_path: Path) -> None:
 def test_choices_that_are_cut_to_the_same_tokens_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     ends = [["word1 word2 good", "word1 word2 bad"], ["fine", "nice"], ["fine", "fine"]]
     examples = checked({"choices": ends, "label": list("AAA")})
-    for max_length, said in ((9, ""), (6, "of 1 of 3 examples two choices become the same tokens")):
+    same = "of 1 of 3 examples two choices become the same tokens"
+    for max_length, said in ((9, ""), (6, same)):
         caplog.clear()
         assert MultipleChoice().features(examples, make_tokenizer(tmp_path), max_length).column_names[-1] == "labels"
         assert said in caplog.text and bool(said) is bool(caplog.text)
+    with pytest.raises(DataError, match=r"of 2 of 2 examples .* raise max_length \(3\)"):
+        MultipleChoice().features(examples.select([0, 1]), make_tokenizer(tmp_path), 3)
+
+
+def test_choices_that_stand_twice_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    checked({"choices": [["fine", "fine"], ["fine", "nice"], ["", ""]], "label": list("AAB")})
+    assert "in 2 of 3 rows of split 'train' two choices are the same text" in caplog.text
 
 
 def test_batches_count_the_tokens_of_all_choices(tmp_path: Path) -> None:
@@ -273,6 +320,8 @@ def test_choices_are_for_multiple_choice_alone(made: dict[str, Any], tmp_path: P
     dataset = {**made["dataset"], "choices": "endings"}
     with pytest.raises(MinidiscError, match=r"dataset.choices: \['endings'\] is for task multiple-choice"):
         config_of(made, tmp_path, task="text-generation", dataset=dataset)
+    with pytest.raises(MinidiscError, match=r"dataset.choices: 'context' is a column of dataset.text, too"):
+        config_of(made, tmp_path, dataset={**dataset, "choices": ["context", "endings"]})
     assert config_of(made, tmp_path, dataset=dataset).dataset.choices == ["endings"]
     assert config_of(made, tmp_path).dataset.choices == ["choices"]
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,12 @@ def deployed(run_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Resul
     return result
 
 
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[Elsewhere]:
+    with Elsewhere() as process:
+        yield process
+
+
 def batch_of(folder: Path) -> Any:
     return AutoTokenizer.from_pretrained(folder)(SENTENCES, padding=True, return_tensors="pt")
 
@@ -164,7 +171,7 @@ def test_fewer_bits_stay_close(deployed: Result, scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", [scheme for scheme in SCHEMES if WAYS[scheme].of or scheme == "torchao_int8"])
-def test_fewer_bits_load_where_this_package_is_absent(deployed: Result, scheme: str) -> None:
+def test_fewer_bits_load_where_this_package_is_absent(deployed: Result, elsewhere: Elsewhere, scheme: str) -> None:
     folder = deployed.output_dir / WAYS[scheme].folder
     batch = batch_of(deployed.output_dir / "student")
     if scheme == "torchao_int8":
@@ -173,7 +180,7 @@ def test_fewer_bits_load_where_this_package_is_absent(deployed: Result, scheme: 
         opened = torchao.OPENED.format(auto_class="AutoModelForSequenceClassification")
     else:
         opened = route_for(WAYS[scheme].of, TASKS["text-classification"]()).opened
-    with Elsewhere() as elsewhere, torch.no_grad():
+    with torch.no_grad():
         found = elsewhere.outputs(scheme, folder, opened, batch)["logits"]
     logits = expected(deployed)
     assert (found - logits).abs().max() < 0.2 * logits.abs().max() and not torch.equal(found, logits)

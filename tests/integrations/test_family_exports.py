@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -40,11 +40,18 @@ class ZooTask:
 
     runtime_classes: ClassVar[Mapping[str, str]]
     writes: ClassVar[bool] = False
+    chooses: ClassVar[bool] = False
 
     def __init__(self, case: str) -> None:
         of_class = next(found for ending, found in TASKS.items() if ZOO[case][0].endswith(ending))
         self.name, kind = of_class if sound_input(case) is None else TASKS["AudioClassification"]
         self.runtime_classes = {"openvino": f"OV{kind}", "onnx": f"ORT{kind}"}  # type: ignore[misc]
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[Elsewhere]:
+    with Elsewhere() as process:
+        yield process
 
 
 def features_of(case: str, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -63,13 +70,12 @@ def sample_of(features: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def logits_of(case: str, route: Route, folder: Path, inputs: Mapping[str, Tensor]) -> Tensor:
-    """Of a model that is opened without this package."""
+def logits_of(elsewhere: Elsewhere, case: str, route: Route, folder: Path, inputs: Mapping[str, Tensor]) -> Tensor:
+    """Of a model that is opened in a process without this package."""
     opened = route.opened
     if require("onnx") == "optimum" and "generation" in route.task.name:
         opened = opened.replace("from_pretrained(folder,", "from_pretrained(folder, use_cache=False,")
-    with Elsewhere() as elsewhere:
-        outputs = elsewhere.outputs(case, folder, opened, features_of(case, inputs))
+    outputs = elsewhere.outputs(case, folder, opened, features_of(case, inputs))
     return outputs["logits"] if "logits" in outputs else outputs["last_hidden_state"]
 
 
@@ -92,7 +98,11 @@ def difference(case: str, found: Tensor, expected: Tensor, inputs: Mapping[str, 
     ],
 )
 def test_the_runtime_computes_what_torch_does(
-    case: str, format_name: Format, tmp_path: Path, record_property: Callable[[str, object], None]
+    elsewhere: Elsewhere,
+    case: str,
+    format_name: Format,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     if not available(format_name):
         pytest.skip(f"no host exports to {format_name}")
@@ -110,7 +120,7 @@ def test_the_runtime_computes_what_torch_does(
     task: Any = ZooTask(case)
     route, host, sample = route_for(format_name, task), require(format_name), sample_of(features)
     route.export(student, tmp_path / "fp32", sample)
-    off = difference(case, logits_of(case, route, tmp_path / "fp32", exam), expected, exam)
+    off = difference(case, logits_of(elsewhere, case, route, tmp_path / "fp32", exam), expected, exam)
     record_property("family", f"{case} | {format_name} | {host}")
     record_property("learned", f"{learned:.4f}")
     record_property("fp32", f"{off:.1e}")
@@ -118,7 +128,7 @@ def test_the_runtime_computes_what_torch_does(
     if host == "optimum" and is_generation(case):
         return  # its quantizers ask for a tokenizer
     route.quantize(QUANTIZED[format_name], tmp_path / "fp32", tmp_path / "int8", _examples(features), sample)
-    rounded = logits_of(case, route, tmp_path / "int8", exam)
+    rounded = logits_of(elsewhere, case, route, tmp_path / "int8", exam)
     record_property("int8", f"{accuracy(case, rounded, exam['labels']):.4f}")
     record_property("int8_off", f"{difference(case, rounded, expected, exam):.1e}")
     assert off < difference(case, rounded, expected, exam), "8 bits round more than fp32 does"

@@ -23,7 +23,10 @@ from minidisc_plugin.integrations.schemes import WAYS
 from minidisc_plugin.run.preparation import prepare
 from minidisc_plugin.tasks.multiple_choice import ChoiceCollator, MultipleChoice
 from minidisc_plugin.training.batches import GlobalBatches, example_lengths
+from minidisc_plugin.training.dependable import DependableTraining
+from tests.builders.kills import killed_at
 from tests.builders.tiny import make_tokenizer
+from tests.faults.outcome import difference, outcome
 from tests.tasks.making import make_task_run
 
 SCHEMES = [name for name, way in WAYS.items() if available(way.capability, way.route)]
@@ -267,6 +270,18 @@ def test_the_student_chooses_as_transformers_own_class_does(made: dict[str, Any]
     assert row.metric == pytest.approx(float(np.mean(hits)))
     assert row.metric > 0.6  # one in two for who reads no context
     assert "4 x " in (out / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.quick_on("inc")
+def test_a_stage_that_was_killed_goes_on_to_the_same_end(
+    made: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = {**made["training"], "max_steps": 6, "save_strategy": "steps", "save_steps": 2}
+    config = config_of(made, tmp_path, training=training)
+    killed_at(monkeypatch, DependableTraining, "training_step", config, time=9)
+    compress(config, resume=True)
+    compress(validate(CompressionConfig, {**config.model_dump(by_alias=True), "output_dir": str(tmp_path / "whole")}))
+    assert not difference(outcome(tmp_path / "whole"), outcome(tmp_path / "out"))
 
 
 @pytest.mark.parametrize("changes", [{"augment": 1}, {"guide": "both"}, {"objective": "knowledge_distillation"}])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.contracts.budget import Budget
 from minidisc_plugin.contracts.config import CompressionConfig
-from minidisc_plugin.contracts.run import Prepared
+from minidisc_plugin.contracts.run import Prepared, Splits
 from minidisc_plugin.contracts.task import Task
 from minidisc_plugin.foundation.bars import bars_on_terminals
 from minidisc_plugin.integrations.requirements.diagnosis import installed_versions
@@ -101,15 +101,10 @@ def _loaded(resolved: Resolved, checkpoints: Path, held_budget: Budget | None) -
     from minidisc_plugin.nested.teacher import read_teacher
     from minidisc_plugin.plugins import families
     from minidisc_plugin.run.checks.consent import check_own_code
-    from minidisc_plugin.run.checks.examples import check_lengths
-    from minidisc_plugin.run.checks.further import check_further
     from minidisc_plugin.run.checks.generation import check_generation
-    from minidisc_plugin.run.checks.judged import check_judged
     from minidisc_plugin.run.checks.kept_outputs import check_kept_outputs
     from minidisc_plugin.run.checks.metric import rehearse_metric
     from minidisc_plugin.run.checks.trial import try_saving
-    from minidisc_plugin.run.data.domains import check_domains
-    from minidisc_plugin.run.data.loading import load_splits
     from minidisc_plugin.run.directory.inputs import checksums
     from minidisc_plugin.run.trainer_choice import choose_trainer
     from minidisc_plugin.tasks.processor import load_processor
@@ -133,11 +128,7 @@ def _loaded(resolved: Resolved, checkpoints: Path, held_budget: Budget | None) -
     trainer = choose_trainer(config, task)
     check_kept_outputs(config, teacher, task)
     processor = load_processor(config.tokenizer or config.model, teacher, config.trust_remote_code, task)
-    splits = load_splits(config, task, processor, teacher.config)
-    check_further(config, splits, task, teacher.config)
-    check_domains(config, splits, args.train_batch_size * args.world_size)
-    check_judged(splits, task, teacher.config)
-    check_lengths(config, splits, teacher, task)
+    splits = _splits(config, task, processor, teacher, args.train_batch_size * args.world_size)
     rehearse_metric(config, task, teacher.config, splits)
     try_saving(config, processor, teacher)
     return Prepared(
@@ -155,6 +146,22 @@ def _loaded(resolved: Resolved, checkpoints: Path, held_budget: Budget | None) -
         budget=budget,
         beside=beside,
     )
+
+
+def _splits(config: CompressionConfig, task: Task, processor: Any, teacher: PreTrainedModel, batch: int) -> Splits:
+    """The data as features, checked against the teacher and against batches of so many examples."""
+    from minidisc_plugin.run.checks.examples import check_lengths
+    from minidisc_plugin.run.checks.further import check_further
+    from minidisc_plugin.run.checks.judged import check_judged
+    from minidisc_plugin.run.data.domains import check_domains
+    from minidisc_plugin.run.data.loading import load_splits
+
+    splits = load_splits(config, task, processor, teacher.config)
+    check_further(config, splits, task, teacher.config)
+    check_domains(config, splits, batch)
+    check_judged(splits, task, teacher.config)
+    check_lengths(config, splits, teacher, task)
+    return splits
 
 
 def _whole(resolved: Resolved, trainer: str, teacher: PreTrainedModel, args: TrainingArguments) -> CompressionConfig:

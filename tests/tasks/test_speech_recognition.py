@@ -109,10 +109,11 @@ def test_targets_begin_and_end_as_the_tokenizer_says(made: dict[str, Any], tmp_p
 @pytest.mark.parametrize(
     ("formats", "schemes"),
     [
-        (["openvino", "onnx"], ["openvino_int8", "onnx_dynamic"]),
+        pytest.param(["openvino"], ["openvino_int8"], marks=pytest.mark.quick_on("latest")),
+        pytest.param(["onnx"], ["onnx_dynamic"], marks=pytest.mark.quick_on("inc")),
         pytest.param(["openvino", "onnx"], SCHEMES, marks=pytest.mark.slow),
     ],
-    ids=["usual", "all"],
+    ids=["openvino", "onnx", "all"],
 )
 def test_exports_and_fewer_bits_keep_the_metric(
     formats: list[str], schemes: list[str], made: dict[str, Any], tmp_path: Path

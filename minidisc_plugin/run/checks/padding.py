@@ -22,12 +22,12 @@ def check_padding(prepared: Prepared) -> None:
     import torch
 
     from minidisc_plugin.foundation.model_files.processor_saving import tokenizer_of
-    from minidisc_plugin.run.data.collating import collator_of
+    from minidisc_plugin.run.data.collating import close_collator
     from minidisc_plugin.training.batches import example_lengths
 
     if not prepared.task.sequences or tokenizer_of(prepared.processor).padding_side != "left":
         return
-    task, teacher, collate = prepared.task, prepared.teacher, collator_of(prepared)
+    task, teacher, collate = prepared.task, prepared.teacher, close_collator(prepared)
     split = prepared.splits.report
     lengths = example_lengths(split)
     short, long = (split[lengths.index(limit(lengths))] for limit in (min, max))

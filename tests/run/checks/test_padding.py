@@ -37,11 +37,13 @@ def test_answers_that_depend_on_their_batch_are_refused(task: str, kind: str, me
         prepared(data, tmp_path)
 
 
-def test_so_are_those_of_a_classifier(run_files: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("padding", ["longest", "max_length"])
+def test_so_are_those_of_a_classifier(padding: str, run_files: Path, tmp_path: Path) -> None:
     shutil.copytree(run_files / "teacher", tmp_path / "teacher")
     pad_on_the_left(tmp_path / "teacher")
+    data = make_config(run_files, model=str(tmp_path / "teacher"), engine={"padding": padding}, max_length=24)
     with pytest.raises(MinidiscError, match=r"^tokenizer: it pads on the left"):
-        prepared(make_config(run_files, model=str(tmp_path / "teacher")), tmp_path)
+        prepared(data, tmp_path)
 
 
 def test_a_model_whose_places_are_relative_may_pad_on_the_left(run_files: Path, tmp_path: Path) -> None:

@@ -174,6 +174,7 @@ def test_which_student_is_taken(
     assert any("no student is good enough" in text for text in caplog.messages) is not search.kept
 
 
+@pytest.mark.quick_on("latest")
 def test_with_another_loss_only_what_is_missing_is_made(
     run_files: Path, tmp_path: Path, verdicts: Callable[..., None], trained: Callable[[], list[str]]
 ) -> None:
@@ -224,6 +225,7 @@ def test_what_was_kept_of_a_search_may_be_removed(
         *(pytest.param(*case, marks=pytest.mark.slow) for case in ((Report, 0.75), (Schedule, 0.75), (Schedule, 0.35))),
     ],
 )
+@pytest.mark.quick_on("latest")
 def test_a_run_that_was_killed_after_its_search_goes_on(
     step: type[Step],
     max_loss: float,
@@ -242,6 +244,7 @@ def test_a_run_that_was_killed_after_its_search_goes_on(
     assert difference(left(result), left(fresh)) is None
 
 
+@pytest.mark.quick_on("latest")
 def test_a_search_that_was_killed_goes_on(
     run_files: Path,
     tmp_path: Path,

@@ -121,6 +121,7 @@ def test_another_list_is_another_run(finished: Result) -> None:
         compress(CompressionConfig.model_validate(resolved), resume=True)
 
 
+@pytest.mark.quick_on("inc")
 def test_damage_in_a_students_folder_is_found_and_what_people_edit_is_none(run_files: Path, tmp_path: Path) -> None:
     config = config_of(run_files, tmp_path / "out", scheduler="direct")
     compress(config)
@@ -147,6 +148,7 @@ def test_damage_in_a_students_folder_is_found_and_what_people_edit_is_none(run_f
         ),
     ],
 )
+@pytest.mark.quick_on("inc")
 def test_a_run_that_is_cut_off_goes_on_to_the_same_students(
     step: type[Any], time: int, finished: Result, run_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +172,7 @@ def test_a_run_that_is_cut_off_goes_on_to_the_same_students(
     ],
     ids=["two assistants", "fixed", "maxidisc", "teacher"],
 )
+@pytest.mark.quick_on("inc")
 def test_every_scheduler_makes_several(changes: dict[str, Any], run_files: Path, tmp_path: Path) -> None:
     result = compress(config_of(run_files, tmp_path / "out", **changes))
     scales = [one.schedule.target_scale for one in result.students.values()]

@@ -138,6 +138,7 @@ def test_the_protocol_plan_and_a_second_look(
 
 
 @pytest.mark.quick_on("inc")
+@pytest.mark.quick_on("latest")
 def test_a_killed_run_goes_on_to_the_same_end(
     made: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

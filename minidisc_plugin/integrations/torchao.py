@@ -19,6 +19,15 @@ def opened(folder):
 """Python that loads it without this package, where the Auto class is filled in."""
 
 
+def unable(model: Any) -> str:
+    """Why transformers cannot quantize such a model by torchao; empty where it can."""
+    try:
+        model.get_input_embeddings()
+    except NotImplementedError:
+        return f"transformers asks torchao's models for their input embeddings, and {model.config.model_type} has none"
+    return ""
+
+
 def quantize(source: Path, folder: Path) -> None:
     """Write the saved model in `source` with the weights of its linear layers in 8 bits.
 

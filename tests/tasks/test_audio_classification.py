@@ -21,7 +21,7 @@ from minidisc_plugin.contracts.inputs import NOT_TEXTS
 from minidisc_plugin.contracts.output import RESOLVED_CONFIG
 from minidisc_plugin.contracts.validation import validate
 from minidisc_plugin.foundation.digests import digest_of_dataset
-from minidisc_plugin.foundation.errors import RunDirectoryError
+from minidisc_plugin.foundation.errors import ConfigError, RunDirectoryError
 from minidisc_plugin.integrations.export.optimum_sounds import with_plain_weights
 from minidisc_plugin.integrations.hosts import available
 from minidisc_plugin.integrations.schemes import WAYS
@@ -52,7 +52,9 @@ from tests.builders.sounds import (
 from tests.builders.zoo import make_model
 from tests.faults.outcome import difference, outcome
 
-SCHEMES = [name for name, way in WAYS.items() if available(way.capability, way.route)]
+SCHEMES = [
+    name for name, way in WAYS.items() if available(way.capability, way.route) and name != "torchao_int8"
+]  # which is refused, as a test below says
 CHANCE = 1 / len(PITCHES)
 
 
@@ -102,6 +104,13 @@ def test_exports_and_fewer_bits_keep_the_metric(
         assert row.metric == pytest.approx(rows[0].metric, abs=0.03), row.runtime
     for folder in (tmp_path / "out").glob("student-*"):
         assert (folder / "preprocessor_config.json").is_file(), folder
+
+
+@pytest.mark.skipif(not available("torch_bits", "torchao"), reason="torchao is not there")
+def test_a_scheme_that_asks_for_embeddings_is_refused_before_training(made: dict[str, Any], tmp_path: Path) -> None:
+    config = config_of(made, tmp_path, steps=["quantization"], quantization={"schemes": ["torchao_int8"]})
+    with pytest.raises(ConfigError, match=r"quantization.schemes: 'torchao_int8' cannot be done.* wav2vec2 has none"):
+        prepare(config, tmp_path / "checkpoints")
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2", "ast", "whisper"])

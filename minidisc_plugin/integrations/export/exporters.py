@@ -53,7 +53,8 @@ class Exporters(Route):
     ) -> None:
         """See Route; nothing is traced again."""
         rows = examples.select_columns([name for name in examples.column_names if name in sample]).with_format("torch")
-        calibration = [{name: value.unsqueeze(0) for name, value in row.items()} for row in rows]
+        # Of the types that it was traced with: masks of sounds are of 32 bits, and a data set gives 64.
+        calibration = [{name: value.unsqueeze(0).to(sample[name].dtype) for name, value in row.items()} for row in rows]
         with atomic_folder(folder) as temporary, quiet():
             exported = self.load(source)
             quantizer, format_name = self.quantizer(scheme, calibration)

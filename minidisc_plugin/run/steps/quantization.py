@@ -53,8 +53,7 @@ class Quantization(Step):
         ways = [WAYS[scheme] for scheme in prepared.config.quantization.schemes]
         refuse_inputs(self.name, prepared, dict.fromkeys(way.of for way in ways if way.of))
         for scheme in prepared.config.quantization.schemes:
-            of = WAYS[scheme].of
-            if of is not None and (wrong := route_for(of, prepared.task).unable(scheme)):
+            if wrong := _unable(scheme, prepared):
                 raise ConfigError(f"quantization.schemes: {scheme!r} cannot be done: {wrong}; take another")
 
     def will_write(self, config: CompressionConfig) -> Mapping[str, str]:
@@ -81,6 +80,16 @@ class Quantization(Step):
         make_once(run, scheme, folder, make)
         limit = run.prepared.config.quantization.max_loss
         run.artefacts.append(Artefact("student", way.runtime, way.of or "torch", folder, made.load, max_loss=limit))
+
+
+def _unable(scheme: str, prepared: Prepared) -> str:
+    """Why the run's models are not written by a scheme that the hosts have; empty where they are."""
+    if scheme == "torchao_int8":
+        from minidisc_plugin.integrations import torchao
+
+        return torchao.unable(prepared.teacher)
+    of = WAYS[scheme].of
+    return "" if of is None else route_for(of, prepared.task).unable(scheme)
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,12 @@ from minidisc_plugin.contracts.validation import validate
 from minidisc_plugin.foundation.errors import DataError
 from minidisc_plugin.integrations.hosts import available
 from minidisc_plugin.integrations.schemes import WAYS
+from minidisc_plugin.run.checks.examples import lengths
 from minidisc_plugin.run.preparation import prepare
 from minidisc_plugin.tasks.multiple_choice import ChoiceCollator, MultipleChoice
 from minidisc_plugin.training.batches import GlobalBatches, example_lengths
 from minidisc_plugin.training.dependable import DependableTraining
+from minidisc_plugin.training.padding import PaddedTo
 from tests.builders.kills import killed_at
 from tests.builders.tiny import make_tokenizer
 from tests.faults.outcome import difference, outcome
@@ -202,6 +204,10 @@ def test_each_choice_is_a_pair_with_its_context(tmp_path: Path) -> None:
     batch = ChoiceCollator(tokenizer)(list(features))
     assert batch["input_ids"].shape == (3, 3, 8) and batch["labels"].tolist() == [0, 1, 2]
     assert batch["input_ids"][1, 0, len(features[1]["input_ids"][0]) :].eq(tokenizer.pad_token_id).all()
+    wide = PaddedTo(ChoiceCollator(tokenizer), 12, tokenizer.pad_token_id)(list(features))
+    assert wide["input_ids"].shape == wide["attention_mask"].shape == (3, 3, 12) and wide["labels"].shape == (3,)
+    assert wide["input_ids"][..., :8].equal(batch["input_ids"]) and wide["input_ids"][..., 8:].eq(0).all()
+    assert lengths(features, "input_ids").tolist() == [max(map(len, row["input_ids"])) for row in features]
     numbers = MultipleChoice().numbers(features, tokenizer)
     assert all(len({len(ids) for ids in row["input_ids"]}) == 1 for row in numbers)
 
@@ -226,10 +232,10 @@ def test_choices_that_stand_twice_are_said(caplog: pytest.LogCaptureFixture) -> 
 def test_batches_count_the_tokens_of_all_choices(tmp_path: Path) -> None:
     tokenizer = make_tokenizer(tmp_path)
     features = MultipleChoice().features(checked({"choices": TEXTS, "label": [0, 1, 2]}), tokenizer, 48)
-    lengths, collate = example_lengths(features), ChoiceCollator(tokenizer)
-    assert lengths == [collate([row])["input_ids"].numel() for row in features]
+    tokens, collate = example_lengths(features), ChoiceCollator(tokenizer)
+    assert tokens == [collate([row])["input_ids"].numel() for row in features]
     for limit in (30, 50, 60):
-        for places in GlobalBatches(lengths, 3, 0, tokens=limit).global_batches():
+        for places in GlobalBatches(tokens, 3, 0, tokens=limit).global_batches():
             assert len(places) == 1 or collate([features[place] for place in places])["input_ids"].numel() <= limit
 
 
@@ -292,22 +298,21 @@ def test_ways_to_distil(made: dict[str, Any], tmp_path: Path, changes: dict[str,
     assert student is not None and student.metric is not None
 
 
-@pytest.mark.parametrize(
-    "changes", [{"engine": {"padding": "max_length"}}, {"engine": {"tokens_per_batch": 600}}, {"seed": 1}]
-)
-def test_texts_without_labels_and_batches_of_other_shapes(
-    made: dict[str, Any], tmp_path: Path, changes: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize("engine", [{"padding": "max_length"}, {"tokens_per_batch": 600}])
+def test_batches_of_other_shapes(made: dict[str, Any], tmp_path: Path, engine: dict[str, Any]) -> None:
     training = {**made["training"], "max_steps": 2}
-    dataset = made["dataset"]
-    if changes.pop("seed", None):
-        further = tmp_path / "further.jsonl"
-        rows = Path(dataset["data_files"]["train"]).read_text(encoding="utf-8").splitlines()[:20]
-        kept = [{name: value for name, value in json.loads(row).items() if name != "label"} for row in rows]
-        further.write_text("\n".join(map(json.dumps, kept)), encoding="utf-8")
-        dataset = {**dataset, "data_files": {**dataset["data_files"], "unlabelled": str(further)}}
-    student = compress(config_of(made, tmp_path, dataset=dataset, training=training, **changes)).results.row("student")
+    student = compress(config_of(made, tmp_path, engine=engine, training=training)).results.row("student")
     assert student is not None and student.metric is not None
+
+
+def test_texts_without_labels(made: dict[str, Any], tmp_path: Path) -> None:
+    files, further = made["dataset"]["data_files"], tmp_path / "further.jsonl"
+    rows = Path(files["train"]).read_text(encoding="utf-8").splitlines()[:20]
+    kept = [{name: value for name, value in json.loads(row).items() if name != "label"} for row in rows]
+    further.write_text("\n".join(map(json.dumps, kept)), encoding="utf-8")
+    dataset = {**made["dataset"], "data_files": {**files, "unlabelled": str(further)}}
+    result = compress(config_of(made, tmp_path, dataset=dataset, training={**made["training"], "max_steps": 2}))
+    assert result.results.drawn_from["unlabelled"] == 20
 
 
 @pytest.mark.parametrize(

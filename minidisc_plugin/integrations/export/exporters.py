@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from minidisc_plugin.foundation.atomic import atomic_folder
 from minidisc_plugin.foundation.model_files.quiet import quiet
-from minidisc_plugin.integrations.export.route import Route
+from minidisc_plugin.integrations.export.route import Route, batches_of_one
 from minidisc_plugin.nested.checkpoint import as_stock
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ class Exporters(Route):
         self, scheme: str, source: Path, folder: Path, examples: Dataset, sample: Mapping[str, Tensor]
     ) -> None:
         """See Route; nothing is traced again."""
-        rows = examples.select_columns([name for name in examples.column_names if name in sample]).with_format("torch")
-        # Of the types that it was traced with: masks of sounds are of 32 bits, and a data set gives 64.
-        calibration = [{name: value.unsqueeze(0).to(sample[name].dtype) for name, value in row.items()} for row in rows]
+        calibration = batches_of_one(examples, sample)
         with atomic_folder(folder) as temporary, quiet():
             exported = self.load(source)
             quantizer, format_name = self.quantizer(scheme, calibration)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from minidisc_plugin.foundation.atomic import atomic_folder
 from minidisc_plugin.integrations.export.optimum_sounds import SPECTROGRAM, export_settings
-from minidisc_plugin.integrations.export.route import Route
+from minidisc_plugin.integrations.export.route import Route, batches_of_one
 from minidisc_plugin.nested.checkpoint import as_stock
 
 if TYPE_CHECKING:
@@ -74,8 +74,7 @@ class OptimumOpenVINO(Route):
             import nncf
 
             # Of a data set it would take the columns that `forward` names, and that of its class names none.
-            rows = [{name: value.unsqueeze(0) for name, value in row.items()} for row in examples.with_format("torch")]
-            calibration = OVCalibrationDataset({"model": nncf.Dataset(rows)})
+            calibration = OVCalibrationDataset({"model": nncf.Dataset(batches_of_one(examples, sample))})
         with atomic_folder(folder) as temporary:
             OVQuantizer.from_pretrained(self.load(source)).quantize(
                 calibration_dataset=calibration,

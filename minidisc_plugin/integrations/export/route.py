@@ -87,6 +87,17 @@ class Route(ABC):
         """Python that defines `opened(folder)`, which loads the model, in fp32, without this package."""
 
 
+def batches_of_one(examples: Dataset, sample: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Each example as a batch of the inputs in `sample`, and of their types: a data set gives masks of 32 bits as 64.
+
+    Args:
+        examples: Columns of inputs, in lists.
+        sample: Inputs by name.
+    """
+    rows = examples.select_columns([name for name in examples.column_names if name in sample]).with_format("torch")
+    return [{name: value.unsqueeze(0).to(sample[name].dtype) for name, value in row.items()} for row in rows]
+
+
 def route_for(format_name: Format, task: Task) -> Route:
     """The route to a format that the installed versions take.
 
